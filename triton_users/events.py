@@ -1,0 +1,65 @@
+"""The EventHooks this plugin adds to `environment.events`, and what each passes to its listeners.
+
+A listener takes its arguments by name and should accept `**kwargs`, as with any Locust event:
+
+    @events.init.add_listener
+    def on_init(environment, **kwargs):
+        environment.events.sequence_validation_failure.add_listener(page_somebody)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from locust.event import EventHook
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+
+class ScenarioFinished(EventHook):
+    """Fired after each run of a scenario, also one that was skipped.
+
+    :param scenario: Name of the scenario, for instance "SequenceValid"
+    :param outcome: "passed", "failed" or "skipped"
+    :param requests: Inference requests the run sent
+    :param duration_s: How long the run took, in seconds
+    :param reason: Why it failed or was skipped; "" when it passed
+    :param record: Everything needed to reproduce it: seed, worker, user, number of the run, and its plan (a dict)
+    """
+
+
+class DeadlineExceeded(EventHook):
+    """Fired when a request ended with DEADLINE_EXCEEDED.
+
+    :param scenario: Name of the scenario
+    :param model: Name of the model
+    :param expected: True where the scenario is there to provoke it and it fired in time
+    :param elapsed_s: Seconds from the start of the request until the deadline fired
+    :param limit_s: The deadline that was set, in seconds
+    """
+
+
+class SequenceValidationFailure(EventHook):
+    """Fired when a response of a sequence is not what the sequence's model says it must be.
+
+    :param scenario: Name of the scenario
+    :param model: Name of the model
+    :param correlation_id: The sequence's correlation id (an int or a str)
+    :param step: Number of the response in its sequence, from 0
+    :param expected: The value the model of the sequence gives
+    :param got: The value the server answered, or the text of the error
+    :param steps: What led there: a list of (flags, value sent, expected, got) up to and including this step
+    """
+
+
+def add_hooks(environment: Environment) -> None:
+    """Add our hooks to `environment.events`, once."""
+    events = environment.events
+    for name, hook in (
+        ("scenario_finished", ScenarioFinished),
+        ("deadline_exceeded", DeadlineExceeded),
+        ("sequence_validation_failure", SequenceValidationFailure),
+    ):
+        if not hasattr(events, name):
+            setattr(events, name, hook())

@@ -1,0 +1,124 @@
+"""What a scenario is: it draws a plan, then runs it. Knows a client, ids and a random generator, nothing of Locust."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from triton_users.settings import Settings
+
+
+class ScenarioFailure(Exception):
+    """The server did what it must not. `evidence` holds the ids and values that show it (plain values only)."""
+
+    def __init__(self, message: str, requests: int = 0, **evidence: Any) -> None:
+        super().__init__(message)
+        self.requests = requests
+        """Inference requests the run had sent."""
+        self.evidence = evidence
+
+
+class Skip(Exception):
+    """The plan must not run now: a constraint forbids it. The message says which."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The server under test, as asked once before the run; the same on every worker."""
+
+    address: str
+    """host:port of its gRPC endpoint, as perf_analyzer takes it."""
+    models: frozenset[str]
+    """Names of the models that are ready."""
+    server_version: str = ""
+    perf_analyzer: tuple[str, ...] = ()
+    """Command of perf_analyzer; empty when it cannot run here."""
+    perf_analyzer_env: tuple[tuple[str, str], ...] = ()
+    """Environment variables that command needs on top of ours."""
+    perf_analyzer_remedy: str = ""
+    """Why perf_analyzer cannot run here and what to do about it."""
+
+
+class Client(Protocol):
+    """What a scenario needs of a client: tritonclient's InferenceServerClient, and to say which errors it provokes."""
+
+    def infer(self, model_name: str, inputs: list[Any], **kwargs: Any) -> Any: ...
+    def start_stream(self, callback: Callable[..., None], **kwargs: Any) -> None: ...
+    def async_stream_infer(self, model_name: str, inputs: list[Any], **kwargs: Any) -> None: ...
+    def stop_stream(self, cancel_requests: bool = False) -> None: ...
+    def is_server_live(self, **kwargs: Any) -> bool: ...
+    def is_server_ready(self, **kwargs: Any) -> bool: ...
+    def expect_error(self, matches: Callable[[Exception], bool]) -> Any:
+        """A context manager: inside it, errors that match are wanted; Locust's statistics count them as successes."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Signals(Protocol):
+    """Where a scenario tells what it saw; the plugin turns each call into an event and a count."""
+
+    def deadline_exceeded(self, *, model: str, expected: bool, elapsed_s: float, limit_s: float) -> None: ...
+    def sequence_validation_failure(
+        self, *, model: str, correlation_id: int | str, step: int, expected: Any, got: Any, steps: list[Any]
+    ) -> None: ...
+
+
+@dataclass
+class Session:
+    """One user's side of a run: what lives as long as the user does."""
+
+    settings: Settings
+    target: Target
+    client: Client
+    """The user's own connection."""
+    connect: Callable[[], Client]
+    """Opens one more connection to the same server; the caller closes it."""
+    signals: Signals
+    correlation_ids: range
+    """The block of ids that belongs to this user alone (1,048,576 of them)."""
+    scratch: Path
+    """A folder of this process for files of its own; removed at the end of the run."""
+    clock: Callable[[], float]
+    """Seconds, monotonic."""
+    sleep: Callable[[float], None]
+    state: dict[str, Any] = field(default_factory=dict)
+    """What scenarios of this user share, by name (for instance which sequences are open)."""
+
+
+class Scenario(ABC):
+    """One traffic shape. An instance belongs to one user."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    """One line, as the report shows it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @classmethod
+    @abstractmethod
+    def unavailable(cls, target: Target, settings: Settings) -> str:
+        """Why it cannot run against this server and what to do about it; "" when it can."""
+
+    @abstractmethod
+    def plan(self, draw: random.Random) -> Any:
+        """Decide everything that is random: models, ids, lengths, values. Sends nothing.
+
+        Depends on nothing but `draw`, the settings and the target, so that a seed gives the same plan again.
+        Returns a frozen dataclass of plain values (`dataclasses.asdict` of it goes into a failure's record).
+        """
+
+    @abstractmethod
+    def run(self, plan: Any) -> int:
+        """Carry the plan out and return the number of inference requests sent.
+
+        Raises Skip when a constraint forbids it, ScenarioFailure (or the client's InferenceServerException) on failure.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most scenarios keep nothing open
+        """End everything this scenario still has open, within two seconds. Called when the user stops."""
