@@ -1,0 +1,103 @@
+"""The options this plugin adds to Locust's command line, config file and web UI, and how they become Settings."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from triton_users.settings import DEFAULT_WEIGHTS, TRIALS, Settings, UsageError
+
+if TYPE_CHECKING:
+    from locust.argument_parser import LocustArgumentParser
+
+_DEFAULTS = Settings(seed=1)
+
+_HELP: Mapping[str, str] = {
+    "seed": "Seed of the plan: the same seed gives the same scenarios, models, ids, lengths and values. 0 draws one.",
+    "scenarios": "Run only these, comma separated; one that cannot run is then an error. Empty: all that can run.",
+    "weights": "How often each scenario is picked, for instance SequenceValid=295,Timeout=0; others keep their own.",
+    "trials": "Model families that sequence and identity scenarios pick from, comma separated.",
+    "sequence_length_mean": "Mean number of requests in a sequence.",
+    "sequence_length_stdev": "Standard deviation of the number of requests in a sequence.",
+    "sequence_timeout_ms": "Limit for a whole sequence, waiting for a slot included, in ms.",
+    "request_timeout_ms": "Limit for any other single request, in ms.",
+    "deadline_ms": "Client deadline of the Timeout scenario, in ms.",
+    "deadline_tolerance_ms": "How much later than its deadline the Timeout scenario's request may end, in ms.",
+    "deadline_tensor_mib": "Size of the Timeout scenario's tensor, in MiB.",
+    "batch_size": "Pictures in one request to the image model.",
+    "idle_limit_s": "The sequence models' idle limit (max_sequence_idle_microseconds), in seconds.",
+    "idle_margin_s": "How long after the idle limit the server may still hold an open sequence, in seconds.",
+    "load_users": "How many of the users only run perf_analyzer on the image model, to keep the device busy.",
+    "allow_failure": "Scenarios whose failures are counted and shown but do not fail the run, comma separated.",
+    "perf_analyzer_window_ms": "Measurement window of each perf_analyzer run, in ms.",
+    "perf_analyzer_timeout_s": "Limit for one run of perf_analyzer, in seconds.",
+}
+"""One line for each field of Settings; the option has the field's name."""
+
+
+def add_options(parser: LocustArgumentParser, **_: Any) -> None:
+    """Add our options. A listener of Locust's `init_command_line_parser`.
+
+    Each option has a typed default that is not None, since Locust's web UI converts what a person enters to the
+    type of the value before it. They are added to the parser itself: an argument group would not show in the web UI.
+    """
+    for field in fields(Settings):
+        default = _as_option(field.name, getattr(_DEFAULTS, field.name))
+        flag = "--" + field.name.replace("_", "-")
+        parser.add_argument(flag, type=type(default), default=default, help=_HELP[field.name])
+    parser.add_argument(
+        "--grpc-root-certificates", default="", help="PEM file of the authorities to trust with grpcs://."
+    )
+    parser.add_argument("--grpc-private-key", default="", help="PEM file of the client's private key (mutual TLS).")
+    parser.add_argument("--grpc-certificate-chain", default="", help="PEM file of the client's certificate.")
+    parser.add_argument("--grpc-server-name", default="", help="Name the server's certificate must carry.")
+    parser.add_argument(
+        "--grpc-insecure", action="store_true", default=False, help="With grpcs://, do not check the certificate."
+    )
+    parser.add_argument(
+        "--report-dir", default="reports", help="Folder for reports; each run makes a folder of its own in it."
+    )
+    # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
+    parser.set_defaults(web_host="127.0.0.1")
+
+
+def settings_from(options: Namespace) -> Settings:
+    """The checked Settings in these options.
+
+    Raises UsageError for a value that cannot be used. The seed must have been drawn before (see `plugin`).
+    """
+    values = {field.name: _from_option(field.name, getattr(options, field.name)) for field in fields(Settings)}
+    settings = Settings(**values)
+    settings.check()
+    return settings
+
+
+def _as_option(name: str, value: Any) -> Any:
+    """The option's default: lists and tables are written as a person would type them."""
+    if name == "seed":
+        return 0
+    if name == "weights":
+        return ""
+    if name == "trials":
+        return ",".join(TRIALS)
+    return ",".join(value) if isinstance(value, tuple) else value
+
+
+def _from_option(name: str, text: Any) -> Any:
+    if name == "weights":
+        return _weights(text)
+    if isinstance(getattr(_DEFAULTS, name), tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def _weights(text: str) -> dict[str, int]:
+    weights = dict(DEFAULT_WEIGHTS)
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, number = part.partition("=")
+        if not equals or not number.strip().isdecimal():
+            raise UsageError(f"weights: {part!r} is not NAME=WEIGHT with a whole number, for instance Timeout=60")
+        weights[name.strip()] = int(number)
+    return weights
