@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from tritonclient.grpc import InferenceServerClient, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from triton_users.recorder import Recorder
+from triton_users.rpc_events import RpcEvents
 from triton_users.transport import CallObserver, Channel, ChannelOptions, TlsCredentials
 
 
 class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient ships no type information
-    """The whole of `tritonclient.grpc.InferenceServerClient`, for greenlets, with each RPC told to a recorder.
+    """The whole of `tritonclient.grpc.InferenceServerClient`, for greenlets, with each RPC turned into a Locust event.
 
     `url` is `grpc://host:port`, `grpcs://host:port`, `host:port`, `[v6]:port` or `unix:/path` (TargetError otherwise).
     It connects at the first call. `close()` cancels what is still in flight and returns within a second.
@@ -23,7 +23,7 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         self,
         url: str,
         *,
-        recorder: Recorder | None = None,
+        rpc_events: RpcEvents | None = None,
         tls: TlsCredentials | None = None,
         channel_options: ChannelOptions | None = None,
         verbose: bool = False,
@@ -32,8 +32,8 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         super(InferenceServerClient, self).__init__()
         self._stream = None
         self._verbose = verbose
-        self._recorder = recorder
-        observer: CallObserver | None = recorder
+        self._rpc_events = rpc_events
+        observer: CallObserver | None = rpc_events
         self._channel = Channel(url, tls=tls, options=channel_options or ChannelOptions(), observer=observer)
         self._client_stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
@@ -48,14 +48,14 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
 
         It is still raised; Locust's statistics count the request as a success.
         """
-        if self._recorder is None:
+        if self._rpc_events is None:
             yield
             return
-        before, self._recorder.expected = self._recorder.expected, matches
+        before, self._rpc_events.expected = self._rpc_events.expected, matches
         try:
             yield
         finally:
-            self._recorder.expected = before
+            self._rpc_events.expected = before
 
     def close(self) -> None:
         """Cancel the stream and every call still in flight, and close the connection; at most a second."""

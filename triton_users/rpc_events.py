@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,10 +12,8 @@ from gevent import GreenletExit
 from locust.event import EventHook
 from tritonclient.utils import InferenceServerException
 
+from triton_users.ledger import normalise
 from triton_users.transport import CallError
-
-#: Numbers this long are ids, addresses or byte counts: they would make a row of every failure.
-_LONG_NUMBER = re.compile(r"\b\d{5,}\b")
 
 
 class _Pending(NamedTuple):
@@ -36,10 +33,10 @@ class RequestFailure(InferenceServerException):  # type: ignore[misc]  # tritonc
         super().__init__(msg=message, status=status, debug_details=debug_details)
 
     def __repr__(self) -> str:
-        return _LONG_NUMBER.sub("N", str(self))
+        return normalise(str(self))
 
 
-class Recorder:
+class RpcEvents:
     """Fires `request` once for each unary RPC and once for each response of a stream. A `transport.CallObserver`.
 
     One belongs to one client, so to one user. The event gets, beside Locust's own arguments: `scenario`, `model` (""

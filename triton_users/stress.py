@@ -1,0 +1,190 @@
+"""The stress test's Locust users: each picks scenarios by weight, plays them and tells the events what came of it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from locust import tag
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
+from tritonclient.utils import InferenceServerException
+
+from triton_users.ledger import plain
+from triton_users.run import Run
+from triton_users.scenarios import ALL
+from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
+from triton_users.scenarios.perf_analyzer import ImageLoad
+from triton_users.sequences import id_block
+from triton_users.settings import DEFAULT_WEIGHTS
+from triton_users.users import TritonGrpcUser
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+logger = logging.getLogger(__name__)
+
+Task = Callable[["ScenarioUser"], None]
+
+#: What Locust itself raises through a task; none of it says anything about the server.
+_LOCUST_CONTROL = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
+
+
+class ScenarioUser(TritonGrpcUser):
+    """A user whose tasks are scenarios. Needs the plugin (`triton_users.plugin.install`)."""
+
+    abstract = True
+
+    stop_timeout_s: float = 3.0
+    """How long a stopping user's scenarios may take to end what they have open, in seconds."""
+
+    def on_start(self) -> None:
+        self.run_of_test: Run = self.environment.triton_run  # type: ignore[attr-defined]  # set by the plugin
+        self.number = self.run_of_test.next_user()
+        self.plays = 0
+        self.draw = random.Random()
+        self._scenarios: dict[type[Scenario], Scenario] = {}
+        run = self.run_of_test
+        self.session = Session(
+            settings=run.settings,
+            target=run.target,
+            client=self.client,
+            connect=self.connect,
+            signals=_Signals(self.environment),
+            correlation_ids=id_block(run.run_id, run.worker, self.number),
+            scratch=run.scratch,
+            clock=time.monotonic,
+            sleep=gevent.sleep,
+        )
+        # Locust picks with the global random generator, which no seed can hold; ours picks from the plan.
+        self._taskset_instance.get_next_task = self._next_task  # type: ignore[union-attr]
+
+    def _next_task(self) -> Task:
+        self.draw = self.run_of_test.draw(self.number, self.plays)
+        self.plays += 1
+        return self.draw.choice(self.tasks)  # type: ignore[arg-type,return-value]  # our tasks are functions of a user
+
+    def play(self, scenario_type: type[Scenario]) -> None:
+        """Plan and run one scenario, and fire `scenario_finished`."""
+        scenario = self._scenarios.get(scenario_type)
+        if scenario is None:
+            scenario = self._scenarios[scenario_type] = scenario_type(self.session)
+        plan = scenario.plan(self.draw)
+        self.rpc_events.scenario = self.session.signals.scenario = scenario.name  # type: ignore[attr-defined]
+        outcome, requests, reason, evidence = "", 0, "", {}
+        begun_s = time.perf_counter()
+        try:
+            requests = scenario.run(plan)
+            outcome = "passed"
+        except Skip as skip:
+            outcome, reason = "skipped", str(skip)
+        except ScenarioFailure as failure:
+            outcome, requests, reason, evidence = "failed", failure.requests, str(failure), failure.evidence
+        except InferenceServerException as error:
+            outcome, reason = "failed", str(error)
+        except _LOCUST_CONTROL:
+            raise
+        except Exception as error:  # ours to mend, so it must be seen: Locust shows it with its traceback
+            outcome, reason = "failed", f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self.rpc_events.scenario = ""
+            if outcome:  # none when Locust stopped the user in the middle of it
+                self._finished(scenario, plan, outcome, requests, time.perf_counter() - begun_s, reason, evidence)
+
+    def _finished(
+        self,
+        scenario: Scenario,
+        plan: Any,
+        outcome: str,
+        requests: int,
+        duration_s: float,
+        reason: str,
+        evidence: dict[str, Any],
+    ) -> None:
+        run = self.run_of_test
+        record: dict[str, Any] = {}
+        if outcome == "failed":
+            record = {
+                "seed": run.settings.seed,
+                "worker": run.worker,
+                "user": self.number,
+                "number": self.plays - 1,
+                "plan": plain(asdict(plan)),
+                "evidence": plain(evidence),
+            }
+            logger.warning("%s failed: %s", scenario.name, reason)
+        self.environment.events.scenario_finished.fire(  # type: ignore[attr-defined]
+            scenario=scenario.name,
+            outcome=outcome,
+            requests=requests,
+            duration_s=duration_s,
+            reason=reason,
+            record=record,
+        )
+
+    def on_stop(self) -> None:
+        with gevent.Timeout(self.stop_timeout_s, False):
+            for scenario in self._scenarios.values():
+                scenario.close()
+
+
+def _task(scenario_type: type[Scenario]) -> Task:
+    def play(user: ScenarioUser) -> None:
+        user.play(scenario_type)
+
+    play.__name__ = scenario_type.name
+    play.__doc__ = scenario_type.description
+    return tag(scenario_type.name)(play)  # type: ignore[no-any-return]
+
+
+TASKS: dict[str, Task] = {name: _task(scenario_type) for name, scenario_type in ALL.items()}
+"""The nine scenarios as Locust tasks, each tagged with its name."""
+
+
+class TritonStressUser(ScenarioUser):
+    """Triton's long-running stress test: nine scenarios, picked by weight."""
+
+    tasks = {TASKS[name]: weight for name, weight in DEFAULT_WEIGHTS.items()}  # noqa: RUF012 - Locust's own form
+
+
+class TritonLoadUser(ScenarioUser):
+    """Only runs perf_analyzer on the image model, to keep the device busy. There are `--load-users` of them."""
+
+    weight = 0
+    tasks = [_task(ImageLoad)]  # noqa: RUF012 - Locust's own form
+
+
+def expanded_tasks(weights: dict[str, int]) -> list[Task]:
+    """Locust's own form of weighted tasks: each task as often as its weight says."""
+    return [TASKS[name] for name, weight in weights.items() for _ in range(weight)]
+
+
+class _Signals:
+    """Fires our events for one user; `scenario` is the one that plays now."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._events: Any = environment.events
+        self.scenario = ""
+
+    def deadline_exceeded(self, *, model: str, expected: bool, elapsed_s: float, limit_s: float) -> None:
+        self._events.deadline_exceeded.fire(
+            scenario=self.scenario, model=model, expected=expected, elapsed_s=elapsed_s, limit_s=limit_s
+        )
+
+    def sequence_validation_failure(
+        self, *, model: str, correlation_id: int | str, step: int, expected: Any, got: Any, steps: list[Any]
+    ) -> None:
+        self._events.sequence_validation_failure.fire(
+            scenario=self.scenario,
+            model=model,
+            correlation_id=correlation_id,
+            step=step,
+            expected=expected,
+            got=got,
+            steps=steps,
+        )

@@ -1,0 +1,57 @@
+"""Asks the server under test, once before a run, what it is and which models are ready."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tritonclient.utils import InferenceServerException
+
+from triton_users.client import TritonClient
+from triton_users.scenarios.base import Target
+from triton_users.server import perf_analyzer
+from triton_users.settings import UsageError
+from triton_users.transport import ChannelOptions, TargetError, TlsCredentials
+
+LIMIT_S = 10.0
+"""How long the server may take for each answer, in seconds; picked to outlast a busy server, not a missing one."""
+
+
+def survey(host: str, tls: TlsCredentials | None) -> Target:
+    """What the server at `host` offers.
+
+    Raises UsageError when `host` is no address or nothing there answers as a ready Triton.
+    """
+    try:
+        client = TritonClient(host, tls=tls, channel_options=ChannelOptions(connect_timeout_s=LIMIT_S))
+    except TargetError as error:
+        raise UsageError(str(error)) from error
+    try:
+        if not client.is_server_ready(client_timeout=LIMIT_S):
+            raise UsageError(f"the Triton at {host} is not ready: it is still loading models, or one failed to load")
+        metadata = client.get_server_metadata(client_timeout=LIMIT_S)
+        index = client.get_model_repository_index(client_timeout=LIMIT_S)
+    except InferenceServerException as error:
+        raise UsageError(
+            f"no Triton answers at {host}: {error}. Start one there, or give another --host grpc://HOST:PORT "
+            "(Triton's gRPC port is 8001 unless it was told otherwise), or leave --host out to use the embedded one"
+        ) from error
+    finally:
+        client.close()
+    return Target(
+        address=host.split("://", 1)[-1],
+        models=frozenset(model.name for model in index.models if model.state == "READY"),
+        server_version=f"{metadata.name} {metadata.version}",
+    )
+
+
+def with_perf_analyzer(target: Target, host: str) -> Target:
+    """The same target, with the perf_analyzer of this machine: each worker has its own."""
+    if not host.startswith("grpc://") and "://" in host:
+        return replace(target, perf_analyzer_remedy=f"perf_analyzer is only driven over grpc://, and the host is {host}")
+    found = perf_analyzer.find()
+    return replace(
+        target,
+        perf_analyzer=tuple(found.command),
+        perf_analyzer_env=tuple(sorted(found.environment.items())),
+        perf_analyzer_remedy=found.remedy,
+    )

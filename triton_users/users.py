@@ -1,0 +1,90 @@
+"""TritonGrpcUser: what people subclass to put their own traffic on Triton. Knows no scenario."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.pool import Group
+from locust import User
+
+from triton_users.client import TritonClient
+from triton_users.rpc_events import RpcEvents
+from triton_users.transport import ChannelOptions, TlsCredentials
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+
+class TritonGrpcUser(User):
+    """A Locust user with `self.client`, tritonclient's InferenceServerClient on a gevent-native gRPC channel.
+
+    Every RPC, and every response of a stream, appears in Locust's statistics by itself, as type `grpc` and under the
+    name of the model. Each user has a connection of its own, opened at its first request and closed when it stops.
+
+        class MyUser(TritonGrpcUser):
+            @task
+            def infer(self):
+                self.client.infer("my_model", inputs)
+    """
+
+    abstract = True
+
+    host: str | None = "grpc://127.0.0.1:8001"
+    """The server: `grpc://host:port` or `grpcs://host:port` (TLS). `--host` replaces it."""
+
+    tls: TlsCredentials | None = None
+    """Certificates for `grpcs://`; None takes them from the `--grpc-…` options, else the system's authorities."""
+
+    channel_options: ChannelOptions = ChannelOptions()
+    """Message size limits, keep-alive, connect time limit, compression and flow control windows of the connection."""
+
+    client: TritonClient
+    """The user's own client."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.rpc_events = RpcEvents(environment.events.request, self.context)
+        self.client = self.connect()
+
+    def connect(self) -> TritonClient:
+        """One more client with a connection of its own, counted with this user's requests. The caller closes it."""
+        return TritonClient(
+            self.host or "",
+            rpc_events=self.rpc_events,
+            tls=self.tls or tls_from(self.environment.parsed_options),
+            channel_options=self.channel_options,
+        )
+
+    def start(self, group: Group) -> gevent.Greenlet:
+        greenlet = super().start(group)
+        # Not in on_stop: subclasses override that, and Locust leaves it out when on_start raised. The link's callback
+        # runs in the hub, which must not wait for the connection to close.
+        greenlet.link(lambda _: gevent.spawn(self.client.close))
+        return greenlet
+
+
+def tls_from(options: Any) -> TlsCredentials | None:
+    """The certificates that the `--grpc-…` options name; None when they name none.
+
+    Raises OSError for a file that cannot be read.
+    """
+    if options is None:
+        return None
+    root, key, chain, name = (
+        getattr(options, option, "")
+        for option in ("grpc_root_certificates", "grpc_private_key", "grpc_certificate_chain", "grpc_server_name")
+    )
+    insecure = getattr(options, "grpc_insecure", False)
+    if not (root or key or chain or name or insecure):
+        return None
+    return TlsCredentials(
+        root=_read(root), key=_read(key), certificate=_read(chain), server_name=name or None, insecure=insecure
+    )
+
+
+def _read(path: str) -> bytes | None:
+    if not path:
+        return None
+    with open(path, "rb") as file:
+        return file.read()
