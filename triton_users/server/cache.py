@@ -1,0 +1,83 @@
+"""The cache folder: where it is, how a folder in it appears all at once, and who may write. It knows no contents."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from triton_users.server.errors import InstallError
+from triton_users.server.progress import Progress
+
+#: Longest wait for another process that installs, in seconds: a slow download of 75 MB with room to spare.
+LOCK_LIMIT_S = 1800.0
+
+
+def cache_folder() -> Path:
+    """`$TRITON_USERS_CACHE`, or `triton-users` in `$XDG_CACHE_HOME`, or in `~/.cache`."""
+    chosen = os.environ.get("TRITON_USERS_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache").absolute() / "triton-users"
+
+
+def once(folder: Path, fill: Callable[[Path], None], progress: Progress, lock_limit_s: float = LOCK_LIMIT_S) -> Path:
+    """`folder`, filled by `fill(temporary folder)` if it does not exist yet.
+
+    The folder appears complete or not at all, whenever the process dies; processes that want it at once take turns.
+    InstallError when the cache cannot be written or another process fills it for longer than `lock_limit_s`.
+    """
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with lock(folder.parent / "lock", progress, lock_limit_s):
+            if folder.is_dir():
+                return folder
+            _remove_abandoned(folder.parent)
+            temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+            try:
+                fill(temporary)
+                temporary.chmod(0o755)
+                temporary.rename(folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as exc:
+        raise InstallError(
+            f"Cannot write the cache folder {folder.parent}: {exc}. "
+            "Set TRITON_USERS_CACHE to a folder that can be written and has 1 GB free."
+        ) from exc
+    return folder
+
+
+@contextmanager
+def lock(path: Path, progress: Progress, limit_s: float) -> Iterator[None]:
+    """Hold an exclusive lock on `path`; the system releases it when the process dies. InstallError after `limit_s`."""
+    import fcntl  # not on Windows, where this module must still be importable
+
+    deadline = time.monotonic() + limit_s
+    with path.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise InstallError(
+                        f"Another process has been installing into {path.parent} for more than {limit_s:.0f} s. "
+                        "End it, or set TRITON_USERS_CACHE to another folder."
+                    ) from None
+                progress("Waiting for another process that installs", None)
+                time.sleep(0.1)
+        yield
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove what killed processes left; the caller holds the lock, so nobody is using it."""
+    for folder in parent.glob(".unfinished-*"):
+        shutil.rmtree(folder, ignore_errors=True)

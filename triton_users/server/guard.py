@@ -1,0 +1,165 @@
+"""The process that owns tritonserver: it starts it, keeps its log bounded, and ends it when its own owner is gone.
+
+It runs as a program of its own (`python -I guard.py`), on the standard library alone, in its own session, so that a
+terminal's Ctrl+C does not reach the server before its users have stopped. Its contract:
+
+    standard input   one line of JSON (see `main`); after that the pipe stays open for as long as the server is wanted.
+    exit code        the server's, or 128 + signal when it was ended by one.
+
+The server is ended when standard input closes, when the process that started the guard is gone (even by SIGKILL), or
+on SIGTERM. Should the guard itself be killed, the kernel kills the server. Whatever the server leaves behind, its
+stubs, its shared-memory regions and the run folder, is removed here.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+#: Size in bytes at which the log is turned over; one older piece is kept.
+LOG_LIMIT = 16 * 1024 * 1024
+
+#: How often the guard looks whether its owner is still there, in seconds.
+POLL_S = 0.25
+
+#: How long the server's stubs may take to end after the server, in seconds; they need about 0.3.
+STUBS_LIMIT_S = 2.0
+
+#: From <sys/prctl.h>.
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Log:
+    """A log file that is turned over when it has grown to LOG_LIMIT."""
+
+    def __init__(self, path):
+        self._path = path
+        self._file = open(path, "wb", buffering=0)
+
+    def write(self, data):
+        if self._file.tell() > LOG_LIMIT:
+            self._file.close()
+            os.replace(self._path, self._path + ".1")
+            self._file = open(self._path, "wb", buffering=0)
+        self._file.write(data)
+
+
+class Guard:
+    """Runs one server until it ends or is no longer wanted."""
+
+    def __init__(self, order, owner):
+        self._order = order
+        self._owner = owner
+        self._stop_at = None
+        self._log = Log(order["log"])
+
+    def run(self):
+        """The server's exit code, once it is gone and so is everything it left."""
+        signal.signal(signal.SIGTERM, lambda *_: self._stop())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1)  # stubs that outlive the server become ours to end
+        self._server = subprocess.Popen(
+            self._order["command"],
+            env=self._order["environment"],
+            cwd=self._order["folder"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+        )
+        with open(os.path.join(self._order["folder"], "server.pid"), "w") as file:
+            file.write(str(self._server.pid))
+        try:
+            self._watch()
+        finally:
+            self._clean()
+        code = self._server.returncode
+        return code if code >= 0 else 128 - code
+
+    def _watch(self):
+        """Copy the server's output to the log until the server is gone."""
+        output = self._server.stdout.fileno()
+        sources = [output, sys.stdin.fileno()]
+        while self._server.poll() is None:
+            ready, _, _ = select.select(sources, [], [], POLL_S)
+            if output in ready:
+                data = os.read(output, 65536)
+                self._log.write(data)
+                if not data:
+                    sources.remove(output)
+            if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), 65536):
+                sources.remove(sys.stdin.fileno())
+                self._stop()
+            if os.getppid() != self._owner:
+                self._stop()
+            if self._stop_at is not None and time.monotonic() > self._stop_at:
+                self._server.kill()
+                self._server.wait()
+
+    def _stop(self):
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + self._order["grace_s"]
+            self._server.terminate()
+
+    def _clean(self):
+        if self._server.poll() is None:  # only after an error of our own
+            self._server.kill()
+            self._server.wait()
+        deadline = time.monotonic() + STUBS_LIMIT_S
+        while self._reap() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for pid in children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        while self._reap():
+            time.sleep(0.02)
+        output = self._server.stdout.fileno()
+        while select.select([output], [], [], 0)[0]:  # the last words, which often say why
+            data = os.read(output, 65536)
+            if not data:
+                break
+            self._log.write(data)
+        for name in os.listdir("/dev/shm"):
+            if name.startswith(self._order["shm_prefix"]):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join("/dev/shm", name))
+        shutil.rmtree(self._order["folder"], ignore_errors=True)
+
+    @staticmethod
+    def _reap():
+        """Collect children that have ended; whether any child is left."""
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return False
+        return True
+
+
+def children():
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(pid) for pid in file.read().split()]
+
+
+def main():
+    owner = os.getppid()
+    line = b""
+    while not line.endswith(b"\n"):  # unbuffered, so that select sees whatever follows
+        byte = os.read(0, 1)
+        if not byte:
+            return 0  # the owner is gone before it said what it wants
+        line += byte
+    return Guard(json.loads(line), owner).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

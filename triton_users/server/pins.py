@@ -1,0 +1,93 @@
+"""The exact wheels that the embedded server is made of: names, versions, sizes and hashes, and nothing that acts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One wheel of the Python Package Index, for Linux on x86_64."""
+
+    name: str
+    version: str
+    #: Size of the file in bytes, for progress only.
+    size: int
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        """The line that makes pip fetch exactly this file."""
+        return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
+
+
+#: Version of Triton inside the pytriton wheel.
+TRITON_VERSION = "2.51.0"
+
+#: tritonserver with its Python backend.
+PYTRITON = Wheel(
+    "nvidia-pytriton", "0.7.0", 55_369_373, "21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df"
+)
+#: The last wheels with a perf_analyzer that needs no newer glibc than the server does.
+TRITONCLIENT = Wheel(
+    "tritonclient", "2.51.0", 13_956_700, "c485bb0123bdf310f90bc8b03d3489b28df2ffed55b30c7eee0b795b48113d52"
+)
+#: libcudart, which perf_analyzer is linked to even where there is no GPU.
+CUDA_RUNTIME = Wheel(
+    "nvidia-cuda-runtime-cu12", "12.9.79", 3_493_179, "25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3"
+)
+SERVER = (PYTRITON, TRITONCLIENT, CUDA_RUNTIME)
+
+_PROTOBUF = Wheel("protobuf", "7.36.2", 343_223, "89f23aa53c24553a2416fd4fd1ec06f74fa42b14b546d8883128813f775bbfd2")
+_TYPING_EXTENSIONS = Wheel(
+    "typing_extensions", "4.16.0", 45_571, "481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8"
+)
+_ONNX_ABI3 = Wheel("onnx", "1.23.2", 8_881_633, "7abf381d278f31ac62487fddedc9dd42da842dce94d5d43536836ee3efdf4a2b")
+
+#: What the server's own Python holds, by Python version: numpy and onnxruntime to serve, onnx and what it imports
+#: to build the image model. The last onnxruntime for Python 3.10 is 1.23.
+PACKAGES = {
+    (3, 10): (
+        Wheel("ml_dtypes", "0.6.0", 412_036, "6ec0d244a5bba12239025389ad88bbfb45f9f10e25ab4f678e9a4768ebd47532"),
+        Wheel("numpy", "2.2.6", 16_801_050, "fc7b73d02efb0e18c000e9ad8b83480dfcd5dfd11065997ed4c6747470ae8915"),
+        Wheel("onnx", "1.23.2", 8_886_659, "03334d6c834767c7acd37c7db51c98e98c8ceb61a964f6df96386e13272d2870"),
+        Wheel("onnxruntime", "1.23.2", 17_370_357, "4ca88747e708e5c67337b0f65eed4b7d0dd70d22ac332038c9fc4635760018f7"),
+        _PROTOBUF,
+        _TYPING_EXTENSIONS,
+    ),
+    (3, 11): (
+        Wheel("ml_dtypes", "0.6.0", 412_043, "6c8e39b53e90afda8ce52859c93de4dba3e02b76d85dcf091cc469f9184c6dae"),
+        Wheel("numpy", "2.4.6", 16_918_164, "89cd468399cfd2504718f0ba50e410dca55a170b61a02ad92bb18c8a65186e93"),
+        Wheel("onnx", "1.23.2", 8_886_609, "c03ecf6b835d136108eeaeeafbd0026fc7b3cf98661409fbc6b63d5a29361348"),
+        Wheel("onnxruntime", "1.32.0", 27_773_237, "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d"),
+        _PROTOBUF,
+        _TYPING_EXTENSIONS,
+    ),
+    (3, 12): (
+        Wheel("ml_dtypes", "0.6.0", 409_890, "3b4a480aa8fd54a1805b8ac10f3f91763926a74f73c0c364c10f9231854f4170"),
+        Wheel("numpy", "2.5.5", 15_720_599, "704d819265e5d1064d932968e9ee85fff2103ccc78c05b878c06943ba27b8507"),
+        _ONNX_ABI3,
+        Wheel("onnxruntime", "1.32.0", 27_780_211, "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8"),
+        _PROTOBUF,
+        _TYPING_EXTENSIONS,
+    ),
+    (3, 13): (
+        Wheel("ml_dtypes", "0.6.0", 410_169, "26b1f1fa4f0435a2946859823f6e2bf06796f1e9f10f5a05b08a5e3c8f46ff69"),
+        Wheel("numpy", "2.5.5", 15_713_899, "824025655df929268bfe6b47ed91a00d14209a6f760847cf150be446829e1ce4"),
+        _ONNX_ABI3,
+        Wheel("onnxruntime", "1.32.0", 27_780_404, "02ea12a28c069ea8510093d95a7f6ff8126bfd9fc5c0d3381c03b80fb2b424ba"),
+        _PROTOBUF,
+        _TYPING_EXTENSIONS,
+    ),
+}
+
+
+def fingerprint(wheels: tuple[Wheel, ...]) -> str:
+    """Twelve hex digits that change when any of `wheels` does; part of the name of the folder they are unpacked in."""
+    return short_hash("".join(wheel.sha256 for wheel in wheels))
+
+
+def short_hash(text: str) -> str:
+    """Twelve hex digits that stand for `text` in a folder's name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

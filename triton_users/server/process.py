@@ -1,0 +1,256 @@
+"""Runs one real Triton on loopback: starts it through the guard, waits until it is ready, stops it.
+
+It knows processes, ports and limits; what is installed and what is loaded is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from triton_users.server import repository
+from triton_users.server.cache import cache_folder
+from triton_users.server.errors import StartError
+from triton_users.server.install import Installation, ensure_installed
+from triton_users.server.progress import Progress, silent
+
+#: Longest time from start to ready, in seconds; the full repository takes about 3 on two idle cores.
+READY_LIMIT_S = 120.0
+
+#: How long the server may take to end after SIGTERM before it is killed, in seconds. It needs 3.4 to 4 when idle and
+#: never ends by itself while a client's stream is open.
+GRACE_S = 5.0
+
+#: How long `stop` waits for the guard, in seconds: the grace, the stubs' limit, and room for a busy machine.
+STOP_LIMIT_S = GRACE_S + 10.0
+
+#: How often a start is tried again when a port was taken between our choosing it and the server binding it.
+PORT_TRIES = 5
+
+#: Logs of former servers that are kept.
+LOGS_KEPT = 10
+
+_LOG_TAIL_LINES = 25
+_POLL_S = 0.1
+
+
+class EmbeddedTriton:
+    """A Triton of our own on 127.0.0.1, on free ports.
+
+    `model_repository` is a folder of models (default: the checkout's `models/`), of which `models` picks some;
+    `extra_args` are added to tritonserver's command line. `start` and `stop`, or a `with` block; `stop` may be
+    called at any time and more than once.
+    """
+
+    def __init__(
+        self,
+        model_repository: Path | None = None,
+        *,
+        models: list[str] | None = None,
+        extra_args: Sequence[str] = (),
+        installation: Installation | None = None,
+        progress: Progress = silent,
+        ready_limit_s: float = READY_LIMIT_S,
+    ) -> None:
+        self._repository = repository.default_repository() if model_repository is None else Path(model_repository)
+        self._models = models
+        self._extra_args = list(extra_args)
+        self._installation = installation
+        self._progress = progress
+        self._ready_limit_s = ready_limit_s
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._name = ""
+        self._folder = Path()
+        self._ports = (0, 0, 0)
+        #: The server's process id, while it runs.
+        self.pid = 0
+        #: Where the server's output goes; it is kept after the stop.
+        self.log_path = Path()
+        #: The server's own word for its version, for example "2.51.0".
+        self.version = ""
+
+    @property
+    def grpc_url(self) -> str:
+        """`127.0.0.1:PORT` of the gRPC service."""
+        return f"127.0.0.1:{self._ports[0]}"
+
+    @property
+    def http_url(self) -> str:
+        """`127.0.0.1:PORT` of the HTTP service."""
+        return f"127.0.0.1:{self._ports[1]}"
+
+    @property
+    def metrics_url(self) -> str:
+        """`http://127.0.0.1:PORT/metrics`."""
+        return f"http://127.0.0.1:{self._ports[2]}/metrics"
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is there; its health is the server's own to tell."""
+        return self._guard is not None and self._guard.poll() is None
+
+    def start(self) -> EmbeddedTriton:
+        """Install what is missing, start the server and return when it is ready.
+
+        Unsupported, InstallError, ServerError (no such model) or StartError, whose text ends with the log's tail.
+        """
+        if self._guard is not None:
+            raise RuntimeError("this EmbeddedTriton was started already")
+        if self._installation is None:
+            self._installation = ensure_installed(self._progress)
+        for attempt in range(1, PORT_TRIES + 1):
+            try:
+                self._launch(self._installation)
+                self._wait_until_ready()
+                return self
+            except BaseException as exc:
+                self.stop()
+                taken = isinstance(exc, StartError) and "Address already in use" in str(exc)
+                if not taken or attempt == PORT_TRIES:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def stop(self) -> None:
+        """End the server, its stubs and everything it left, within STOP_LIMIT_S even with a client's stream open."""
+        guard, self._guard = self._guard, None
+        if guard is None:
+            return
+        assert guard.stdin is not None
+        try:
+            guard.stdin.close()
+        except OSError:
+            pass  # the guard has ended already, and with it the server
+        try:
+            guard.wait(STOP_LIMIT_S)
+        finally:
+            if guard.poll() is None:  # the kernel kills the server when its guard dies
+                guard.kill()
+                guard.wait()
+            self.pid = 0
+
+    def log_tail(self) -> str:
+        """The last lines of the log."""
+        try:
+            lines = self.log_path.read_text(errors="replace").splitlines()
+        except OSError as exc:
+            return f"(no log: {exc})"
+        return "\n".join(lines[-_LOG_TAIL_LINES:])
+
+    def __enter__(self) -> EmbeddedTriton:
+        return self.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def _launch(self, installation: Installation) -> None:
+        self._name = f"triton-users-{os.getpid()}-{secrets.token_hex(4)}"
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
+        repository.compose(self._folder, installation, self._repository, self._models, self._progress)
+        self.log_path = _new_log(self._name)
+        self._ports = _free_ports()
+        order = {
+            "command": self._command(installation),
+            "environment": installation.server_environment(),
+            "folder": str(self._folder),
+            "log": str(self.log_path),
+            "shm_prefix": self._name,
+            "grace_s": GRACE_S,
+        }
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", str(Path(__file__).with_name("guard.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert self._guard.stdin is not None
+        self._guard.stdin.write(json.dumps(order).encode() + b"\n")
+        self._guard.stdin.flush()
+
+    def _command(self, installation: Installation) -> list[str]:
+        grpc_port, http_port, metrics_port = map(str, self._ports)
+        return [
+            str(installation.tritonserver),
+            "--id", self._name,
+            "--model-repository", str(self._folder / "models"),
+            "--backend-directory", str(self._folder / "backends"),
+            "--backend-config", f"python,shm-region-prefix-name={self._name}",
+            "--grpc-address", "127.0.0.1", "--grpc-port", grpc_port,
+            "--http-address", "127.0.0.1", "--http-port", http_port,
+            "--metrics-address", "127.0.0.1", "--metrics-port", metrics_port,
+            # The models' configurations are complete; completing them would start every model twice.
+            "--disable-auto-complete-config",
+            "--allow-gpu-metrics", "false",
+            "--exit-timeout-secs", str(int(GRACE_S)),
+            *self._extra_args,
+        ]  # fmt: skip
+
+    def _wait_until_ready(self) -> None:
+        assert self._guard is not None
+        began = time.monotonic()
+        while True:
+            if self._guard.poll() is not None:
+                raise StartError(
+                    f"Triton ended with exit code {self._guard.returncode} before it was ready. "
+                    f"The end of its log, {self.log_path}:\n{self.log_tail()}"
+                )
+            if self._ask("/v2/health/ready") is not None:
+                answer = self._ask("/v2")
+                if answer is not None and answer.get("name") == self._name:
+                    break
+            waited = time.monotonic() - began
+            if waited > self._ready_limit_s:
+                raise StartError(
+                    f"Triton was not ready after {self._ready_limit_s:.0f} s. "
+                    f"The end of its log, {self.log_path}:\n{self.log_tail()}"
+                )
+            self._progress("Starting Triton", None)
+            time.sleep(_POLL_S)
+        self.version = str(answer["version"])
+        self.pid = int((self._folder / "server.pid").read_text())
+        self._progress(f"Triton {self.version} is ready on grpc://{self.grpc_url}", None)
+
+    def _ask(self, path: str) -> dict[str, object] | None:
+        """The server's JSON answer to a GET of `path` ({} when empty), or None when it gave none or not 200."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._ports[1], timeout=2)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+            return dict(json.loads(body or b"{}")) if response.status == 200 else None
+        except (OSError, http.client.HTTPException, ValueError):
+            return None
+        finally:
+            connection.close()
+
+
+def _free_ports() -> tuple[int, int, int]:
+    """Three ports that were free a moment ago; another process may still take one before the server does."""
+    sockets = [socket.socket() for _ in range(3)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        first, second, third = (each.getsockname()[1] for each in sockets)
+        return first, second, third
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _new_log(name: str) -> Path:
+    """A path for a new log in the cache; the oldest logs beyond LOGS_KEPT are removed."""
+    folder = cache_folder() / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    old = sorted(folder.glob("*.log*"), key=lambda path: path.stat().st_mtime)
+    for path in old[: -LOGS_KEPT + 1]:
+        path.unlink(missing_ok=True)
+    return folder / f"{name}.log"

@@ -1,0 +1,61 @@
+"""Composes the folder that the embedded server loads from: models, backends and the image model's network.
+
+It reads a model repository and the cache, and writes only into the folder it is given.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from triton_users.server.errors import ServerError
+from triton_users.server.install import Installation
+from triton_users.server.progress import Progress
+
+#: Models that need the image model's network.
+IMAGE_MODEL = "resnet_v1_50"
+
+
+def default_repository() -> Path:
+    """`models/` of the checkout this package is installed from."""
+    return Path(__file__).resolve().parents[2] / "models"
+
+
+def model_names(repository: Path) -> list[str]:
+    """Names of the models in `repository`, sorted. ServerError when it holds none."""
+    names = sorted(config.parent.name for config in repository.glob("*/config.pbtxt"))
+    if not names:
+        raise ServerError(
+            f"No model repository at {repository}: expected folders with a config.pbtxt in it. "
+            "Give the path of one, or run from a checkout, whose models/ is used by default."
+        )
+    return names
+
+
+def compose(
+    folder: Path,
+    installation: Installation,
+    repository: Path,
+    models: list[str] | None,
+    progress: Progress,
+) -> None:
+    """Write `folder`/models and `folder`/backends for the embedded server.
+
+    `models` picks some of the repository's models; None takes all. ServerError names a model that does not exist.
+    """
+    known = model_names(repository)
+    chosen = known if models is None else models
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise ServerError(f"No model {', '.join(unknown)} in {repository}; there are {', '.join(known)}.")
+    for name in chosen:
+        _link_tree(repository / name, folder / "models" / name)
+    python = folder / "backends/python"
+    _link_tree(installation.python_backend, python)
+    (python / installation.stub.name).symlink_to(installation.stub)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """A copy of the folders of `source` whose files are links, so that files can be added without touching it."""
+    shutil.copytree(source, target, copy_function=os.symlink, ignore=shutil.ignore_patterns("__pycache__"))
