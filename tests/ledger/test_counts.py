@@ -1,0 +1,85 @@
+"""Counts of scenarios and rows: what is one run, one request, and what happens beyond the bounds."""
+
+import time
+
+from triton_users.ledger import Ledger, Recorder, Row
+from triton_users.ledger.counts import MAX_ROWS, MAX_TEXTS, OTHER
+
+
+def test_the_test_count_is_passed_and_failed_runs_without_skips() -> None:
+    recorder = Recorder("w", "run")
+    recorder.run_finished("Timeout", "passed", 2, 100_000)
+    recorder.run_finished("Timeout", "failed", 1, 100_000, "late")
+    recorder.run_finished("Timeout", "skipped", 0, 0, "sequence 5 is open")
+    recorder.run_finished("Timeout", "skipped", 0, 0, "sequence 6 is open")
+    counts = recorder.ledger.scenarios["Timeout"]
+    assert (counts.runs, counts.passed, counts.failed, counts.skipped) == (2, 1, 1, 2)
+    assert counts.skips == {"sequence # is open": 2}
+    assert counts.durations.total == 2
+
+
+def test_the_request_count_includes_what_failed_runs_sent() -> None:
+    recorder = Recorder("w", "run")
+    recorder.run_finished("SequenceValid", "passed", 16, 1)
+    recorder.run_finished("SequenceValid", "failed", 3, 1)
+    assert recorder.ledger.scenarios["SequenceValid"].requests == 19
+
+
+def test_deadlines_and_sequence_failures_are_counted_apart() -> None:
+    recorder = Recorder("w", "run")
+    recorder.deadline_exceeded("Timeout", expected=True)
+    recorder.deadline_exceeded("Timeout", expected=False)
+    recorder.deadline_exceeded("Timeout", expected=True)
+    recorder.sequence_failure("Timeout")
+    counts = recorder.ledger.scenarios["Timeout"]
+    assert (counts.expected_deadlines, counts.unexpected_deadlines, counts.sequence_failures) == (2, 1, 1)
+
+
+def test_a_failed_request_is_in_the_latency_and_in_the_errors() -> None:
+    row = Row()
+    row.record(500, 10, 100, 90)
+    row.record_error("sequence 3 is gone", 700, 10, 100, 0)
+    row.record_error("sequence 4 is gone", 900, 10, 100, 0)
+    assert (row.requests, row.failed, row.errors) == (3, 2, {"sequence # is gone": 2})
+    assert (row.sent, row.received, row.latency.max_us) == (300, 90, 900)
+
+
+def test_error_texts_beyond_the_bound_are_counted_together() -> None:
+    row = Row()
+    for number in range(MAX_TEXTS + 30):
+        row.record_error("e" + "x" * number, 1, 1, 0, 0)
+    assert row.failed == MAX_TEXTS + 30
+    assert len(row.errors) == MAX_TEXTS + 1
+    assert row.errors[OTHER] == 30
+
+
+def test_rows_beyond_the_bound_are_counted_together() -> None:
+    ledger = Ledger()
+    for number in range(MAX_ROWS + 5):
+        ledger.row("S", f"m{number}").record(1, 1, 0, 0)
+    assert ledger.row(OTHER, OTHER).requests == 5
+    assert sum(row.requests for row in ledger.rows.values()) == MAX_ROWS + 5
+
+
+def test_all_rows_of_a_scenario_make_its_requests() -> None:
+    ledger = Ledger()
+    ledger.row("S", "a").record(10, 1, 5, 6)
+    ledger.row("S", "b").record(1000, 1, 5, 6)
+    ledger.row("T", "a").record(9, 1, 5, 6)
+    together = ledger.requests_of("S")
+    assert (together.requests, together.sent, together.latency.max_us) == (2, 10, 1000)
+    assert ledger.names() == ["S", "T"]
+
+
+def test_recording_a_request_costs_little() -> None:
+    """The goal is 2 us; ten times that allows for a busy machine."""
+    row = Row()
+    best = min(_time_of_1000(row) for _ in range(20))
+    assert best < 20e-6 * 1000
+
+
+def _time_of_1000(row: Row) -> float:
+    start = time.perf_counter()
+    for value in range(1000):
+        row.record(value * 37, 15, 100, 90)
+    return time.perf_counter() - start

@@ -1,0 +1,128 @@
+"""The master's side of the ledger: merges snapshots of all workers. Knows no network; times are told to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from triton_users.ledger.counts import Ledger
+from triton_users.ledger.evidence import Evidence
+from triton_users.ledger.recorder import FORMAT
+
+
+@dataclass(slots=True)
+class WorkerState:
+    """What is known of one worker process (one incarnation; a worker that was started again is another one)."""
+
+    worker: str
+    incarnation: str
+    first_seen_s: float
+    """Seconds into the run when its first snapshot came."""
+    last_seen_s: float
+    """Seconds into the run when its newest snapshot came."""
+    at_s: float = 0.0
+    """The newest snapshot's time by the worker's own clock."""
+    sequence: int = 0
+    """The newest snapshot's number, from 1."""
+    merged: int = 0
+    """Snapshots that were merged. The others up to `sequence` never came or came late; nothing is missing for it."""
+    final: bool = False
+    """Its last snapshot said that it was the last one."""
+    ledger: Ledger = field(default_factory=Ledger)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    gauges: dict[str, int] = field(default_factory=dict)
+    selfcheck: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one snapshot added to the one before it of the same worker."""
+
+    worker: str
+    now_s: float
+    """Seconds into the run when it came."""
+    span_s: float
+    """How much time it covers: from the worker's snapshot before it until this one, in seconds."""
+    counted: Ledger
+
+
+class Collector:
+    """All workers' counts of a run. A snapshot that comes twice, late or never changes nothing if a later one comes."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        """Only snapshots of this run are merged."""
+        self.total = Ledger()
+        """Everybody's counts together."""
+        self.workers: dict[tuple[str, str], WorkerState] = {}
+        """(worker, incarnation) -> what is known of it."""
+        self.refused: dict[str, int] = {}
+        """Why a snapshot could not be merged -> how many of them; those of another run are not among them."""
+
+    def merge(self, snapshot: Mapping[str, Any], now_s: float) -> Change | None:
+        """Take a snapshot in; None when it brings nothing: an old one, a repeated one, one of another run.
+
+        `now_s`: seconds into the run. A snapshot that cannot be read is counted under `refused` and changes nothing.
+        """
+        try:
+            if snapshot["format"] != FORMAT:
+                reason = f"worker {snapshot['worker']} sends ledger format {snapshot['format']}, not {FORMAT} as here"
+                self.refused[reason] = self.refused.get(reason, 0) + 1
+                return None
+            if snapshot["run"] != self.run:
+                return None
+            key = (str(snapshot["worker"]), str(snapshot["incarnation"]))
+            sequence, at_s, final = int(snapshot["sequence"]), float(snapshot["at_s"]), bool(snapshot["final"])
+            state = self.workers.get(key)
+            if state is not None and sequence <= state.sequence:
+                return None
+            ledger = Ledger.load(snapshot["ledger"])
+            evidence = {name: Evidence.load(dumped) for name, dumped in snapshot["evidence"].items()}
+            gauges = {str(name): int(value) for name, value in snapshot["gauges"].items()}
+            selfcheck = dict(snapshot["selfcheck"])
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            reason = f"a snapshot could not be read: {type(problem).__name__}: {problem}"
+            self.refused[reason] = self.refused.get(reason, 0) + 1
+            return None
+        if state is None:
+            state = self.workers[key] = WorkerState(*key, first_seen_s=now_s, last_seen_s=now_s, at_s=at_s)
+        counted = ledger.since(state.ledger)
+        self.total.add(counted)
+        change = Change(state.worker, now_s, max(0.0, at_s - state.at_s), counted)
+        state.ledger = ledger
+        state.evidence.update(evidence)
+        state.gauges, state.selfcheck = gauges, selfcheck
+        state.sequence, state.at_s, state.last_seen_s, state.final = sequence, at_s, now_s, final
+        state.merged += 1
+        return change
+
+    def gauges(self) -> dict[str, int]:
+        """The newest gauges of all workers that have not ended, summed by name."""
+        together: dict[str, int] = {}
+        for state in self.workers.values():
+            if not state.final:
+                for name, value in state.gauges.items():
+                    together[name] = together.get(name, 0) + value
+        return together
+
+    def evidence(self) -> dict[str, Evidence]:
+        """Scenario -> its kept failures, of all workers."""
+        names = dict.fromkeys(name for state in self.workers.values() for name in state.evidence)
+        workers = self.workers.values()
+        return {name: Evidence.together(s.evidence[name] for s in workers if name in s.evidence) for name in names}
+
+    def lost(self) -> list[WorkerState]:
+        """Workers that never said they were done: after the end of a run, those whose last counts may be missing."""
+        return [state for state in self.workers.values() if not state.final]
+
+    def all_final(self, workers: set[str]) -> bool:
+        """Whether each of these workers has sent its final snapshot."""
+        return workers <= {state.worker for state in self.workers.values() if state.final}
+
+    def reset(self, run: str) -> None:
+        """Forget everything and collect another run from here on."""
+        self.run = run
+        self.total = Ledger()
+        self.workers.clear()
+        self.refused.clear()

@@ -1,0 +1,253 @@
+"""The values of the ledger: what is counted for each scenario and for each of its rows. Plain, mergeable, no clock.
+
+Every class here has the same verbs: `add` another one, `since` an earlier state of itself, `dump`, `load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from triton_users.ledger.histogram import Histogram
+from triton_users.ledger.plain import normalise
+
+MAX_TEXTS = 50
+"""Different skip reasons or error texts counted by name; further ones are counted together under OTHER."""
+MAX_ROWS = 1_000
+"""Different rows of one ledger; further ones are counted together as the row (OTHER, OTHER)."""
+OTHER = "(other)"
+"""Holds the counts of what has no place of its own: totals stay exact, a name beyond the bound is not kept."""
+
+_SCENARIO_INTEGERS = ("passed", "failed", "requests", "expected_deadlines", "unexpected_deadlines", "sequence_failures")
+
+
+def count_text(counts: dict[str, int], text: str, number: int = 1) -> None:
+    """Add to a text's count, or to OTHER's when `counts` is full."""
+    if text not in counts and len(counts) >= MAX_TEXTS:
+        text = OTHER
+    counts[text] = counts.get(text, 0) + number
+
+
+def _texts_since(newer: Mapping[str, int], older: Mapping[str, int]) -> dict[str, int]:
+    return {text: n - older.get(text, 0) for text, n in newer.items() if n != older.get(text, 0)}
+
+
+@dataclass(slots=True)
+class ScenarioCounts:
+    """What the runs of one scenario came to."""
+
+    passed: int = 0
+    """Runs that ended as they must."""
+    failed: int = 0
+    """Runs that ended in a failure."""
+    requests: int = 0
+    """Request count: inference requests sent by all runs, the failed ones included; one per ModelInfer message."""
+    expected_deadlines: int = 0
+    """Deadlines that fired where the scenario is there to provoke them, in time."""
+    unexpected_deadlines: int = 0
+    """Deadlines that fired anywhere else, or late."""
+    sequence_failures: int = 0
+    """Responses that were not what the model of the sequence says."""
+    skips: dict[str, int] = field(default_factory=dict)
+    """Why a run was not made -> how often; not part of `runs`."""
+    durations: Histogram = field(default_factory=Histogram)
+    """How long each run took, in microseconds, passed and failed ones."""
+
+    @property
+    def runs(self) -> int:
+        """Test count: runs that came to an end, passed or failed. Skipped ones are not among them."""
+        return self.passed + self.failed
+
+    @property
+    def skipped(self) -> int:
+        """Runs that a constraint forbade."""
+        return sum(self.skips.values())
+
+    def add(self, other: ScenarioCounts) -> None:
+        """Count everything that `other` has counted."""
+        for name in _SCENARIO_INTEGERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for reason, number in other.skips.items():
+            count_text(self.skips, reason, number)
+        self.durations.add(other.durations)
+
+    def since(self, older: ScenarioCounts) -> ScenarioCounts:
+        """What was counted after `older`, an earlier state of this."""
+        newer = ScenarioCounts(
+            skips=_texts_since(self.skips, older.skips), durations=self.durations.since(older.durations)
+        )
+        for name in _SCENARIO_INTEGERS:
+            setattr(newer, name, getattr(self, name) - getattr(older, name))
+        return newer
+
+    def dump(self) -> list[Any]:
+        """Plain values, in the order of the fields."""
+        return [*(getattr(self, name) for name in _SCENARIO_INTEGERS), dict(self.skips), self.durations.dump()]
+
+    @classmethod
+    def load(cls, dumped: list[Any]) -> ScenarioCounts:
+        """The counts that were dumped. Raises ValueError when they are none."""
+        *integers, skips, durations = dumped
+        if len(integers) != len(_SCENARIO_INTEGERS):
+            raise ValueError(f"a scenario is dumped as {len(_SCENARIO_INTEGERS) + 2} values; seen: {len(dumped)}")
+        loaded = cls(skips=dict(skips), durations=Histogram.load(durations))
+        for name, value in zip(_SCENARIO_INTEGERS, integers, strict=True):
+            setattr(loaded, name, int(value))
+        return loaded
+
+
+@dataclass(slots=True)
+class Row:
+    """The requests of one scenario to one model."""
+
+    errors: dict[str, int] = field(default_factory=dict)
+    """Normalised error text -> how many requests ended with it."""
+    sent: int = 0
+    """Bytes sent."""
+    received: int = 0
+    """Bytes received."""
+    latency: Histogram = field(default_factory=Histogram)
+    """From just before a request's bytes go to the socket until its last byte is parsed; failed requests too."""
+    delay: Histogram = field(default_factory=Histogram)
+    """Send delay: from the call until its bytes go to the socket. The client's own share, not in `latency`."""
+
+    @property
+    def requests(self) -> int:
+        """Requests that ended, well or badly."""
+        return self.latency.total
+
+    @property
+    def failed(self) -> int:
+        """Requests that ended with an error nobody wanted."""
+        return sum(self.errors.values())
+
+    def record(self, latency_us: int, delay_us: int, sent: int, received: int) -> None:
+        """Count one request that ended. This is the hot path."""
+        self.sent += sent
+        self.received += received
+        self.latency.record(latency_us)
+        self.delay.record(delay_us)
+
+    def record_error(self, message: str, latency_us: int, delay_us: int, sent: int, received: int) -> None:
+        """Count one request that ended with an error; texts that differ in numbers only are counted together."""
+        self.record(latency_us, delay_us, sent, received)
+        count_text(self.errors, normalise(message))
+
+    def add(self, other: Row) -> None:
+        """Count everything that `other` has counted."""
+        for text, number in other.errors.items():
+            count_text(self.errors, text, number)
+        self.sent += other.sent
+        self.received += other.received
+        self.latency.add(other.latency)
+        self.delay.add(other.delay)
+
+    def since(self, older: Row) -> Row:
+        """What was counted after `older`, an earlier state of this."""
+        return Row(
+            _texts_since(self.errors, older.errors),
+            self.sent - older.sent,
+            self.received - older.received,
+            self.latency.since(older.latency),
+            self.delay.since(older.delay),
+        )
+
+    def clear(self) -> None:
+        """Forget everything, in place, so that who holds this row can go on recording."""
+        self.errors.clear()
+        self.sent = self.received = 0
+        self.latency.clear()
+        self.delay.clear()
+
+    def dump(self) -> list[Any]:
+        """Plain values, in the order of the fields."""
+        return [dict(self.errors), self.sent, self.received, self.latency.dump(), self.delay.dump()]
+
+    @classmethod
+    def load(cls, dumped: list[Any]) -> Row:
+        """The row that was dumped. Raises ValueError when it is none."""
+        if len(dumped) != 5:
+            raise ValueError(f"a row is dumped as 5 values; seen: {len(dumped)}")
+        errors, sent, received, latency, delay = dumped
+        return cls(dict(errors), sent, received, Histogram.load(latency), Histogram.load(delay))
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Everything counted in one place: a node's, or all nodes' together."""
+
+    scenarios: dict[str, ScenarioCounts] = field(default_factory=dict)
+    """Scenario -> what its runs came to."""
+    rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    """(scenario, model) -> its requests; for an RPC that names no model, its method in the model's place."""
+
+    def scenario(self, name: str) -> ScenarioCounts:
+        """The scenario's counts, made when it has none yet."""
+        found = self.scenarios.get(name)
+        if found is None:
+            found = self.scenarios[name] = ScenarioCounts()
+        return found
+
+    def row(self, scenario: str, model: str) -> Row:
+        """The row of this scenario and model, made when there is none yet."""
+        found = self.rows.get((scenario, model))
+        if found is None:
+            key = (scenario, model) if len(self.rows) < MAX_ROWS else (OTHER, OTHER)
+            found = self.rows.setdefault(key, Row())
+        return found
+
+    def rows_of(self, scenario: str) -> dict[str, Row]:
+        """Model -> row, of one scenario."""
+        return {model: row for (name, model), row in self.rows.items() if name == scenario}
+
+    def requests_of(self, scenario: str) -> Row:
+        """All rows of one scenario together."""
+        together = Row()
+        for row in self.rows_of(scenario).values():
+            together.add(row)
+        return together
+
+    def names(self) -> list[str]:
+        """Every scenario with a count, in the order of first sight."""
+        return list(dict.fromkeys([*self.scenarios, *(scenario for scenario, _ in self.rows)]))
+
+    def add(self, other: Ledger) -> None:
+        """Count everything that `other` has counted."""
+        for name, counts in other.scenarios.items():
+            self.scenario(name).add(counts)
+        for (scenario, model), row in other.rows.items():
+            self.row(scenario, model).add(row)
+
+    def since(self, older: Ledger) -> Ledger:
+        """What was counted after `older`, an earlier state of this; without what has not changed."""
+        nothing, no_requests = ScenarioCounts(), Row()
+        newer = Ledger()
+        for name, counts in self.scenarios.items():
+            if counts != (before := older.scenarios.get(name, nothing)):
+                newer.scenarios[name] = counts.since(before)
+        for key, row in self.rows.items():
+            if row != (earlier := older.rows.get(key, no_requests)):
+                newer.rows[key] = row.since(earlier)
+        return newer
+
+    def clear(self) -> None:
+        """Forget everything; rows stay, empty, for those who hold them."""
+        self.scenarios.clear()
+        for row in self.rows.values():
+            row.clear()
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values for msgpack or JSON; rows that have counted nothing are left out."""
+        return {
+            "scenarios": {name: counts.dump() for name, counts in self.scenarios.items()},
+            "rows": [[*key, *row.dump()] for key, row in self.rows.items() if row.latency.counts],
+        }
+
+    @classmethod
+    def load(cls, dumped: Mapping[str, Any]) -> Ledger:
+        """The ledger that was dumped. Raises ValueError, TypeError or KeyError when it is none."""
+        return cls(
+            {name: ScenarioCounts.load(counts) for name, counts in dumped["scenarios"].items()},
+            {(scenario, model): Row.load(row) for scenario, model, *row in dumped["rows"]},
+        )

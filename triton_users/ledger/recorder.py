@@ -1,0 +1,113 @@
+"""One node's side of the ledger: takes counts in, gives snapshots. Knows no network; times are told to it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from triton_users.ledger.counts import Ledger, Row, count_text
+from triton_users.ledger.evidence import Evidence
+from triton_users.ledger.plain import normalise, plain
+
+FORMAT = 1
+"""Version of a snapshot; a collector refuses another one."""
+
+
+class Recorder:
+    """Counts what this node's users do. No method yields, so a snapshot never shows half a request."""
+
+    def __init__(self, worker: str, run: str) -> None:
+        self.worker = worker
+        """This node's name, as the master knows it."""
+        self.run = run
+        """Which run this counts for: any text, the same on all nodes, new for every run and every reset."""
+        self.incarnation = secrets.token_hex(8)
+        """Tells this process from an earlier one of the same name."""
+        self.ledger = Ledger()
+        self._evidence: dict[str, Evidence] = {}
+        self._sent_evidence: dict[str, int] = {}
+        self._sequence = 0
+
+    def row(self, scenario: str, model: str) -> Row:
+        """Where to record requests of this scenario to this model; keep it, it stays valid, also after `reset`."""
+        return self.ledger.row(scenario, model)
+
+    def run_finished(self, scenario: str, outcome: str, requests: int, duration_us: int, reason: str = "") -> None:
+        """Count one run. `outcome` is "passed", "failed" or "skipped"; `reason` is needed for "skipped" only."""
+        counts = self.ledger.scenario(scenario)
+        if outcome == "skipped":
+            count_text(counts.skips, normalise(reason) or "no reason given")
+            return
+        if outcome == "passed":
+            counts.passed += 1
+        else:
+            counts.failed += 1
+        counts.requests += requests
+        counts.durations.record(duration_us)
+
+    def deadline_exceeded(self, scenario: str, expected: bool) -> None:
+        """Count a deadline that fired."""
+        counts = self.ledger.scenario(scenario)
+        if expected:
+            counts.expected_deadlines += 1
+        else:
+            counts.unexpected_deadlines += 1
+
+    def sequence_failure(self, scenario: str) -> None:
+        """Count a response that is not what the model of the sequence says."""
+        self.ledger.scenario(scenario).sequence_failures += 1
+
+    def failure(self, scenario: str, at_s: float, reason: str, record: Mapping[str, Any]) -> None:
+        """Keep the evidence of a failed run, within bounds; `run_finished` counts it. `at_s`: seconds into the run."""
+        self._evidence.setdefault(scenario, Evidence()).keep(
+            {
+                "scenario": scenario,
+                "worker": self.worker,
+                "at_s": float(at_s),
+                "reason": plain(str(reason)),
+                "record": plain(dict(record)),
+            }
+        )
+
+    def snapshot(
+        self,
+        at_s: float,
+        final: bool = False,
+        gauges: Mapping[str, int] | None = None,
+        selfcheck: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Everything counted in this run so far, as plain values.
+
+        `at_s` is this node's own clock, in seconds; only differences between its snapshots are used. `gauges` are
+        values of this moment ("users", "open_sequences"), summed over workers. `final`: this node will count no more.
+        Evidence is sent when there is new one, and all of it in a final snapshot.
+        """
+        self._sequence += 1
+        changed = {
+            name: evidence.dump()
+            for name, evidence in self._evidence.items()
+            if final or evidence.seen != self._sent_evidence.get(name)
+        }
+        self._sent_evidence = {name: evidence.seen for name, evidence in self._evidence.items()}
+        return {
+            "format": FORMAT,
+            "run": self.run,
+            "worker": self.worker,
+            "incarnation": self.incarnation,
+            "sequence": self._sequence,
+            "at_s": float(at_s),
+            "final": final,
+            "ledger": self.ledger.dump(),
+            "evidence": changed,
+            "gauges": dict(gauges or {}),
+            "selfcheck": dict(selfcheck or {}),
+        }
+
+    def reset(self, run: str) -> None:
+        """Forget everything and count for another run from here on."""
+        self.run = run
+        self.ledger.clear()
+        self._evidence.clear()
+        self._sent_evidence.clear()
+        self._sequence = 0
