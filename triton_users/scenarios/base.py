@@ -35,6 +35,8 @@ class Target:
     models: frozenset[str]
     """Names of the models that are ready."""
     server_version: str = ""
+    secure: bool = False
+    """Whether its gRPC endpoint wants TLS."""
     perf_analyzer: tuple[str, ...] = ()
     """Command of perf_analyzer; empty when it cannot run here."""
     perf_analyzer_env: tuple[tuple[str, str], ...] = ()
@@ -54,6 +56,11 @@ class Client(Protocol):
     def is_server_ready(self, **kwargs: Any) -> bool: ...
     def expect_error(self, matches: Callable[[Exception], bool]) -> Any:
         """A context manager: inside it, errors that match are wanted; Locust's statistics count them as successes."""
+        ...
+
+    @property
+    def channel(self) -> Any:
+        """The `grpc.Channel` underneath, for a request that tritonclient has no method for."""
         ...
 
     def close(self) -> None: ...
@@ -88,6 +95,8 @@ class Session:
     sleep: Callable[[float], None]
     state: dict[str, Any] = field(default_factory=dict)
     """What scenarios of this user share, by name (for instance which sequences are open)."""
+    shared: dict[str, Any] = field(default_factory=dict)
+    """What all users of this process share, by name (for instance prepared pictures): one dict for all of them."""
 
 
 class Scenario(ABC):
@@ -96,6 +105,8 @@ class Scenario(ABC):
     name: ClassVar[str]
     description: ClassVar[str]
     """One line, as the report shows it."""
+    unproven: int = 0
+    """Claims about the server that this user made and had no time left to check; final after `close()`."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -103,7 +114,7 @@ class Scenario(ABC):
     @classmethod
     @abstractmethod
     def unavailable(cls, target: Target, settings: Settings) -> str:
-        """Why it cannot run against this server and what to do about it; "" when it can."""
+        """Why it cannot run against this server and what to do about it, without its name; "" when it can."""
 
     @abstractmethod
     def plan(self, draw: random.Random) -> Any:

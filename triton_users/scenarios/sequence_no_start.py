@@ -1,0 +1,46 @@
+"""SequenceNoStart: one request without START, which the server must refuse."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from triton_users.scenarios.base import ScenarioFailure, Skip
+from triton_users.scenarios.streaming import open_sequences
+from triton_users.scenarios.sequence import SequenceScenario, answer_without_start, evidence
+from triton_users.sequences import draw_offset
+
+
+@dataclass(frozen=True)
+class NoStartPlan:
+    """One request."""
+
+    model: str
+    id_offset: int
+    """The correlation id, counted from the start of the user's block."""
+    value: int
+
+
+class SequenceNoStart(SequenceScenario):
+    """Skipped while the id may be open on the model: the server would take the request for the sequence's next."""
+
+    name = "SequenceNoStart"
+    description = "one request without START, which must get the START error"
+
+    def plan(self, draw: random.Random) -> NoStartPlan:
+        return NoStartPlan(draw.choice(tuple(self.models)), draw_offset(draw), draw.randrange(1024 * 1024))
+
+    def run(self, plan: NoStartPlan) -> int:
+        model, correlation_id = self.models[plan.model], self.correlation_id(plan.id_offset)
+        if open_sequences(self.session).is_open(model.name, correlation_id, self.session.clock()):
+            raise Skip(f"sequence {correlation_id} may still be open on {model.name}")
+        got = answer_without_start(self.session, model, correlation_id, plan.value, end=False)
+        if got is not None:
+            raise ScenarioFailure(
+                f"sequence {correlation_id} on {model.name}: {got} was answered to {plan.value}, sent without START; "
+                "it must get the START error",
+                requests=1,
+                got=got,
+                **evidence(model, correlation_id, plan.value),
+            )
+        return 1

@@ -1,0 +1,197 @@
+"""One sequence over one stream of its own: sends it, checks each answer, ends the stream; decides nothing random.
+
+All requests are handed over at once and the answers checked as they come. A client that waits for each answer before
+the next request loses its sequence on a busy server: one that waits in the backlog for longer than the idle limit is
+forgotten before its second request. Triton answers a stream strictly in order, so the answers need no matching; their
+request ids are checked nevertheless.
+
+Each sequence gets a stream of its own, as in Triton's stress test: after a failure nothing late can be taken for an
+answer of the next sequence, and the server has to open and close streams all the time.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from tritonclient.grpc import InferInput
+from tritonclient.utils import InferenceServerException
+
+from triton_users.scenarios.base import ScenarioFailure, Session
+from triton_users.scenarios.calls import DEADLINE_EXCEEDED
+from triton_users.scenarios.models import SequenceModel
+from triton_users.sequences import OpenSequences, expected_answers
+
+GRACE_S = 2.0
+"""How much longer than the stream's own deadline we wait for its end; only a defect of the client needs it."""
+
+REQUESTS_AT_A_STRETCH = 256
+"""Requests handed over before other users get a turn; about 10 ms."""
+
+STEPS_SHOWN = 100
+"""The last steps that a failure shows; a sequence of the default length has fewer than that."""
+
+
+def open_sequences(session: Session) -> OpenSequences:
+    """The sequences this user has open, the same for all its scenarios."""
+    held_s = session.settings.idle_limit_s + session.settings.idle_margin_s
+    opened: OpenSequences = session.state.setdefault("open sequences", OpenSequences(held_s))
+    return opened
+
+
+def run_sequence(
+    session: Session, model: SequenceModel, correlation_id: int, values: tuple[int, ...], *, end: bool = True
+) -> int:
+    """Send one sequence with START, and with END if `end`; returns its number of requests.
+
+    Raises ScenarioFailure unless each answer was what it must be, the stream ended well and all of it was in time.
+    What the server may still hold is noted in the user's open sequences, however this ends.
+    """
+    opened = open_sequences(session)
+    exchange = _Exchange(session, model, correlation_id, values, end)
+    ended = False
+    try:
+        exchange.run()
+        ended = end
+    finally:
+        if ended:
+            opened.ended(model.name, correlation_id)
+        elif exchange.sent:
+            opened.seen(model.name, correlation_id, session.clock())
+    return exchange.sent
+
+
+class _Exchange:
+    """The state of one sequence on its way. `take` runs in the stream's reader, all else in the user's greenlet."""
+
+    def __init__(
+        self, session: Session, model: SequenceModel, correlation_id: int, values: tuple[int, ...], end: bool
+    ) -> None:
+        self._session = session
+        self._model = model
+        self._correlation_id = correlation_id
+        self._values = values
+        self._end = end
+        self._expected = expected_answers(values, model.datatype, model.accumulates)
+        self.sent = 0
+        self._got: list[Any] = []
+        self._failure: ScenarioFailure | None = None
+        self._deadline_passed = False
+        self._wrong_answer: dict[str, Any] | None = None
+        self._settled = threading.Event()
+        """Set with the last answer or the first failure."""
+        self._abandoned = False
+
+    def run(self) -> None:
+        session = self._session
+        limit_s = session.settings.sequence_timeout_ms / 1e3
+        started = session.clock()
+        over = False
+        try:
+            session.client.start_stream(self.take, stream_timeout=limit_s)
+            self._send()
+            self._settled.wait(max(0.0, started + limit_s + GRACE_S - session.clock()))
+            if self._failure is None and len(self._got) == len(self._values):
+                session.client.stop_stream()  # waits for the stream's status, at most until its deadline
+                over = True
+        except InferenceServerException as exc:
+            if self._failure is None:
+                self._failure = self._fail(f"the stream broke: {exc}")
+                self._failure.__cause__ = exc
+        finally:
+            if not over:
+                self._abandoned = True
+                session.client.stop_stream(cancel_requests=True)
+        elapsed_s = session.clock() - started
+        if self._failure is None and not over:
+            self._failure = self._fail(f"no answer to request {len(self._got)} after {elapsed_s:.1f} s")
+        if self._wrong_answer is not None:
+            session.signals.sequence_validation_failure(**self._wrong_answer)
+        if self._deadline_passed:
+            session.signals.deadline_exceeded(
+                model=self._model.name, expected=False, elapsed_s=elapsed_s, limit_s=limit_s
+            )
+        if self._failure is not None:
+            self._failure.requests = self.sent
+            raise self._failure
+
+    def _send(self) -> None:
+        model = self._model
+        tensor = InferInput(model.input, list(model.shape), model.datatype)
+        last = len(self._values) - 1
+        for step, value in enumerate(self._values):
+            self._session.client.async_stream_infer(
+                model.name,
+                [tensor.set_data_from_numpy(np.full(model.shape, value, model.dtype))],
+                request_id=str(step),
+                sequence_id=self._correlation_id,
+                sequence_start=step == 0,
+                sequence_end=self._end and step == last,
+            )
+            self.sent += 1
+            if self.sent % REQUESTS_AT_A_STRETCH == 0:
+                self._session.sleep(0)
+            if self._failure is not None:
+                return
+
+    def take(self, result: Any, error: InferenceServerException | None) -> None:
+        """The stream's callback: judge the next answer. Never raises, since that would end the stream's reader."""
+        if self._abandoned or self._failure is not None:
+            return
+        step = len(self._got)
+        if error is not None and error.status() is not None:  # the stream has ended, this is not an answer
+            self._deadline_passed = error.status() == DEADLINE_EXCEEDED
+            self._failure = self._fail(f"no answer to request {step}: {error}")
+        elif step == len(self._values):
+            self._failure = self._fail(f"more answers than requests: {error or self._read(result, step - 1)}")
+        else:
+            got = f"error: {error}" if error is not None else self._read(result, step)
+            self._got.append(got)
+            if got != self._expected[step]:
+                self._wrong(step, got)
+        if self._failure is not None or len(self._got) == len(self._values):
+            self._settled.set()
+
+    def _read(self, result: Any, step: int) -> Any:
+        """The number answered, or a text that says why it is none."""
+        answered_id = result.get_response().id
+        if answered_id != str(step):
+            return f"an answer to request {answered_id!r}"
+        answer = result.as_numpy(self._model.output)
+        if answer is None:
+            return f"no tensor {self._model.output}"
+        if answer.shape != self._model.shape or answer.dtype != self._model.dtype:
+            return f"a tensor of type {answer.dtype} and shape {answer.shape}"
+        return answer.item()
+
+    def _wrong(self, step: int, got: Any) -> None:
+        expected = self._expected[step]
+        self._wrong_answer = {
+            "model": self._model.name,
+            "correlation_id": self._correlation_id,
+            "step": step,
+            "expected": expected,
+            "got": got,
+            "steps": self._steps(),
+        }
+        self._failure = self._fail(f"answer {step} is {got}, not {expected}")
+
+    def _fail(self, what: str) -> ScenarioFailure:
+        return ScenarioFailure(
+            f"sequence {self._correlation_id} of {len(self._values)} requests on {self._model.name}: {what}",
+            model=self._model.name,
+            correlation_id=self._correlation_id,
+            steps=self._steps(),
+        )
+
+    def _steps(self) -> list[tuple[str, int, int | float, Any]]:
+        """(flags, value sent, expected, got) of the answers so far, at most the last STEPS_SHOWN."""
+        last = len(self._values) - 1
+        steps = []
+        for step in range(max(0, len(self._got) - STEPS_SHOWN), len(self._got)):
+            flags = " ".join(
+                name for name, is_set in (("START", step == 0), ("END", self._end and step == last)) if is_set
+            )
+            steps.append((flags, self._values[step], self._expected[step], self._got[step]))
+        return steps

@@ -1,0 +1,154 @@
+"""Timeout: 1 GiB to an identity model under a deadline of 0.1 s, made while it is sent and never held."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import grpc
+from tritonclient.grpc import service_pb2
+from tritonclient.utils import InferenceServerException
+
+from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
+from triton_users.scenarios.calls import DEADLINE_EXCEEDED, check_identity
+from triton_users.scenarios.models import IdentityModel, identity_models
+from triton_users.settings import Settings
+from triton_users.transport import StreamedMessage
+
+CHUNK_BYTES = 256 * 1024
+"""One piece of the tensor; also all of it that this process ever holds."""
+
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+
+
+@dataclass(frozen=True)
+class TimeoutPlan:
+    """One large request that must not be answered, and a small one that must."""
+
+    model: str
+    afterwards: tuple[int, ...]
+    """The numbers of the small request."""
+
+
+class Timeout(Scenario):
+    """DEADLINE_EXCEEDED must come near the deadline, while the bytes really go out.
+
+    A server that merely hangs would pass that, so afterwards it must answer a small request on the same connection.
+    """
+
+    name = "Timeout"
+    description = "a 1 GiB request under a deadline of 0.1 s, then a small one on the same connection"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.models = {m.name: m for m in identity_models(session.settings.trials, session.target.models)}
+
+    @classmethod
+    def unavailable(cls, target: Target, settings: Settings) -> str:
+        if identity_models(settings.trials, target.models):
+            return ""
+        return (
+            f"no identity model of the trials {', '.join(settings.trials)} is ready on the server; load one "
+            f"(custom_nobatch_zero_1_float32, ...; the folder models/ has one), or give {cls.name} weight 0"
+        )
+
+    def plan(self, draw: random.Random) -> TimeoutPlan:
+        return TimeoutPlan(draw.choice(tuple(self.models)), tuple(draw.randrange(1024 * 1024) for _ in range(16)))
+
+    def run(self, plan: TimeoutPlan) -> int:
+        model = self.models[plan.model]
+        self._provoke(model)
+        try:
+            check_identity(self.session, self.session.client, model, plan.afterwards)
+        except ScenarioFailure as failure:
+            raise ScenarioFailure(
+                f"after a request whose deadline had passed, on the same connection: {failure}",
+                requests=2,
+                **failure.evidence,
+            ) from failure
+        return 2
+
+    def _provoke(self, model: IdentityModel) -> None:
+        session, settings = self.session, self.session.settings
+        limit_s = settings.deadline_ms / 1e3
+        request = LargeRequest(model, settings.deadline_tensor_mib * 2**20)
+        infer = session.client.channel.unary_unary(
+            METHOD,
+            request_serializer=lambda large: large.message,
+            response_deserializer=service_pb2.ModelInferResponse.FromString,
+        )
+        error: grpc.RpcError | None = None
+        started = session.clock()
+        try:
+            with session.client.expect_error(is_deadline):
+                infer(request, timeout=limit_s)
+        except grpc.RpcError as exc:
+            error = exc
+        elapsed_s = session.clock() - started
+        exceeded = error is not None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        in_time = elapsed_s <= limit_s + settings.deadline_tolerance_ms / 1e3
+        if exceeded:
+            session.signals.deadline_exceeded(
+                model=model.name, expected=in_time, elapsed_s=elapsed_s, limit_s=limit_s
+            )
+        if exceeded and in_time and request.handed_over:
+            return
+        if error is None:
+            what = f"was answered after {elapsed_s:.3f} s"
+        elif not exceeded:
+            what = f"failed with {error.code()}, not with DEADLINE_EXCEEDED, after {elapsed_s:.3f} s: {error.details()}"
+        elif not in_time:
+            what = (
+                f"ended {elapsed_s - limit_s:.3f} s after its deadline, which is more than the tolerance of "
+                f"{settings.deadline_tolerance_ms / 1e3:g} s"
+            )
+        else:
+            what = "never left: the deadline passed before a byte of its tensor was taken"
+        raise ScenarioFailure(
+            f"the request of {settings.deadline_tensor_mib} MiB to {model.name} with a deadline of {limit_s:g} s {what}",
+            requests=1,
+            model=model.name,
+            elapsed_s=elapsed_s,
+            limit_s=limit_s,
+            bytes_handed_over=request.handed_over,
+        ) from error
+
+
+class LargeRequest:
+    """A ModelInferRequest whose only tensor is zeros, encoded piece by piece while it is sent."""
+
+    def __init__(self, model: IdentityModel, tensor_bytes: int) -> None:
+        self.model_name = model.name
+        self.id = ""
+        self.handed_over = 0
+        """Bytes of the tensor that the channel has taken to send them."""
+        self._tensor_bytes = tensor_bytes
+        request = service_pb2.ModelInferRequest(model_name=model.name)
+        request.inputs.add(name=model.input, datatype="FP32", shape=model.shape(tensor_bytes // 4))
+        field = service_pb2.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER
+        self._head = request.SerializeToString() + varint(field << 3 | 2) + varint(tensor_bytes)
+        self.message = StreamedMessage(len(self._head) + tensor_bytes, self)
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        self.handed_over = 0
+        yield self._head
+        zeros = memoryview(bytes(CHUNK_BYTES))
+        while self.handed_over < self._tensor_bytes:
+            piece = zeros[: self._tensor_bytes - self.handed_over]
+            self.handed_over += len(piece)
+            yield piece
+
+
+def is_deadline(error: Exception) -> bool:
+    return isinstance(error, InferenceServerException) and error.status() == DEADLINE_EXCEEDED
+
+
+def varint(number: int) -> bytes:
+    """Protocol Buffers' base-128 varint of a number from 0 (https://protobuf.dev/programming-guides/encoding)."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
