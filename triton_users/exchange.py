@@ -14,7 +14,7 @@ from typing import Any
 
 import gevent
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 logger = logging.getLogger(__name__)
 
@@ -76,14 +76,16 @@ class MasterSide:
             self._merge(snapshot)
 
     def _on_test_stopping(self, **_: Any) -> None:
-        runner = self._runner
-        runner.send_message(STOP_MESSAGE)
-        limit = time.monotonic() + FINAL_LIMIT_S + (self._environment.stop_timeout or 0)
-        while (missing := self._missing({node.id for node in self._alive()})) and time.monotonic() < limit:
-            gevent.sleep(0.02)
-        if missing:
-            logger.error("No last counts came from: %s", ", ".join(sorted(missing)))
-
-    def _alive(self) -> list[Any]:
         clients = self._runner.clients
-        return [*clients.spawning, *clients.running]
+        counting = {node.id for node in (*clients.spawning, *clients.running)}
+        self._runner.send_message(STOP_MESSAGE)
+        limit = time.monotonic() + FINAL_LIMIT_S + (self._environment.stop_timeout or 0)
+        while missing := self._missing({node for node in counting if self._lives(node)}):
+            if time.monotonic() > limit:
+                logger.error("No last counts came from: %s", ", ".join(sorted(missing)))
+                return
+            gevent.sleep(0.02)
+
+    def _lives(self, worker: str) -> bool:
+        node = self._runner.clients.get(worker)
+        return node is not None and node.state != STATE_MISSING

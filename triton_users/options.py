@@ -63,13 +63,13 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     parser.set_defaults(web_host="127.0.0.1")
 
 
-def settings_from(options: Namespace) -> Settings:
-    """The checked Settings in these options.
+def settings_from(options: Namespace, drawn_seed: int) -> Settings:
+    """The checked Settings in these options; `drawn_seed` is the seed where they name none.
 
-    Raises UsageError for a value that cannot be used. The seed must have been drawn before (see `plugin`).
+    Raises UsageError for a value that cannot be used.
     """
     values = {field.name: _from_option(field.name, getattr(options, field.name)) for field in fields(Settings)}
-    settings = Settings(**values)
+    settings = Settings(**{**values, "seed": values["seed"] or drawn_seed})
     settings.check()
     return settings
 

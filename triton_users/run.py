@@ -12,6 +12,7 @@ from typing import Any
 
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
+from triton_users.sequences import RUNS, USERS
 from triton_users.settings import Settings, UsageError
 
 
@@ -19,8 +20,8 @@ from triton_users.settings import Settings, UsageError
 class Run:
     """What every user of this process needs to know of the run."""
 
-    run_id: int
-    """63 random bits, drawn once for the whole run: they keep two runs' correlation ids apart."""
+    number: int
+    """Drawn once for the whole run, 1 to 65,535: it keeps two runs' correlation ids apart (`sequences.user_block`)."""
     settings: Settings
     target: Target
     left_out: Mapping[str, str]
@@ -33,7 +34,7 @@ class Run:
 
     def next_user(self) -> int:
         """Number of the user that starts now, from 0 in each worker and each run."""
-        return next(self._users)
+        return next(self._users) % USERS
 
     def draw(self, user: int, number: int) -> random.Random:
         """The random generator of a user's `number`-th run of a scenario.
@@ -49,8 +50,9 @@ class Run:
         return {name: weight for name, weight in weights.items() if weight}
 
 
-def new_run_id() -> int:
-    return secrets.randbits(63)
+def new_number() -> int:
+    """A number for a run (`Run.number`)."""
+    return secrets.randbelow(RUNS - 1) + 1
 
 
 def new_seed() -> int:
@@ -77,19 +79,35 @@ def left_out(target: Target, settings: Settings) -> dict[str, str]:
     return reasons
 
 
-def pack(run_id: int, target: Target, reasons: Mapping[str, str]) -> dict[str, Any]:
-    """What the master decided, as plain values for Locust's message to the workers."""
-    return {
-        "run_id": run_id,
-        "target": {**asdict(target), "models": sorted(target.models)},
-        "left_out": dict(reasons),
-    }
+@dataclass(frozen=True)
+class Decided:
+    """What the master settles once for all workers of a run."""
 
+    number: int
+    seed: int
+    target: Target
+    left_out: Mapping[str, str]
+    ledger: str
+    """Names what the ledgers count; new for each run and for each reset of the statistics."""
 
-def unpack(packed: Mapping[str, Any]) -> tuple[int, Target, dict[str, str]]:
-    """The inverse of `pack`."""
-    target = dict(packed["target"])
-    target["models"] = frozenset(target["models"])
-    target["perf_analyzer"] = tuple(target["perf_analyzer"])
-    target["perf_analyzer_env"] = tuple((name, value) for name, value in target["perf_analyzer_env"])
-    return packed["run_id"], Target(**target), dict(packed["left_out"])
+    def pack(self) -> dict[str, Any]:
+        """As plain values, for Locust's message to the workers."""
+        return {**asdict(self), "target": {**asdict(self.target), "models": sorted(self.target.models)}}
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any]) -> Decided:
+        """The inverse of `pack`."""
+        target = packed["target"]
+        return cls(
+            **{
+                **packed,
+                "target": Target(
+                    **{
+                        **target,
+                        "models": frozenset(target["models"]),
+                        "perf_analyzer": tuple(target["perf_analyzer"]),
+                        "perf_analyzer_env": tuple((name, value) for name, value in target["perf_analyzer_env"]),
+                    }
+                ),
+            }
+        )

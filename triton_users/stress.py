@@ -19,7 +19,7 @@ from triton_users.run import Run
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
 from triton_users.scenarios.perf_analyzer import ImageLoad
-from triton_users.sequences import id_block
+from triton_users.sequences import user_block
 from triton_users.settings import DEFAULT_WEIGHTS
 from triton_users.users import TritonGrpcUser
 
@@ -55,7 +55,7 @@ class ScenarioUser(TritonGrpcUser):
             client=self.client,
             connect=self.connect,
             signals=_Signals(self.environment),
-            correlation_ids=id_block(run.run_id, run.worker, self.number),
+            correlation_ids=user_block(run.number, run.worker, self.number),
             scratch=run.scratch,
             clock=time.monotonic,
             sleep=gevent.sleep,

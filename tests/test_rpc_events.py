@@ -1,0 +1,154 @@
+"""What Locust's `request` event says of each RPC and of each response of a stream."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from gevent import GreenletExit
+from locust.event import EventHook
+
+from triton_users.rpc_events import RequestFailure, RpcEvents
+from triton_users.transport import CallError
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+class Heard:
+    """A listener of `request` that remembers."""
+
+    def __init__(self) -> None:
+        self.hook = EventHook()
+        self.events: list[dict[str, Any]] = []
+        self.hook.add_listener(lambda **event: self.events.append(event))
+
+    @property
+    def only(self) -> dict[str, Any]:
+        (event,) = self.events
+        return event
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def rpc_events(heard: Heard) -> RpcEvents:
+    return RpcEvents(heard.hook)
+
+
+def error(code: grpc.StatusCode, details: str, cause: BaseException | None = None) -> CallError:
+    made = CallError(code, details)
+    made.__cause__ = cause
+    return made
+
+
+def infer_done(rpc_events: RpcEvents, model: str = "m", failure: CallError | None = None) -> None:
+    request = SimpleNamespace(model_name=model)
+    rpc_events.unary_done(INFER, request, object(), failure, 1.0, 1.25, 1.5, 70, 90)
+
+
+def request(identity: str = "", model: str = "m") -> Any:
+    return SimpleNamespace(id=identity, model_name=model)
+
+
+def response(identity: str = "", message: str = "") -> Any:
+    return SimpleNamespace(error_message=message, infer_response=SimpleNamespace(id=identity))
+
+
+def test_an_inference_is_a_row_of_its_model(heard: Heard, rpc_events: RpcEvents) -> None:
+    infer_done(rpc_events, model="my_model")
+    assert (heard.only["request_type"], heard.only["name"], heard.only["exception"]) == ("grpc", "my_model", None)
+
+
+def test_the_latency_leaves_out_the_wait_in_the_client(heard: Heard, rpc_events: RpcEvents) -> None:
+    infer_done(rpc_events)
+    assert heard.only["response_time"] == pytest.approx(250.0)
+    assert heard.only["queued_ms"] == pytest.approx(250.0)
+    assert (heard.only["request_length"], heard.only["response_length"]) == (70, 90)
+
+
+def test_within_a_scenario_the_row_names_it(heard: Heard, rpc_events: RpcEvents) -> None:
+    rpc_events.scenario = "ResNet"
+    infer_done(rpc_events, model="resnet_v1_50")
+    assert heard.only["name"] == "ResNet resnet_v1_50"
+
+
+def test_another_rpc_is_a_row_of_its_own_name(heard: Heard, rpc_events: RpcEvents) -> None:
+    rpc_events.unary_done("/inference.GRPCInferenceService/ServerLive", object(), object(), None, 1.0, 1.0, 1.1, 0, 2)
+    assert heard.only["name"] == "ServerLive"
+
+
+def test_failures_that_differ_in_ids_only_share_a_row(heard: Heard, rpc_events: RpcEvents) -> None:
+    for number in (17, 42_000_000):
+        failure = error(grpc.StatusCode.INVALID_ARGUMENT, f"inference request for sequence {number} to model 'm2'")
+        infer_done(rpc_events, failure=failure)
+    first, second = (repr(event["exception"]) for event in heard.events)
+    assert first == second
+    assert "m2" in first
+    assert "INVALID_ARGUMENT" in first
+
+
+def test_an_error_that_was_wanted_counts_as_a_success(heard: Heard, rpc_events: RpcEvents) -> None:
+    rpc_events.expected = lambda failure: failure.status() == "StatusCode.DEADLINE_EXCEEDED"
+    infer_done(rpc_events, failure=error(grpc.StatusCode.DEADLINE_EXCEEDED, "too late"))
+    infer_done(rpc_events, failure=error(grpc.StatusCode.UNAVAILABLE, "gone"))
+    wanted, unwanted = heard.events
+    assert wanted["exception"] is None
+    assert isinstance(wanted["expected_error"], RequestFailure)
+    assert "gone" in str(unwanted["exception"])
+
+
+def test_a_request_that_locust_interrupted_is_not_counted(heard: Heard, rpc_events: RpcEvents) -> None:
+    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "interrupted", cause=GreenletExit()))
+    assert heard.events == []
+
+
+class TestStream:
+    def test_responses_belong_to_requests_in_order(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call: Any = object()
+        rpc_events.stream_sent(call, request(model="a"), 1.0, 10)
+        rpc_events.stream_sent(call, request(model="b"), 2.0, 20)
+        rpc_events.stream_received(call, response(), 2.5, 5)
+        rpc_events.stream_received(call, response(), 2.6, 5)
+        assert [(event["name"], round(event["response_time"])) for event in heard.events] == [("a", 1500), ("b", 600)]
+
+    def test_an_error_without_an_id_belongs_to_the_oldest_request(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call: Any = object()
+        rpc_events.stream_sent(call, request("1"), 1.0, 10)
+        rpc_events.stream_received(call, response("", "no slot"), 1.5, 5)
+        assert str(heard.only["exception"]) == "no slot"
+
+    def test_a_decoupled_model_may_answer_twice(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call: Any = object()
+        rpc_events.stream_sent(call, request("1", "a"), 1.0, 10)
+        rpc_events.stream_sent(call, request("2", "b"), 1.0, 10)
+        for identity in ("1", "1", "2"):
+            rpc_events.stream_received(call, response(identity), 2.0, 5)
+        assert [event["name"] for event in heard.events] == ["a", "a", "b"]
+        assert [event["request_length"] for event in heard.events] == [10, 0, 10]
+
+    def test_answers_out_of_turn_find_their_requests_by_id(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call: Any = object()
+        rpc_events.stream_sent(call, request("1", "a"), 1.0, 10)
+        rpc_events.stream_sent(call, request("2", "b"), 1.0, 10)
+        for identity in ("2", "1"):
+            rpc_events.stream_received(call, response(identity), 2.0, 5)
+        assert [event["name"] for event in heard.events] == ["b", "a"]
+
+    def test_requests_that_a_broken_stream_leaves_unanswered_have_failed(
+        self, heard: Heard, rpc_events: RpcEvents
+    ) -> None:
+        call: Any = object()
+        rpc_events.stream_sent(call, request(), 1.0, 10)
+        rpc_events.stream_sent(call, request(), 1.0, 10)
+        rpc_events.stream_received(call, response(), 1.1, 5)
+        rpc_events.stream_done(call, error(grpc.StatusCode.UNAVAILABLE, "reset"), 1.2)
+        assert [event["exception"] is None for event in heard.events] == [True, False]
+
+    def test_a_stream_that_we_cancelled_has_not_failed(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call: Any = object()
+        rpc_events.stream_sent(call, request(), 1.0, 10)
+        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us"), 1.2)
+        assert heard.events == []

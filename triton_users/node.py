@@ -1,0 +1,140 @@
+"""What each node with users does in a run: takes over the master's decisions, sets the tasks, counts what happens."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from locust.env import Environment
+
+from triton_users import ledger
+from triton_users.options import settings_from
+from triton_users.run import Decided, Run, left_out
+from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks
+from triton_users.survey import with_perf_analyzer
+
+logger = logging.getLogger(__name__)
+
+
+class Node:
+    """The local runner's or a worker's side of the plugin."""
+
+    def __init__(self, environment: Environment, name: str) -> None:
+        self._environment = environment
+        self.recorder = ledger.Recorder(worker=name, run="")
+        self._rows: dict[tuple[str, str], ledger.Row] = {}
+        self._begun_s = time.monotonic()
+        events: Any = environment.events
+        events.request.add_listener(self._on_request)
+        events.scenario_finished.add_listener(self._on_scenario_finished)
+        events.deadline_exceeded.add_listener(self._on_deadline_exceeded)
+        events.sequence_validation_failure.add_listener(self._on_sequence_validation_failure)
+
+    def start(self, decided: Decided) -> Run:
+        """Begin a run as the master decided it."""
+        self.end()
+        environment = self._environment
+        settings = settings_from(environment.parsed_options, decided.seed)
+        target = with_perf_analyzer(decided.target, environment.host or "")
+        local_reasons = left_out(target, dataclasses.replace(settings, scenarios=()))
+        for name in local_reasons.keys() - decided.left_out.keys():
+            logger.warning("This worker leaves %s out: %s", name, local_reasons[name])
+        run = Run(
+            number=decided.number,
+            settings=settings,
+            target=target,
+            left_out={**decided.left_out, **local_reasons},
+            worker=getattr(environment.runner, "worker_index", 0),
+            scratch=Path(tempfile.mkdtemp(prefix="triton-users-")),
+        )
+        environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it
+        set_tasks(environment, run)
+        self.reset(decided.ledger)
+        return run
+
+    def end(self) -> None:
+        """Remove what the run left on disk. Safe to call twice."""
+        run: Run | None = getattr(self._environment, "triton_run", None)
+        if run is not None:
+            shutil.rmtree(run.scratch, ignore_errors=True)
+
+    def reset(self, run: str) -> None:
+        """Forget all counts; `run` names what is counted from here on (`ledger.Recorder.run`)."""
+        self.recorder.reset(run)
+        self._begun_s = time.monotonic()
+
+    def snapshot(self, final: bool) -> dict[str, Any] | None:
+        """This node's counts so far; None while there is no run."""
+        if not self.recorder.run:
+            return None
+        users = self._environment.runner.user_count if self._environment.runner else 0
+        return self.recorder.snapshot(self.elapsed_s(), final=final, gauges={"users": users})
+
+    def elapsed_s(self) -> float:
+        """Seconds since the run began here."""
+        return time.monotonic() - self._begun_s
+
+    def _on_request(
+        self,
+        response_time: float,
+        response_length: int,
+        exception: BaseException | None,
+        scenario: str = "",
+        model: str = "",
+        method: str = "",
+        queued_ms: float = 0.0,
+        request_length: int = 0,
+        **_: Any,
+    ) -> None:
+        if not method:
+            return  # not one of ours
+        key = (scenario, model or method)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = self.recorder.row(*key)
+        latency_us, delay_us = int(response_time * 1e3), int(queued_ms * 1e3)
+        if exception is None:
+            row.record(latency_us, delay_us, request_length, response_length)
+        else:
+            row.record_error(str(exception), latency_us, delay_us, request_length, response_length)
+
+    def _on_scenario_finished(
+        self,
+        scenario: str,
+        outcome: str,
+        requests: int,
+        duration_s: float,
+        reason: str,
+        record: Mapping[str, Any],
+        **_: Any,
+    ) -> None:
+        self.recorder.run_finished(scenario, outcome, requests, int(duration_s * 1e6), reason)
+        if outcome == "failed":
+            self.recorder.failure(scenario, self.elapsed_s(), reason, record)
+
+    def _on_deadline_exceeded(self, scenario: str, expected: bool, **_: Any) -> None:
+        self.recorder.deadline_exceeded(scenario, expected)
+
+    def _on_sequence_validation_failure(self, scenario: str, **_: Any) -> None:
+        self.recorder.sequence_failure(scenario)
+
+
+def set_tasks(environment: Environment, run: Run) -> None:
+    """Give the stress users the run's scenarios and weights, and as many load users as were asked for.
+
+    Locust turned the weights into a list when it made the classes, and applied `--tags` to that list, so both are done
+    again here.
+    """
+    for user_class in environment.user_classes:
+        if issubclass(user_class, TritonStressUser):
+            user_class.tasks = expanded_tasks(run.weights())  # type: ignore[assignment]  # a list of functions, as Locust's own
+        elif issubclass(user_class, TritonLoadUser):
+            user_class.fixed_count = run.settings.load_users
+            user_class.weight = 0
+    environment._filter_tasks_by_tags()
