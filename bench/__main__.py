@@ -1,0 +1,34 @@
+"""`python -m bench MEASUREMENT`: the command line of the measurements."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from bench import compare, null, pictures, procs, streams, throughput
+
+#: Measurement -> its module, which has `add_arguments(parser)` and `run(options)`.
+MEASUREMENTS = {"throughput": throughput, "null": null, "streams": streams, "pictures": pictures}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure this project beside its peers.")
+    commands = parser.add_subparsers(dest="measurement", required=True)
+    for name, module in MEASUREMENTS.items():
+        described = (module.__doc__ or "").strip()
+        module.add_arguments(commands.add_parser(name, help=described.splitlines()[0], description=described))
+    options = parser.parse_args()
+    procs.exit_on_sigterm()
+    try:
+        results = MEASUREMENTS[options.measurement].run(options)
+    except procs.BenchError as exc:
+        print(f"bench: {exc}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    compare.finish(options.measurement, options, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

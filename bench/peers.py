@@ -1,0 +1,44 @@
+"""Which clients meet in a comparison, ours first."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bench.clients import H2load, LocustClient, PerfAnalyzer
+from bench.messages import Identity
+from bench.sampling import Client
+from triton_users.server.install import ensure_installed, perf_analyzer_command
+
+
+def perf_analyzer(model: str, concurrency: int, options: list[str]) -> PerfAnalyzer:
+    """The pinned perf_analyzer, installed into the cache when it is not there yet."""
+    command, environment = perf_analyzer_command(ensure_installed())
+    (binary,) = command
+    libraries = {"LD_LIBRARY_PATH": environment["LD_LIBRARY_PATH"]}
+    return PerfAnalyzer(binary, model, concurrency, options, libraries)
+
+
+def identity(case: Identity, users: int) -> list[Client]:
+    """All four clients on an identity model."""
+    shape = ["--shape", f"{case.input}:{case.floats}"]
+    settings = dataclasses.asdict(case)
+    return [
+        LocustClient("ours", "ours.py", users, settings),
+        perf_analyzer(case.model, users, shape),
+        LocustClient("stock", "stock.py", users, settings),
+        H2load(case, users),
+    ]
+
+
+def streams(model: str, length: int, sequences: int) -> list[Client]:
+    """The two clients that speak Triton's bidirectional stream, on a sequence model."""
+    settings = {"model": model, "length": length}
+    options = [
+        *["--streaming", "--sequence-length", str(length), "--sequence-length-variation", "0"],
+        # Ids far from those of the other client, whose sequences may still be open.
+        *["--sequence-id-range", f"{2**40}:{2**41}"],
+    ]
+    return [
+        LocustClient("ours", "stream.py", sequences, settings),
+        perf_analyzer(model, sequences, options),
+    ]

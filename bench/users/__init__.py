@@ -1,0 +1,1 @@
+"""Locustfiles of the measurements; each reads its case from BENCH_CASE."""

@@ -1,0 +1,54 @@
+"""Sequences over one stream for each user, the next request after the last answer."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from gevent.queue import SimpleQueue
+from locust import task
+from tritonclient.grpc import InferInput, InferRequestedOutput
+
+from bench.users.recorder import CASE, record
+from triton_users.users import TritonGrpcUser
+
+record()
+
+#: Seconds to wait for an answer.
+LIMIT_S = 10
+
+_ids = itertools.count(1)
+
+
+class Stream(TritonGrpcUser):
+    def on_start(self) -> None:
+        super().on_start()
+        ones = np.ones((1, 1), np.int32)
+        self.inputs = [InferInput("INPUT", [1, 1], "INT32")]
+        self.inputs[0].set_data_from_numpy(ones)
+        self.outputs = [InferRequestedOutput("OUTPUT")]
+        self.answers: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
+        self.client.start_stream(lambda result, error: self.answers.put((result, error)))
+
+    @task
+    def sequence(self) -> None:
+        """One sequence of ones: its last answer must be its length."""
+        sequence_id = next(_ids)
+        length = CASE["length"]
+        for step in range(length):
+            self.client.async_stream_infer(
+                CASE["model"],
+                self.inputs,
+                request_id=str(step),
+                outputs=self.outputs,
+                sequence_id=sequence_id,
+                sequence_start=step == 0,
+                sequence_end=step == length - 1,
+                enable_empty_final_response=True,
+            )
+            result, error = self.answers.get(timeout=LIMIT_S)
+            if error is not None:
+                raise error
+        if result.as_numpy("OUTPUT").item() != length:
+            raise ValueError(f"a sequence of {length} ones gave {result.as_numpy('OUTPUT')}")
