@@ -116,9 +116,9 @@ class Collector:
         """Workers that never said they were done: after the end of a run, those whose last counts may be missing."""
         return [state for state in self.workers.values() if not state.final]
 
-    def all_final(self, workers: set[str]) -> bool:
-        """Whether each of these workers has sent its final snapshot."""
-        return workers <= {state.worker for state in self.workers.values() if state.final}
+    def missing(self, workers: set[str]) -> set[str]:
+        """Which of these workers have not sent their final snapshot of this run."""
+        return workers - {state.worker for state in self.workers.values() if state.final}
 
     def reset(self, run: str) -> None:
         """Forget everything and collect another run from here on."""

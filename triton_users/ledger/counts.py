@@ -208,6 +208,13 @@ class Ledger:
             together.add(row)
         return together
 
+    def delays(self) -> Histogram:
+        """The send delays of all rows together."""
+        together = Histogram()
+        for row in self.rows.values():
+            together.add(row.delay)
+        return together
+
     def names(self) -> list[str]:
         """Every scenario with a count, in the order of first sight."""
         return list(dict.fromkeys([*self.scenarios, *(scenario for scenario, _ in self.rows)]))

@@ -1,0 +1,227 @@
+"""Whether a run passed: thresholds, read and applied, and the rules that hold without any. Pure functions of counts.
+
+A threshold is written `[SCENARIO:]METRIC<LIMIT` or `[SCENARIO:]METRIC>=LIMIT`, several are separated by commas or line
+ends: `SequenceValid:p99_ms<50, failure_ratio<0.01, ResNet:runs>=10`. The same text works as an option and in Locust's
+config file. Without a scenario it is applied to all scenarios together. What cannot be measured does not pass.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from triton_users.ledger import Ledger, Row, ScenarioCounts
+from triton_users.settings import UsageError
+
+EXIT_PASSED = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+"""The user asked for something that cannot be (settings.UsageError)."""
+
+EXPECTED_RUNS = 10.0
+"""A scenario nobody asked for by name must have run when its weight gave it this many runs on average; by chance it is
+then left out in one run out of 22,000."""
+
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """What a threshold can be set on."""
+
+    meaning: str
+    at_most: bool
+    """True: less is better, so a limit is an upper one."""
+    value: Callable[[ScenarioCounts, Row, float], float | None]
+    """Of the scenario's counts, its requests and the run's duration in seconds; None when there is nothing to go by."""
+
+
+def _quantile_ms(q: float) -> Callable[[ScenarioCounts, Row, float], float | None]:
+    def value(_: ScenarioCounts, requests: Row, duration_s: float) -> float | None:
+        answer_us = requests.latency.quantile(q)
+        return None if answer_us is None else answer_us / 1e3
+
+    return value
+
+
+METRICS: Mapping[str, _Metric] = {
+    "failure_ratio": _Metric(
+        "failed runs, out of all runs", True, lambda counts, _, __: counts.failed / counts.runs if counts.runs else None
+    ),
+    "p50_ms": _Metric("median latency of a request, in ms", True, _quantile_ms(0.50)),
+    "p95_ms": _Metric("95th percentile of the latency of a request, in ms", True, _quantile_ms(0.95)),
+    "p99_ms": _Metric("99th percentile of the latency of a request, in ms", True, _quantile_ms(0.99)),
+    "requests_per_s": _Metric(
+        "requests that ended, per second",
+        False,
+        lambda _, requests, s: requests.requests / s if s > 0 and requests.requests else None,
+    ),
+    "runs": _Metric("runs that came to an end (test count)", False, lambda counts, _, __: float(counts.runs)),
+}
+
+_THRESHOLD = re.compile(
+    r"(?P<scenario>(?:[^:<>=]*(?=:))?):?(?P<metric>[^:<>=]+)(?P<operator>[<>]=?)(?P<limit>[^:<>=]+)"
+)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """One limit on one metric of one scenario, or of all together."""
+
+    scenario: str
+    """"" for all scenarios together."""
+    metric: str
+    operator: str
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.scenario + ':' if self.scenario else ''}{self.metric}{self.operator}{self.limit:g}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A threshold, applied."""
+
+    threshold: Threshold
+    value: float | None
+    """What was measured; None: there is no data, which does not pass."""
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the run came to."""
+
+    checks: tuple[Check, ...]
+    reasons: tuple[str, ...]
+    """Why it failed, a sentence each; empty when it passed."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know though it fails nothing."""
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_PASSED if self.passed else EXIT_FAILED
+
+
+def parse_thresholds(text: str, scenarios: Iterable[str]) -> tuple[Threshold, ...]:
+    """The thresholds written in `text`; `scenarios` are the names there are.
+
+    Raises UsageError for one that cannot be read or cannot be meant.
+    """
+    known = tuple(scenarios)
+    return tuple(_parse(part.strip(), known) for part in re.split(r"[,\n]", text) if part.strip())
+
+
+def _parse(text: str, known: tuple[str, ...]) -> Threshold:
+    match = _THRESHOLD.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"thresholds: {text!r} is not [SCENARIO:]METRIC<LIMIT or [SCENARIO:]METRIC>=LIMIT, "
+            "for instance SequenceValid:p99_ms<50 or runs>=100"
+        )
+    scenario, metric, sign, number = (match[name].strip() for name in ("scenario", "metric", "operator", "limit"))
+    if scenario and scenario not in known:
+        raise UsageError(
+            f"thresholds: {text!r}: there is no scenario {scenario!r}; it must be one of: {', '.join(known)}"
+        )
+    if metric not in METRICS:
+        raise UsageError(
+            f"thresholds: {text!r}: there is no metric {metric!r}; it must be one of: {', '.join(METRICS)}"
+        )
+    if METRICS[metric].at_most != sign.startswith("<"):
+        right = f"{metric}{'<' if METRICS[metric].at_most else '>='}{number}"
+        raise UsageError(f"thresholds: {text!r} would fail a run for being good; write {right}")
+    try:
+        limit = float(number.removesuffix("%")) / (100 if number.endswith("%") and metric == "failure_ratio" else 1)
+    except ValueError:
+        limit = math.nan
+    if not 0 <= limit < math.inf:
+        raise UsageError(f"thresholds: {text!r}: the limit is {number!r}; it must be a number of 0 or more")
+    if metric == "failure_ratio" and limit > 1:
+        raise UsageError(f"thresholds: {text!r}: a failure ratio is a number from 0 to 1, or a percentage such as 1%")
+    return Threshold(scenario, metric, sign, limit)
+
+
+def apply(thresholds: Iterable[Threshold], total: Ledger, duration_s: float) -> tuple[Check, ...]:
+    """Measure each threshold's value and compare it; no data does not pass."""
+    return tuple(_check(threshold, total, duration_s) for threshold in thresholds)
+
+
+def _check(threshold: Threshold, total: Ledger, duration_s: float) -> Check:
+    counts, requests = ScenarioCounts(), Row()
+    for name in [threshold.scenario] if threshold.scenario else total.names():
+        counts.add(total.scenarios.get(name, ScenarioCounts()))
+        requests.add(total.requests_of(name))
+    value = METRICS[threshold.metric].value(counts, requests, duration_s)
+    passed = value is not None and _OPERATORS[threshold.operator](value, threshold.limit)
+    return Check(threshold, value, passed)
+
+
+def judge(
+    total: Ledger,
+    *,
+    weights: Mapping[str, int],
+    asked_by_name: Iterable[str] = (),
+    allow_failure: Iterable[str] = (),
+    checks: tuple[Check, ...] = (),
+    uncounted: Iterable[str] = (),
+    bottlenecks: Iterable[str] = (),
+    fail_on_bottleneck: bool = False,
+) -> Verdict:
+    """The verdict on everything that was counted.
+
+    `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
+    none. `asked_by_name`: those the user named. `uncounted`: why counts are missing (`Collector.refused`).
+    `bottlenecks`: where the client was too slow (`selfcheck.sentences`).
+
+    It fails when a scenario outside `allow_failure` failed, when nothing ran, when a scenario that was asked for by
+    name did not run, when another one did not although its weight made that all but impossible, when a threshold does
+    not hold, when counts could not be read, and, if wanted, when the client was the bottleneck.
+    """
+    reasons: list[str] = []
+    warnings: list[str] = []
+    allowed = frozenset(allow_failure)
+    runs = {name: total.scenarios[name].runs for name in weights if name in total.scenarios}
+    tried = {name: runs[name] + total.scenarios[name].skipped for name in runs}
+    for name, counts in total.scenarios.items():
+        if counts.failed:
+            told = f"{name} failed {counts.failed} of {counts.runs} runs"
+            if name in allowed:
+                warnings.append(f"{told}; its failures are allowed")
+            else:
+                reasons.append(told)
+    if not sum(runs.values()) and (weights or not any(row.requests for row in total.rows.values())):
+        reasons.append("nothing ran: no scenario came to an end" if weights else "nothing ran: not one request ended")
+    else:
+        for name in dict.fromkeys([*asked_by_name, *weights]):
+            if runs.get(name):
+                continue
+            expected = sum(tried.values()) * weights.get(name, 0) / (sum(weights.values()) or 1)
+            skipped = f" ({tried[name]} skipped)" if tried.get(name) else ""
+            if name in asked_by_name:
+                reasons.append(f"{name} was asked for by name but did not run{skipped}")
+            elif expected >= EXPECTED_RUNS:
+                reasons.append(
+                    f"{name} did not run{skipped}; by its weight about {expected:.0f} runs were to be expected"
+                )
+            else:
+                warnings.append(f"{name} did not run{skipped}; a longer run would have picked it")
+    for check in checks:
+        if not check.passed:
+            found = "there is no data" if check.value is None else f"it is {check.value:.6g}"
+            reasons.append(f"threshold {check.threshold} does not hold: {found}")
+    reasons += [f"counts are missing: {why}" for why in uncounted]
+    (reasons if fail_on_bottleneck else warnings).extend(bottlenecks)
+    return Verdict(checks, tuple(reasons), tuple(warnings))
