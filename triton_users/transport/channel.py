@@ -1,0 +1,330 @@
+"""The `grpc.Channel`: finds a connection for every call, makes and replaces connections; knows no frames and no messages.
+
+At most one link takes new calls. Links that the server is draining (GOAWAY) live on beside it until their last stream ends.
+A greenlet exists only while a connection is being made.
+"""
+
+from __future__ import annotations
+
+import random
+import weakref
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Final
+
+import gevent
+import grpc
+from grpc import ChannelConnectivity
+
+from triton_users.transport.connectivity import Connectivity
+from triton_users.transport.dial import dial
+from triton_users.transport.errors import CallError, ConnectFailure, ConnectionLost, Outcome
+from triton_users.transport.exchange import Exchange
+from triton_users.transport.http2.connection import ConnectionState
+from triton_users.transport.link import Link
+from triton_users.transport.method import Method
+from triton_users.transport.observer import CallObserver
+from triton_users.transport.options import ChannelOptions, ChannelStats
+from triton_users.transport.streaming import StreamStream, StreamUnary, UnaryStream
+from triton_users.transport.target import parse_target
+from triton_users.transport.tls import TlsCredentials
+from triton_users.transport.unary import UnaryUnary
+
+#: connection-backoff.md of gRPC: growth of the pause and its jitter.
+BACKOFF_FACTOR: Final = 1.6
+BACKOFF_JITTER: Final = 0.2
+
+
+class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type information
+    """See the package's docstring. `TargetError` for a bad target, ValueError for TLS files that cannot be used."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        tls: TlsCredentials | None = None,
+        options: ChannelOptions | None = None,
+        observer: CallObserver | None = None,
+    ) -> None:
+        self.options = options or ChannelOptions()
+        self.observer = observer
+        self.hub = gevent.get_hub()
+        self._target = parse_target(target)
+        if tls is None and self._target.secure:
+            tls = TlsCredentials()
+        self._secure = tls is not None
+        self._context = None if tls is None else tls.context()
+        self._server_name = (tls.server_name if tls is not None else None) or self._target.host or "localhost"
+        #: The link that takes new calls; None while there is none.
+        self.link: Link | None = None
+        #: Calls that wait for a link or for a stream, first come, first served.
+        self.waiting: deque[Exchange] = deque()
+        self._draining: list[Link] = []
+        self._connector: gevent.Greenlet | None = None
+        self._connectivity = Connectivity()
+        self._closed = False
+        self._failures = 0
+        self._failure: Exception | None = None
+        self._backoff_s = self.options.backoff_initial_s
+        self._retry_s = 0.0
+        self._keeper = _WeakKeeper(self)
+        self._past = ChannelStats(0, 0, 0, 0, 0, 0, 0)
+
+    # grpc.Channel
+
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], Any] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        _registered_method: bool = False,
+    ) -> UnaryUnary:
+        return UnaryUnary(self, self._method(method, request_serializer, response_deserializer))
+
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], Any] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        _registered_method: bool = False,
+    ) -> UnaryStream:
+        return UnaryStream(self, self._method(method, request_serializer, response_deserializer))
+
+    def stream_unary(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], Any] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        _registered_method: bool = False,
+    ) -> StreamUnary:
+        return StreamUnary(self, self._method(method, request_serializer, response_deserializer))
+
+    def stream_stream(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], Any] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        _registered_method: bool = False,
+    ) -> StreamStream:
+        return StreamStream(self, self._method(method, request_serializer, response_deserializer))
+
+    def _method(self, path: str, serializer: Any, deserializer: Any) -> Method:
+        authority = self.options.authority or self._target.authority
+        return Method(path, authority, self._secure, self.options, serializer, deserializer)
+
+    def subscribe(self, callback: Callable[[ChannelConnectivity], Any], try_to_connect: bool | None = False) -> None:
+        self._connectivity.subscribe(callback)
+        if try_to_connect and self.link is None and not self._closed:
+            self._connect()
+
+    def unsubscribe(self, callback: Callable[[ChannelConnectivity], Any]) -> None:
+        self._connectivity.unsubscribe(callback)
+
+    def close(self) -> None:
+        """End everything now: calls in flight get CANCELLED, the connection is closed. Later calls raise ValueError."""
+        if self._closed:
+            return
+        self._closed = True
+        outcome = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
+        for waiter in list(self.waiting):
+            waiter.end(outcome)
+        links = [*self._draining, self.link] if self.link is not None else list(self._draining)
+        for link in links:
+            for stream in list(link.core.streams.values()):
+                stream.owner.end(outcome)
+            link.close()
+            self._retire(link)
+        self._draining.clear()
+        self.link = None
+        if self._connector is not None:
+            self._connector.kill(block=False)
+        self._connectivity.change(ChannelConnectivity.SHUTDOWN)
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()
+
+    def stats(self) -> ChannelStats:
+        """What the channel has done so far."""
+        links = [*self._draining, self.link] if self.link is not None else self._draining
+        past = self._past
+        return ChannelStats(
+            connections=past.connections,
+            open_streams=sum(len(link.core.streams) for link in links),
+            waiting_calls=len(self.waiting),
+            bytes_sent=past.bytes_sent + sum(link.bytes_sent for link in links),
+            bytes_received=past.bytes_received + sum(link.bytes_received for link in links),
+            pings_sent=past.pings_sent + sum(link.pings_sent for link in links),
+            pings_answered=past.pings_answered + sum(link.core.pings_answered for link in links),
+        )
+
+    # A link for a call
+
+    def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
+        """Wait for a link on which `call` may open a stream now. CallError for its own verdict, or UNAVAILABLE."""
+        if self._closed:
+            raise ValueError("Cannot invoke RPC on closed channel!")
+        failures = self._failures
+        self.waiting.append(call)
+        try:
+            if self.link is not None and self.link.received_s + 1.0 < call.called_s:
+                self.link.poll()
+            while True:
+                call.raise_if_over()
+                link = self.link
+                if link is not None:
+                    if self.waiting[0] is call and link.available:
+                        return link
+                elif not wait_for_ready and (self._failures != failures or perf_counter() < self._retry_s):
+                    raise CallError(Outcome(grpc.StatusCode.UNAVAILABLE, str(self._failure), debug=repr(self._failure)))
+                else:
+                    self._connect()
+                if link is not None and link.backlog:
+                    link.when_writable(call)
+                call.wait()
+        finally:
+            if self.waiting[0] is call:
+                self.waiting.popleft()
+            else:
+                self.waiting.remove(call)
+            if self.waiting:
+                self.hub.loop.run_callback(self._serve)
+
+    def _serve(self) -> None:
+        """Wake waiting calls in turn while the link can take them, or all of them if there is none. In the hub."""
+        for call in list(self.waiting):
+            call.progress()
+            if self.link is not None and not self.link.available:
+                break
+
+    def link_changed(self, link: Link) -> None:
+        """See `Keeper`."""
+        if link.lost is not None or link.core.state is ConnectionState.DRAINING:
+            if link is self.link:
+                self.link = None
+                self._connectivity.change(ChannelConnectivity.IDLE)
+                if link.lost is None:
+                    self._draining.append(link)
+                else:
+                    self._retire(link)
+            if link in self._draining and (link.lost is not None or not link.core.streams):
+                self._draining.remove(link)
+                if link.lost is None:
+                    link.close()
+                self._retire(link)
+        if self.waiting:
+            self.hub.loop.run_callback(self._serve)
+
+    def _retire(self, link: Link) -> None:
+        """Keep a closed link's counts."""
+        past = self._past
+        self._past = ChannelStats(
+            connections=past.connections,
+            open_streams=0,
+            waiting_calls=0,
+            bytes_sent=past.bytes_sent + link.bytes_sent,
+            bytes_received=past.bytes_received + link.bytes_received,
+            pings_sent=past.pings_sent + link.pings_sent,
+            pings_answered=past.pings_answered + link.core.pings_answered,
+        )
+
+    # Connecting
+
+    def _connect(self) -> None:
+        """Make a connection, now or after the backoff, unless one is being made."""
+        if self._connector is None:
+            self._connector = gevent.spawn(self._make_connection)
+
+    def _make_connection(self) -> None:
+        try:
+            while not self._closed and self.link is None:
+                pause_s = self._retry_s - perf_counter()
+                if pause_s > 0:
+                    gevent.sleep(pause_s)
+                self._connectivity.change(ChannelConnectivity.CONNECTING)
+                try:
+                    link = self._try_to_connect()
+                except ConnectFailure as exc:
+                    self._note_failure(exc)
+                    if not self.waiting:
+                        break
+                    gevent.sleep(0)  # those that do not wait for readiness leave now
+                    if not self.waiting:
+                        break
+                else:
+                    self._note_success(link)
+        finally:
+            self._connector = None
+            if self.waiting:
+                self.hub.loop.run_callback(self._serve)
+
+    def _try_to_connect(self) -> Link:
+        limit_s = self.options.connect_timeout_s
+        link = None
+        timeout = gevent.Timeout.start_new(limit_s)
+        try:
+            sock, pipe = dial(self._target, self._context, self._server_name)
+            link = Link(sock, pipe, self.options, self._keeper)
+            link.settled.wait()
+        except gevent.Timeout as exc:
+            if exc is not timeout:
+                raise
+            what = "did not answer" if link is None else "sent no SETTINGS"
+            raise ConnectFailure(f"cannot connect to {self._target}: it {what} within {limit_s} s") from None
+        finally:
+            timeout.close()
+            if link is not None and not link.settled.is_set():
+                link.close()
+        if link.lost is not None:
+            raise ConnectFailure(f"cannot connect to {self._target}: {link.lost}") from link.lost
+        return link
+
+    def _note_success(self, link: Link) -> None:
+        self._backoff_s = self.options.backoff_initial_s
+        self._retry_s = 0.0
+        self._past = ChannelStats(
+            self._past.connections + 1,
+            0,
+            0,
+            self._past.bytes_sent,
+            self._past.bytes_received,
+            self._past.pings_sent,
+            self._past.pings_answered,
+        )
+        self.link = link
+        self._connectivity.change(ChannelConnectivity.READY)
+        self.link_changed(link)
+
+    def _note_failure(self, exc: ConnectFailure) -> None:
+        self._failures += 1
+        self._failure = exc
+        jitter = random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)
+        self._retry_s = perf_counter() + self._backoff_s * jitter
+        self._backoff_s = min(self._backoff_s * BACKOFF_FACTOR, self.options.backoff_max_s)
+        self._connectivity.change(ChannelConnectivity.TRANSIENT_FAILURE)
+        if self.waiting:
+            self.hub.loop.run_callback(self._serve)
+
+
+class _WeakKeeper:
+    """Lets a channel that nobody holds be collected, although the loop holds its link."""
+
+    __slots__ = ("_channel",)
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = weakref.ref(channel)
+
+    def link_changed(self, link: Link) -> None:
+        channel = self._channel()
+        if channel is not None:
+            channel.link_changed(link)

@@ -1,0 +1,133 @@
+"""A call that runs in a greenlet of its own, seen as a `grpc.Future` and a `grpc.Call`; knows not what the call does."""
+
+from __future__ import annotations
+
+import traceback as traceback_module
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import gevent
+import grpc
+from gevent.event import Event
+
+from triton_users.transport.errors import CallError, Outcome
+from triton_users.transport.exchange import Exchange
+from triton_users.transport.metadata import Metadata
+from triton_users.transport.status import conclude, head_meaning
+
+
+class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no type information
+    """The result to come of `run`, which drives `exchange`. Callbacks run in the call's greenlet, after its end."""
+
+    def __init__(self, exchange: Exchange, run: Callable[[], Any]) -> None:
+        self._exchange = exchange
+        self._callbacks: list[Callable[[], Any]] = []
+        self._finished = Event()
+        self._result: Any = None
+        self._error: CallError | None = None
+        self._greenlet = gevent.spawn(self._run, run)
+
+    def _run(self, run: Callable[[], Any]) -> None:
+        try:
+            self._result = run()
+        except CallError as exc:
+            self._error = exc
+        except BaseException as exc:
+            self._error = CallError(Outcome(grpc.StatusCode.CANCELLED, f"the call was interrupted by {exc!r}"))
+            self._error.__cause__ = exc
+            if isinstance(exc, Exception):
+                self._error = CallError(Outcome(grpc.StatusCode.INTERNAL, repr(exc)))
+                self._error.__cause__ = exc
+        finally:
+            self._finished.set()
+            callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
+                call_back(callback)
+
+    # grpc.Future
+
+    def cancel(self) -> bool:
+        if self._finished.is_set():
+            return False
+        return self._exchange.end(Outcome(grpc.StatusCode.CANCELLED, "Locally cancelled by application!"))
+
+    def cancelled(self) -> bool:
+        return self._error is not None and self._error.code() is grpc.StatusCode.CANCELLED
+
+    def running(self) -> bool:
+        return not self._finished.is_set()
+
+    def done(self) -> bool:
+        return self._finished.is_set()
+
+    def _wait(self, timeout: float | None) -> None:
+        if not self._finished.wait(timeout):
+            raise grpc.FutureTimeoutError
+        if self.cancelled():
+            raise grpc.FutureCancelledError
+
+    def result(self, timeout: float | None = None) -> Any:
+        self._wait(timeout)
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def exception(self, timeout: float | None = None) -> CallError | None:
+        self._wait(timeout)
+        return self._error
+
+    def traceback(self, timeout: float | None = None) -> TracebackType | None:
+        self._wait(timeout)
+        return None if self._error is None else self._error.__traceback__
+
+    def add_done_callback(self, fn: Callable[[CallFuture], Any]) -> None:
+        if not self.add_callback(lambda: fn(self)):
+            call_back(lambda: fn(self))
+
+    # grpc.Call
+
+    def add_callback(self, callback: Callable[[], Any]) -> bool:
+        if self._finished.is_set():
+            return False
+        self._callbacks.append(callback)
+        return True
+
+    def is_active(self) -> bool:
+        return not self._finished.is_set()
+
+    def time_remaining(self) -> float | None:
+        return self._exchange.time_left()
+
+    def _outcome(self) -> Outcome:
+        self._finished.wait()
+        if self._error is not None:
+            return self._error._outcome
+        assert self._exchange.stream is not None
+        return conclude(self._exchange.stream)
+
+    def code(self) -> grpc.StatusCode:
+        return self._outcome().code
+
+    def details(self) -> str:
+        return self._outcome().details
+
+    def debug_error_string(self) -> str:
+        return self._outcome().debug
+
+    def initial_metadata(self) -> Metadata:
+        stream = self._exchange.stream
+        if stream is not None and stream.head is not None and stream.head is not stream.trailers:
+            return head_meaning(stream.head).metadata
+        return self._outcome().initial_metadata
+
+    def trailing_metadata(self) -> Metadata:
+        return self._outcome().trailing_metadata
+
+
+def call_back(callback: Callable[[], Any]) -> None:
+    """Run a user's callback; what it raises is printed, as `grpc` logs it, and ends nothing."""
+    try:
+        callback()
+    except Exception:  # noqa: BLE001  # whatever the user's code raises
+        traceback_module.print_exc()

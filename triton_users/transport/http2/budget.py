@@ -1,0 +1,39 @@
+"""How much fruitless work a peer may cause: a budget of frames that is earned by time and by useful traffic; knows no frame.
+
+Every frame that asks for work and brings a call no further (PING, SETTINGS, an empty DATA, anything for a stream that is
+gone) spends from it. An honest server stays far below; one that floods gets ENHANCE_YOUR_CALM.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triton_users.transport.http2.faults import ConnectionFault, ErrorCode
+
+#: Frames at once. Picked arbitrarily: about 30 ms of our time, and 170 kB of PING answers.
+CAPACITY: Final = 10_000.0
+#: Frames per second earned by time alone: at most about 0.3 % of a core.
+EARNED_PER_S: Final = 1_000.0
+
+
+class Budget:
+    """A leaky bucket whose clock is whatever time `refill` is told, in seconds."""
+
+    __slots__ = ("_filled_s", "left")
+
+    def __init__(self) -> None:
+        self.left = CAPACITY
+        self._filled_s: float | None = None
+
+    def refill(self, now_s: float, useful: float) -> None:
+        """Earn by the time since the last refill and by `useful` units of traffic."""
+        if self._filled_s is not None:
+            useful += (now_s - self._filled_s) * EARNED_PER_S
+        self._filled_s = now_s
+        self.left = min(CAPACITY, self.left + useful)
+
+    def spend(self, cost: float, what: str) -> None:
+        """Pay for one frame; ENHANCE_YOUR_CALM when nothing is left."""
+        self.left -= cost
+        if self.left < 0:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"the peer floods; the last straw was {what}")

@@ -1,0 +1,144 @@
+"""Header lists to and from HPACK blocks (RFC 7541, RFC 9113 section 8), with two caches; knows no frames and no streams.
+
+The `hpack` library costs 50 to 100 us a call, more than all the rest of a request, so neither direction calls it for a
+block seen before:
+
+- A request's fixed fields (`RequestHead`) are indexed in the peer's table at their first use. Encoding them again gives
+  the same bytes as long as our table does not change, so those bytes are kept until it does. Fields that vary by call are
+  appended as literals without indexing, which leave the table alone.
+- A received block in which every byte is 0x80 or more consists of indexed fields only: it does not change the table, and
+  it means the same until another block changes it. Its decoded list is kept until then.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hpack import Decoder, Encoder
+from hpack.exceptions import HPACKError, OversizedHeaderListError
+from hpack.hpack import encode_integer
+
+from triton_users.transport.http2.faults import ConnectionFault, ErrorCode, StreamFault
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+#: The largest HPACK table we keep for requests, whatever the peer allows; ours hold a few dozen entries.
+MAX_ENCODER_TABLE: Final = 4_096
+#: Decoded blocks remembered by one connection. Servers alternate between about three.
+MAX_CACHED_BLOCKS: Final = 32
+
+#: Connection-specific fields, malformed in HTTP/2 (RFC 9113 section 8.2.2).
+_FORBIDDEN: Final = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
+#: Values that must not enter any intermediary's table (RFC 7541 section 7.1.3).
+_SENSITIVE: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
+_UPPERCASE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+class RequestHead:
+    """The fields that all calls of one method share; compared by identity, so that looking it up costs no hashing."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+
+
+class HeaderList:
+    """A received header list that passed RFC 9113's checks. The same object is returned for the same block again."""
+
+    __slots__ = ("fields", "meaning", "status")
+
+    def __init__(self, fields: Fields, status: int | None) -> None:
+        #: Names and values in order, without pseudo fields.
+        self.fields = fields
+        #: The HTTP status; None in trailers.
+        self.status = status
+        #: What the layer above made of it; kept here because it may come again.
+        self.meaning: Any = None
+
+
+def encode_literal(name: bytes, value: bytes) -> bytes:
+    """A literal field without indexing, or never indexed for a sensitive name (RFC 7541 sections 6.2.2 and 6.2.3)."""
+    kind = b"\x10" if name in _SENSITIVE else b"\x00"
+    return b"".join((kind, bytes(encode_integer(len(name), 7)), name, bytes(encode_integer(len(value), 7)), value))
+
+
+class HeaderEncoder:
+    """Makes the blocks of requests. Every block it returns must be sent, in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self._encoder = Encoder()
+        self._blocks: dict[RequestHead, bytes] = {}
+
+    def resize(self, table_size: int) -> None:
+        """The peer's HEADER_TABLE_SIZE; the next block announces the change (RFC 7541 section 4.2)."""
+        self._encoder.header_table_size = min(table_size, MAX_ENCODER_TABLE)
+        self._blocks.clear()
+
+    def encode(self, head: RequestHead) -> bytes:
+        """The block of a request's fixed fields."""
+        block = self._blocks.get(head)
+        if block is not None:
+            return block
+        table = self._encoder.header_table
+        before = tuple(table.dynamic_entries), table.maxsize, bool(self._encoder.table_size_changes)
+        block = self._encoder.encode(head.fields, huffman=True)
+        if before == (tuple(table.dynamic_entries), table.maxsize, False):
+            self._blocks[head] = block
+        else:
+            self._blocks.clear()
+        return block
+
+
+class HeaderDecoder:
+    """Reads the blocks of responses; a block that cannot be read ends the connection."""
+
+    def __init__(self, max_list_bytes: int) -> None:
+        self._decoder = Decoder(max_list_bytes)
+        self._lists: dict[bytes, HeaderList | StreamFault] = {}
+
+    def decode(self, block: bytes) -> HeaderList:
+        """The list of a block. ConnectionFault if it is no HPACK or too large, StreamFault if the list is malformed."""
+        found = self._lists.get(block)
+        if found is None:
+            found = self._decode(block)
+        if isinstance(found, StreamFault):
+            raise found
+        return found
+
+    def _decode(self, block: bytes) -> HeaderList | StreamFault:
+        try:
+            raw = self._decoder.decode(block, raw=True)
+        except OversizedHeaderListError as exc:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"header list too large: {exc}") from exc
+        except (HPACKError, IndexError, ValueError) as exc:
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"undecodable header block: {exc!r}") from exc
+        found: HeaderList | StreamFault
+        try:
+            found = _checked(tuple((bytes(name), bytes(value)) for name, value in raw))
+        except StreamFault as exc:
+            found = exc
+        if block and min(block) >= 0x80:
+            if len(self._lists) >= MAX_CACHED_BLOCKS:
+                self._lists.clear()
+            self._lists[block] = found
+        else:
+            self._lists.clear()
+        return found
+
+
+def _checked(fields: Fields) -> HeaderList:
+    """Apply RFC 9113 sections 8.2 and 8.3.2 to a response's list or its trailers."""
+    status: int | None = None
+    first_regular = 0
+    for index, (name, value) in enumerate(fields):
+        if name.startswith(b":"):
+            if name != b":status" or status is not None or index != first_regular:
+                raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"unexpected pseudo field {name!r}")
+            if len(value) != 3 or not value.isdigit():
+                raise StreamFault(ErrorCode.PROTOCOL_ERROR, f":status is {value!r}, not three digits")
+            status = int(value)
+            first_regular = index + 1
+        elif not name or not _UPPERCASE.isdisjoint(name) or name in _FORBIDDEN:
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"forbidden field name {name!r}")
+    return HeaderList(fields[first_regular:], status)

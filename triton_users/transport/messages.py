@@ -1,0 +1,135 @@
+"""gRPC's message framing and compression: each message is a flag, a length and bytes; knows no HTTP/2 and no calls.
+
+Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md ("Length-Prefixed-Message") and compression.md.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from struct import Struct
+from typing import Final
+
+import grpc
+
+from triton_users.transport.errors import MessageFault
+
+#: Compressed flag (0 or 1) and length in bytes.
+PREFIX: Final = Struct(">BL")
+PREFIX_SIZE: Final = 5
+#: What a server may compress its answers with; sent as `grpc-accept-encoding`.
+ACCEPTED_ENCODINGS: Final = b"identity, deflate, gzip"
+
+#: zlib's window bits for each encoding: gzip format (RFC 1952), zlib format (RFC 1950, what gRPC calls deflate).
+_WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}
+_ENCODING_NAMES: Final = {grpc.Compression.Gzip: "gzip", grpc.Compression.Deflate: "deflate"}
+
+
+class StreamedMessage:
+    """A request whose bytes are made while they are sent.
+
+    `chunks` yields buffers (bytes, bytearray, memoryview, C-contiguous numpy array, ...) of together `length` bytes; a call
+    that ends early does not ask for the rest. Each chunk is held until it is sent, so it bounds the memory; one of
+    256 KiB to 1 MiB is a good size. A fresh `iter(chunks)` is taken for each attempt to send. It is never compressed.
+    """
+
+    __slots__ = ("chunks", "length")
+
+    def __init__(self, length: int, chunks: Iterable[object]) -> None:
+        if not 0 <= length < 2**32:
+            raise ValueError(f"a gRPC message has 0 to 2**32 - 1 bytes, not {length!r}")
+        self.length = length
+        self.chunks = chunks
+
+    def __len__(self) -> int:
+        return self.length
+
+
+def encoding_name(compression: grpc.Compression | None) -> str | None:
+    """The `grpc-encoding` of a compression; None for none."""
+    return None if compression is None else _ENCODING_NAMES.get(compression)
+
+
+def encode_message(message: bytes, encoding: str | None = None) -> bytes:
+    """Prefix and bytes of a message, compressed where `encoding` says so."""
+    if encoding is None:
+        return PREFIX.pack(0, len(message)) + message
+    compressor = zlib.compressobj(wbits=_WINDOW_BITS[encoding])
+    packed = compressor.compress(message) + compressor.flush()
+    return PREFIX.pack(1, len(packed)) + packed
+
+
+def decompress(packed: bytes, encoding: str, limit: int) -> bytes:
+    """The bytes of a compressed message, at most `limit` of them; MessageFault for more, or if it cannot be read."""
+    if encoding not in _WINDOW_BITS:
+        raise MessageFault(grpc.StatusCode.UNIMPLEMENTED, f"the server compressed with {encoding!r}, which we do not know")
+    inflater = zlib.decompressobj(wbits=_WINDOW_BITS[encoding])
+    try:
+        message = inflater.decompress(packed, limit + 1)
+    except zlib.error as exc:
+        raise MessageFault(grpc.StatusCode.INTERNAL, f"undecodable {encoding} message: {exc}") from exc
+    if len(message) > limit:
+        raise MessageFault(grpc.StatusCode.RESOURCE_EXHAUSTED, f"message decompresses to more than {limit} bytes")
+    if not inflater.eof:
+        raise MessageFault(grpc.StatusCode.INTERNAL, f"truncated {encoding} message")
+    return message
+
+
+class MessageReader:
+    """Cuts a stream of bytes into messages, whatever the pieces; copies each byte once."""
+
+    __slots__ = ("_collected", "_length", "_limit", "_packed", "_pieces", "_prefix")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._prefix = bytearray()
+        self._pieces: list[bytes] = []
+        self._collected = 0
+        self._length = -1
+        self._packed = False
+
+    @property
+    def between_messages(self) -> bool:
+        """Whether no message is incomplete."""
+        return self._length < 0 and not self._prefix
+
+    def feed(self, piece: bytes) -> list[tuple[bool, bytes]]:
+        """The messages that `piece` completes: whether it is compressed, and its bytes.
+
+        MessageFault for an undefined flag or a message over the limit, as soon as its prefix is read.
+        """
+        messages: list[tuple[bool, bytes]] = []
+        position = 0
+        size = len(piece)
+        while True:
+            if self._length < 0:
+                taken = min(PREFIX_SIZE - len(self._prefix), size - position)
+                self._prefix += piece[position : position + taken]
+                position += taken
+                if len(self._prefix) < PREFIX_SIZE:
+                    return messages
+                self._begin(*PREFIX.unpack(self._prefix))
+                self._prefix.clear()
+            taken = min(self._length - self._collected, size - position)
+            if taken:
+                self._pieces.append(piece[position : position + taken])
+                self._collected += taken
+                position += taken
+            if self._collected < self._length:
+                return messages
+            messages.append((self._packed, b"".join(self._pieces) if len(self._pieces) != 1 else self._pieces[0]))
+            self._pieces.clear()
+            self._collected = 0
+            self._length = -1
+            if position == size:
+                return messages
+
+    def _begin(self, flag: int, length: int) -> None:
+        if flag > 1:
+            raise MessageFault(grpc.StatusCode.INTERNAL, f"message flag is {flag}, neither 0 nor 1")
+        if length > self._limit:
+            raise MessageFault(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"received message larger than max ({length} vs. {self._limit})"
+            )
+        self._packed = flag == 1
+        self._length = length
