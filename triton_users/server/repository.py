@@ -11,10 +11,14 @@ from pathlib import Path
 
 from triton_users.server.errors import ServerError
 from triton_users.server.install import Installation
+from triton_users.server.network import network_files
 from triton_users.server.progress import Progress
 
-#: Models that need the image model's network.
+#: The model whose network is not in the repository but is built, or is the user's own.
 IMAGE_MODEL = "resnet_v1_50"
+
+#: Where a full Triton's backend for ONNX is played by a Python-based one.
+_ONNX_BACKEND = Path(__file__).with_name("onnxruntime_backend.py")
 
 
 def default_repository() -> Path:
@@ -51,9 +55,17 @@ def compose(
         raise ServerError(f"No model {', '.join(unknown)} in {repository}; there are {', '.join(known)}.")
     for name in chosen:
         _link_tree(repository / name, folder / "models" / name)
+    if IMAGE_MODEL in chosen and not (repository / IMAGE_MODEL / "1/model.onnx").exists():
+        for name, file in network_files(installation, progress).items():
+            target = folder / "models" / IMAGE_MODEL / name
+            target.unlink(missing_ok=True)
+            target.symlink_to(file)
+    # Copies, because tritonserver refuses a backend library that is a link out of the backend's folder.
     python = folder / "backends/python"
-    _link_tree(installation.python_backend, python)
-    (python / installation.stub.name).symlink_to(installation.stub)
+    shutil.copytree(installation.python_backend, python)
+    shutil.copy(installation.stub, python)
+    (folder / "backends/onnxruntime").mkdir()
+    shutil.copy(_ONNX_BACKEND, folder / "backends/onnxruntime/model.py")
 
 
 def _link_tree(source: Path, target: Path) -> None:

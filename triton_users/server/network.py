@@ -1,0 +1,79 @@
+"""Provides the image model's network: the user's own ONNX file, or one that is built once and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import PIL
+
+from triton_users import pictures
+from triton_users.server import fitting
+from triton_users.server.cache import cache_folder, once
+from triton_users.server.errors import InstallError, ServerError
+from triton_users.server.install import Installation
+from triton_users.server.progress import Progress
+
+#: Environment variable with the path of an ONNX ResNet-50 to serve instead of the built one. Its input must be
+#: `input:0` [batch, 224, 224, 3] and its output `resnet_v1_50/predictions/Softmax:0` [batch, 1000], both FP32; a file
+#: `labels.txt` beside it, with a class name a line, replaces the model's labels.
+OWN_NETWORK = "TRITON_USERS_RESNET"
+
+#: Longest time to build the network, in seconds; it takes 10 to 20 on two cores.
+BUILD_LIMIT_S = 600.0
+
+_PROGRAM = Path(__file__).with_name("resnet.py")
+_POLL_S = 0.2
+
+
+def network_files(installation: Installation, progress: Progress) -> dict[str, Path]:
+    """The files to put into the image model's folder, by their path in it.
+
+    ServerError when the user's own file is not there, InstallError when the network cannot be built.
+    """
+    own = os.environ.get(OWN_NETWORK)
+    if not own:
+        return {"1/model.onnx": _built(installation, progress)}
+    network = Path(own).expanduser().absolute()
+    if not network.is_file():
+        raise ServerError(f"{OWN_NETWORK} is {own!r}, which is not a file; it must be the path of an ONNX ResNet-50.")
+    labels = network.with_name("labels.txt")
+    return {"1/model.onnx": network} | ({"labels.txt": labels} if labels.is_file() else {})
+
+
+def _built(installation: Installation, progress: Progress) -> Path:
+    """The network built by resnet.py, which is built again when anything that it is made from changes."""
+    made_from = hashlib.sha256(PIL.__version__.encode() + installation.environment.name.encode())
+    for source in (_PROGRAM, Path(fitting.__file__), Path(pictures.__file__)):
+        made_from.update(source.read_bytes())
+    folder = once(
+        cache_folder() / f"resnet-{made_from.hexdigest()[:12]}",
+        lambda temporary: _build(temporary, installation, progress),
+        progress,
+    )
+    return folder / "model.onnx"
+
+
+def _build(folder: Path, installation: Installation, progress: Progress) -> None:
+    step = "Building the ResNet-50 network"
+    progress(step, None)
+    given, log = folder / "pictures.npz", folder / "build.log"
+    fitting.write(given)
+    command = [str(installation.python), "-I", str(_PROGRAM), str(given), str(folder / "model.onnx")]
+    deadline = time.monotonic() + BUILD_LIMIT_S
+    with log.open("wb") as output:
+        program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            while program.poll() is None and time.monotonic() < deadline:
+                progress(step, None)
+                time.sleep(_POLL_S)
+        finally:
+            if program.poll() is None:
+                program.kill()
+                program.wait()
+    if program.returncode != 0:
+        raise InstallError(f"{step}: failed with exit code {program.returncode}.\n{log.read_text(errors='replace')}")
+    given.unlink()

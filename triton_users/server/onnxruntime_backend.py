@@ -1,0 +1,62 @@
+"""Triton's backend `onnxruntime`, for the embedded server, which comes with the Python backend only.
+
+A Python-based backend: Triton loads this file for every model whose configuration says `backend: "onnxruntime"`, so
+the same model folder works here and, with the real backend, in a full Triton. What it supports is what this project's
+model needs: fixed-size tensors of numbers on the CPU, and the parameter `intra_op_thread_count`.
+
+A request whose client has gone is not executed. Tensors are exchanged through DLPack, since the backend's numpy
+functions give empty data under numpy 2.
+"""
+
+import json
+import os
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    @staticmethod
+    def auto_complete_config(config):
+        """Every model of this project has a complete configuration."""
+        return config
+
+    def initialize(self, args):
+        config = json.loads(args["model_config"])
+        path = os.path.join(
+            args["model_repository"], args["model_version"], config["default_model_filename"] or "model.onnx"
+        )
+        if not os.path.exists(path):
+            raise pb_utils.TritonModelException(f"no network at {path}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads(config)
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._inputs = [tensor["name"] for tensor in config["input"]]
+        self._outputs = [tensor["name"] for tensor in config["output"]]
+        self._compare("inputs", self._inputs, [tensor.name for tensor in self._session.get_inputs()])
+        self._compare("outputs", self._outputs, [tensor.name for tensor in self._session.get_outputs()])
+
+    def execute(self, requests):
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request):
+        if request.is_cancelled():
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError("cancelled by its client"))
+        given = {name: np.from_dlpack(pb_utils.get_input_tensor_by_name(request, name)) for name in self._inputs}
+        try:
+            answers = self._session.run(self._outputs, given)
+        except Exception as exc:  # noqa: BLE001: whatever onnxruntime says about one request must not end the model
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(exc)))
+        return pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack(*pair) for pair in zip(self._outputs, answers)])
+
+    @staticmethod
+    def _threads(config):
+        """Half the cores unless the configuration says otherwise: the load generator runs on the same machine."""
+        wanted = int(config["parameters"].get("intra_op_thread_count", {}).get("string_value", 0))
+        return wanted or max(1, len(os.sched_getaffinity(0)) // 2)
+
+    @staticmethod
+    def _compare(kind, configured, present):
+        if sorted(configured) != sorted(present):
+            raise pb_utils.TritonModelException(f"the network has {kind} {present}, the configuration says {configured}")
