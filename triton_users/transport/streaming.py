@@ -346,7 +346,10 @@ class StreamCall(grpc.Call):  # type: ignore[misc]  # grpc has no type informati
     def __del__(self) -> None:
         exchange = getattr(self, "_exchange", None)
         if exchange is not None and not (exchange.final is not None and exchange.told):
-            exchange.forget()
+            try:
+                exchange.forget()
+            except RuntimeError:
+                pass  # the interpreter is exiting: there are no greenlets any more
 
 
 class _Streaming:

@@ -369,8 +369,8 @@ class Connection:
                 if overhead:
                     self.consume(stream, overhead)
         payload = length - overhead
-        if payload < 64 and not flags & END_STREAM:
-            self._budget.spend(1, "tiny DATA")
+        if not payload and not flags & END_STREAM:
+            self._budget.spend(1, "empty DATA")
         self._data_stream = stream
         self._data_left = payload
         self._padding_left = padding
