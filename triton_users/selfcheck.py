@@ -30,6 +30,8 @@ WINDOW_S = 5.0
 """How long one window is, in seconds: a hundred samples, so that a 99th percentile says something."""
 MAX_WINDOWS = 200
 """Windows kept; when they are too many, neighbours are made one, keeping the worse value of each."""
+MAX_TIMES = 5
+"""Stretches of time that one sentence names."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,6 @@ _LABELS: Mapping[str, tuple[str, str]] = {
     "gc_pause_ms": ("garbage collection pause", "ms"),
     "send_delay_ms": ("send delay (p99)", "ms"),
 }
-
-
-MAX_TIMES = 5
-"""Stretches of time that one sentence names."""
 
 
 class SelfCheck:
@@ -211,7 +209,7 @@ class Finding:
     def __str__(self) -> str:
         label, unit = _LABELS[self.what]
         when = f"{hms(self.start_s)} to {hms(self.end_s)}"
-        return f"worker {self.worker}, {when}: {label} {self.worst:g} {unit}, limit {self.limit:g}"
+        return f"worker {self.worker}, {when}: {label} {self.worst:.3g} {unit}, limit {self.limit:g}"
 
 
 def windows_of(state: WorkerState) -> list[Window]:
@@ -262,7 +260,7 @@ def sentences(found: Iterable[Finding]) -> list[str]:
             times += f" and {len(group) - MAX_TIMES} more times, the last one until {hms(group[-1].end_s)}"
         told.append(
             f"latencies are not to be trusted, the client was the bottleneck: {label} on worker {worker} was up to "
-            f"{worst:g} {unit} (limit {group[0].limit:g}) from {times}"
+            f"{worst:.3g} {unit} (limit {group[0].limit:g}) from {times}"
         )
     return told
 

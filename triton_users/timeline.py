@@ -35,14 +35,15 @@ _COARSER = 2
 
 
 class Buckets:
-    """A histogram for keeping: two flat arrays, 10 bytes for each bucket in use."""
+    """A histogram for keeping, which never changes: two flat arrays, 10 bytes for each bucket in use."""
 
-    __slots__ = ("_counts", "_keys")
+    __slots__ = ("_counts", "_keys", "_known")
 
     def __init__(self, items: Iterable[tuple[int, int]] = ()) -> None:
         """`items` are (coarse key, count), ascending."""
         self._keys = array("H")
         self._counts = array("Q")
+        self._known: dict[float, float | None] = {}
         for key, count in items:
             self._keys.append(key)
             self._counts.append(count)
@@ -70,7 +71,12 @@ class Buckets:
         return sum(self._counts)
 
     def quantile_us(self, q: float) -> float | None:
-        """The middle of the bucket with the value at this rank (nearest rank); None when empty."""
+        """The middle of the bucket with the value at this rank (nearest rank); None when empty. Remembered."""
+        if q not in self._known:
+            self._known[q] = self._quantile_us(q)
+        return self._known[q]
+
+    def _quantile_us(self, q: float) -> float | None:
         rank = max(1, math.ceil(q * self.total))
         for key, count in zip(self._keys, self._counts, strict=True):
             rank -= count

@@ -1,0 +1,21 @@
+"""A run's report: built once as plain values, then rendered as text, JSON, HTML and JUnit XML. Knows no Locust.
+
+    info = RunInfo(started=datetime.now(timezone.utc), seed=settings.seed, settings=asdict(settings), ...)
+    report = build_report(info, collector, timeline, now_s=elapsed(), state="finished")
+    print(render_text(report))
+    folder = ReportFolder(Path(options.report_dir), info.started)   # makes <report_dir>/2026-11-24T04-10-33Z
+    folder.write(report)                                            # report.json, .html, .txt, junit.xml; each atomic
+    sys.exit(report["verdict"]["exit_code"])
+
+    checkpoint = Checkpoint(folder, lambda: build_report(info, collector, timeline, now_s=elapsed(), state="running"))
+    checkpoint.start()      # every 30 s, until stop()
+
+The report is a dict of plain values; `docs/report.md` and `schema.json` beside this file describe it. `build_report` is
+a pure function of what it is given; it works the verdict out as well.
+"""
+
+from triton_users.report.build import SCHEMA, RunInfo, build_report
+from triton_users.report.folder import Checkpoint, ReportFolder
+from triton_users.report.text import render_text
+
+__all__ = ["SCHEMA", "Checkpoint", "ReportFolder", "RunInfo", "build_report", "render_text"]

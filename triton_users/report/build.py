@@ -1,0 +1,255 @@
+"""Makes a run's report out of its counts: plain values, described in docs/report.md. Renders and writes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
+from importlib import metadata
+from typing import Any, Literal
+
+from triton_users import selfcheck
+from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
+from triton_users.ledger.evidence import Evidence
+from triton_users.timeline import Timeline
+from triton_users.verdict import Threshold, Verdict, apply, judge
+
+SCHEMA = 1
+"""Version of the report's form; a new one whenever a reader of the old one could go wrong."""
+
+MAX_FINDINGS = 200
+"""Stretches of time the self-check names; further ones are counted."""
+
+State = Literal["finished", "interrupted", "running"]
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What is known of a run before it has counted anything."""
+
+    started: datetime
+    """When second 0 of the run was, with a time zone."""
+    seed: int
+    settings: Mapping[str, Any]
+    """The run's constants, by name."""
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """The scenarios of this run and how often each is picked; empty where the locustfile has none."""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """Scenario -> one line about it."""
+    asked_by_name: Sequence[str] = ()
+    """Scenarios the user named."""
+    allow_failure: Sequence[str] = ()
+    """Scenarios whose failures are counted and shown but do not fail the run."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Scenario that nobody named and that cannot run here -> why, and what to do about it."""
+    thresholds: Sequence[Threshold] = ()
+    limits: selfcheck.Limits = field(default_factory=selfcheck.Limits)
+    fail_on_bottleneck: bool = False
+    server: Mapping[str, Any] = field(default_factory=dict)
+    """"name", "version", "address" and "models" (a list of names) of the server under test."""
+    reproduce: str = ""
+    """The command that makes the same plan again."""
+
+
+def build_report(
+    info: RunInfo,
+    collector: Collector,
+    timeline: Timeline,
+    *,
+    now_s: float,
+    state: State,
+) -> dict[str, Any]:
+    """The report as of `now_s` seconds into the run, with the verdict.
+
+    `state`: "finished" (it ended by itself), "interrupted" (somebody ended it: what it counted is all there) or
+    "running" (a checkpoint: if the file stays like this, the program was killed, and what came later is lost).
+    """
+    total = collector.total
+    points = timeline.dump(now_s)
+    found = selfcheck.findings(collector.workers.values(), info.limits)
+    verdict = judge(
+        total,
+        weights=info.weights,
+        asked_by_name=info.asked_by_name,
+        allow_failure=info.allow_failure,
+        users=max((point["users"] or 0 for point in points), default=0),
+        checks=apply(info.thresholds, total, now_s),
+        uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
+        bottlenecks=selfcheck.sentences(found),
+        fail_on_bottleneck=info.fail_on_bottleneck,
+    )
+    evidence = collector.evidence()
+    scenarios = [_scenario(name, info, total, verdict, evidence.get(name), now_s) for name in _names(info, total)]
+    workers = [_worker(worker, state) for worker in collector.workers.values()]
+    return {
+        "schema": SCHEMA,
+        "state": state,
+        "started": _utc(info.started),
+        "as_of": _utc(info.started + timedelta(seconds=now_s)),
+        "duration_s": round(now_s, 3),
+        "seed": info.seed,
+        "reproduce": info.reproduce,
+        "verdict": _verdict(verdict, workers),
+        "server": plain(dict(info.server)),
+        "client": client(),
+        "settings": plain(dict(info.settings)),
+        "totals": _totals(scenarios, total, now_s),
+        "scenarios": scenarios,
+        "timeline": points,
+        "workers": workers,
+        "selfcheck": {
+            "limits": asdict(info.limits),
+            "findings": [asdict(finding) for finding in found[:MAX_FINDINGS]],
+            "findings_left_out": max(0, len(found) - MAX_FINDINGS),
+        },
+    }
+
+
+def client() -> dict[str, Any]:
+    """What ran the test: versions, operating system and CPUs. Nothing that names the machine or its user."""
+    versions = {"python": platform.python_version()}
+    for package in ("triton-users", "locust", "tritonclient", "gevent", "numpy"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {"versions": versions, "os": f"{platform.system()} {platform.release()}", "cpus": os.cpu_count() or 0}
+
+
+def _names(info: RunInfo, total: Ledger) -> list[str]:
+    """All scenarios, in the order of the descriptions; whatever else was counted comes last."""
+    concerned = {*info.weights, *info.asked_by_name, *info.left_out}
+    ordered = [name for name in info.descriptions if name in concerned]
+    return list(dict.fromkeys([*ordered, *sorted(concerned), *total.names()]))
+
+
+def _scenario(
+    name: str, info: RunInfo, total: Ledger, verdict: Verdict, evidence: Evidence | None, now_s: float
+) -> dict[str, Any]:
+    counts = total.scenarios.get(name, ScenarioCounts())
+    requests = total.requests_of(name)
+    allowed = name in info.allow_failure
+    if name in info.left_out:
+        status, why = "left out", info.left_out[name]
+    elif name in verdict.scenarios:
+        status, why = ("failed" if counts.failed else "not run"), verdict.scenarios[name]
+    elif counts.failed:
+        status, why = "failures allowed", "its failures are counted and shown but do not fail the run"
+    elif counts.runs or requests.requests:
+        status, why = "passed", ""
+    else:
+        status, why = "not run", "it was never picked, or skipped each time"
+    return {
+        "name": name,
+        "description": info.descriptions.get(name, "") if name else "Requests outside of any scenario.",
+        "status": status,
+        "why": why,
+        "allowed_to_fail": allowed,
+        "weight": info.weights.get(name, 0),
+        **_counts(counts),
+        "requests_per_s": round(requests.requests / now_s, 3) if now_s > 0 else 0.0,
+        "bytes_sent": requests.sent,
+        "bytes_received": requests.received,
+        "duration_ms": quantiles_ms(counts.durations),
+        "latency_ms": quantiles_ms(requests.latency),
+        "rows": [_row(model, row) for model, row in sorted(total.rows_of(name).items()) if row.requests],
+        "evidence": {
+            "seen": evidence.seen if evidence else 0,
+            "dropped": evidence.dropped if evidence else 0,
+            "failures": [*evidence.first, *evidence.last] if evidence else [],
+        },
+    }
+
+
+def _counts(counts: ScenarioCounts) -> dict[str, Any]:
+    return {
+        "runs": counts.runs,
+        "passed": counts.passed,
+        "failed": counts.failed,
+        "skipped": counts.skipped,
+        "skips": dict(sorted(counts.skips.items(), key=lambda item: -item[1])),
+        "requests": counts.requests,
+        "expected_deadlines": counts.expected_deadlines,
+        "unexpected_deadlines": counts.unexpected_deadlines,
+        "sequence_failures": counts.sequence_failures,
+    }
+
+
+def _row(model: str, row: Row) -> dict[str, Any]:
+    return {
+        "model": model,
+        "requests": row.requests,
+        "failed": row.failed,
+        "errors": dict(sorted(row.errors.items(), key=lambda item: -item[1])),
+        "bytes_sent": row.sent,
+        "bytes_received": row.received,
+        "latency_ms": quantiles_ms(row.latency),
+        "send_delay_ms": quantiles_ms(row.delay),
+    }
+
+
+def _totals(scenarios: list[dict[str, Any]], total: Ledger, now_s: float) -> dict[str, Any]:
+    together = Row()
+    for row in total.rows.values():
+        together.add(row)
+    summed = ("runs", "passed", "failed", "skipped", "requests", "expected_deadlines", "unexpected_deadlines")
+    return {
+        **{name: sum(scenario[name] for scenario in scenarios) for name in (*summed, "sequence_failures")},
+        "rpcs": together.requests,
+        "rpcs_failed": together.failed,
+        "requests_per_s": round(together.requests / now_s, 3) if now_s > 0 else 0.0,
+        "bytes_sent": together.sent,
+        "bytes_received": together.received,
+        "latency_ms": quantiles_ms(together.latency),
+        "send_delay_ms": quantiles_ms(together.delay),
+    }
+
+
+def quantiles_ms(histogram: Histogram) -> dict[str, float | None]:
+    """What the report says of a histogram, in milliseconds; None where nothing was recorded."""
+    p50, p95, p99 = histogram.quantiles([0.50, 0.95, 0.99])
+    highest = float(histogram.max_us) if histogram.counts else None
+    named = {"mean": histogram.mean_us(), "p50": p50, "p95": p95, "p99": p99, "max": highest}
+    return {name: None if us is None else round(us / 1e3, 3) for name, us in named.items()}
+
+
+def _verdict(verdict: Verdict, workers: list[dict[str, Any]]) -> dict[str, Any]:
+    lost = [
+        f"worker {worker['worker']} was lost: its last counts came {selfcheck.hms(worker['last_seen_s'])} "
+        "into the run, what it did after that is missing"
+        for worker in workers
+        if worker["state"] == "lost"
+    ]
+    return {
+        "passed": verdict.passed,
+        "exit_code": verdict.exit_code,
+        "reasons": list(verdict.reasons),
+        "warnings": [*lost, *verdict.warnings],
+        "thresholds": [
+            {**asdict(check.threshold), "text": str(check.threshold), "value": check.value, "passed": check.passed}
+            for check in verdict.checks
+        ],
+    }
+
+
+def _worker(worker: WorkerState, state: State) -> dict[str, Any]:
+    windows = selfcheck.windows_of(worker)
+    still = "reporting" if state == "running" else "lost"
+    return {
+        "worker": worker.worker,
+        "incarnation": worker.incarnation,
+        "state": "finished" if worker.final else still,
+        "first_seen_s": round(worker.first_seen_s, 3),
+        "last_seen_s": round(worker.last_seen_s, 3),
+        "snapshots": worker.merged,
+        "snapshots_missed": worker.sequence - worker.merged,
+        "runs": sum(counts.runs for counts in worker.ledger.scenarios.values()),
+        "requests": sum(counts.requests for counts in worker.ledger.scenarios.values()),
+        "windows": [asdict(window) for window in windows],
+    }
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,215 @@
+"""The report as text for a terminal or a log: at most 120 columns, ASCII layout. A pure function of the report."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from triton_users.selfcheck import hms
+
+WIDTH = 120
+SHOWN_FAILURES = 3
+"""Failures of each scenario that are printed; report.json and report.html have all that were kept."""
+SHOWN_SKIPS = 3
+"""Skip reasons of each scenario that are printed."""
+
+
+def render_text(report: dict[str, Any]) -> str:
+    """The whole report, ending in a line end."""
+    parts = [_headline(report), _scenarios(report), _totals(report)]
+    for section in (_thresholds, _verdict, _workers, _notes, _failures):
+        if text := section(report):
+            parts.append(text)
+    parts.append(_facts(report))
+    return "\n\n".join(parts) + "\n"
+
+
+def _headline(report: dict[str, Any]) -> str:
+    title = f" Triton stress report: {headline(report)} "
+    return title.center(WIDTH, "=").rstrip()
+
+
+def headline(report: dict[str, Any]) -> str:
+    """The verdict in a few words, and how far the run came."""
+    verdict = "PASSED" if report["verdict"]["passed"] else "FAILED"
+    if report["state"] == "running":
+        so_far = "nothing has failed" if report["verdict"]["passed"] else "failed"
+        return f"INCOMPLETE as of {report['as_of']}, until then {so_far}"
+    return verdict if report["state"] == "finished" else f"{verdict}, interrupted after {hms(report['duration_s'])}"
+
+
+def _scenarios(report: dict[str, Any]) -> str:
+    rows = [
+        [
+            scenario["name"] or "(none)",
+            number(scenario["failed"]),
+            number(scenario["runs"]),
+            number(scenario["skipped"]),
+            number(scenario["requests"]),
+            milliseconds(scenario["latency_ms"]["p50"]),
+            milliseconds(scenario["latency_ms"]["p99"]),
+            scenario["status"].upper() if scenario["status"] in ("failed", "not run") else scenario["status"],
+            scenario["description"],
+        ]
+        for scenario in report["scenarios"]
+    ]
+    heads = ["Scenario", "Failures", "Runs", "Skips", "Requests", "p50 ms", "p99 ms", "Status", "Description"]
+    return table(heads, rows, right={1, 2, 3, 4, 5, 6})
+
+
+def _totals(report: dict[str, Any]) -> str:
+    totals = report["totals"]
+    latency = totals["latency_ms"]
+    lines = [
+        f"Test count {number(totals['runs'])} (runs that ended, failed ones included), "
+        f"{number(totals['failed'])} failed, {number(totals['skipped'])} skipped.",
+        f"Request count {number(totals['requests'])} (inference requests that runs sent, failed runs included); "
+        f"{number(totals['rpcs'])} RPCs ended, {number(totals['rpcs_failed'])} with an error, "
+        f"{totals['requests_per_s']:,.1f}/s; latency p50 {milliseconds(latency['p50'])} ms, "
+        f"p99 {milliseconds(latency['p99'])} ms, max {milliseconds(latency['max'])} ms.",
+        f"Deadlines: {number(totals['expected_deadlines'])} expected, {number(totals['unexpected_deadlines'])} not. "
+        f"Wrong sequence responses: {number(totals['sequence_failures'])}.",
+        f"Sent {size(totals['bytes_sent'])}, received {size(totals['bytes_received'])}.",
+        f"Duration {hms(report['duration_s'])}, {report['started']} to {report['as_of']}. Seed {report['seed']}.",
+    ]
+    return "\n".join(_wrapped(line) for line in lines)
+
+
+def _thresholds(report: dict[str, Any]) -> str:
+    checks = report["verdict"]["thresholds"]
+    if not checks:
+        return ""
+    rows = [
+        [
+            check["scenario"] or "all",
+            check["metric"],
+            "no data" if check["value"] is None else f"{check['value']:.4g}",
+            f"{check['operator']} {check['limit']:g}",
+            "pass" if check["passed"] else "FAIL",
+        ]
+        for check in checks
+    ]
+    return "Thresholds\n" + table(["Scenario", "Metric", "Value", "Limit", "Result"], rows, right={2, 3})
+
+
+def _verdict(report: dict[str, Any]) -> str:
+    verdict = report["verdict"]
+    return "\n".join(
+        [
+            *(["Why it failed"] if verdict["reasons"] else []),
+            *(_wrapped(f"- {reason}", "  ") for reason in verdict["reasons"]),
+            *(["To know"] if verdict["warnings"] else []),
+            *(_wrapped(f"- {warning}", "  ") for warning in verdict["warnings"]),
+        ]
+    )
+
+
+def _workers(report: dict[str, Any]) -> str:
+    workers = report["workers"]
+    if len(workers) < 2 and all(worker["state"] != "lost" for worker in workers):
+        return ""
+    rows = [
+        [
+            worker["worker"],
+            worker["state"].upper() if worker["state"] == "lost" else worker["state"],
+            number(worker["runs"]),
+            number(worker["requests"]),
+            hms(worker["last_seen_s"]),
+        ]
+        for worker in workers
+    ]
+    return "Workers\n" + table(["Worker", "State", "Runs", "Requests", "Last heard of"], rows, right={2, 3, 4})
+
+
+def _notes(report: dict[str, Any]) -> str:
+    lines = []
+    for scenario in report["scenarios"]:
+        if scenario["status"] == "left out":
+            lines.append(_wrapped(f"- {scenario['name']} was left out: {scenario['why']}", "  "))
+        for reason, times in list(scenario["skips"].items())[:SHOWN_SKIPS]:
+            lines.append(_wrapped(f"- {scenario['name']} was skipped {number(times)} times: {reason}", "  "))
+    return "\n".join(["Left out and skipped", *lines]) if lines else ""
+
+
+def _failures(report: dict[str, Any]) -> str:
+    lines: list[str] = []
+    for scenario in report["scenarios"]:
+        evidence = scenario["evidence"]
+        for failure in evidence["failures"][:SHOWN_FAILURES]:
+            where = f"{scenario['name']}, {hms(failure['at_s'])} into the run, worker {failure['worker']}: "
+            lines.append(_wrapped(f"- {where}{failure['reason']}", "  "))
+            record = json.dumps(failure["record"], ensure_ascii=True)
+            lines.append(_wrapped(f"  {record}", "  "))
+        if evidence["seen"] > SHOWN_FAILURES:
+            shown = min(SHOWN_FAILURES, len(evidence["failures"]))
+            lines.append(f"- {scenario['name']}: {number(evidence['seen'] - shown)} more failures, see report.json")
+    if not lines:
+        return ""
+    if report["reproduce"]:
+        lines.append(_wrapped(f"The same plan again: {report['reproduce']}", "  "))
+    return "\n".join(["Failures", *lines])
+
+
+def _facts(report: dict[str, Any]) -> str:
+    server, client = report["server"], report["client"]
+    named = f"{server.get('name') or 'server'} {server.get('version') or '(version not told)'}"
+    versions = ", ".join(f"{name} {version}" for name, version in client["versions"].items())
+    return "\n".join(
+        [
+            _wrapped(f"Server: {named} at {server.get('address', '?')}; models: {', '.join(server.get('models', ()))}"),
+            _wrapped(f"Client: {versions}; {client['os']}, {client['cpus']} CPUs"),
+        ]
+    )
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: set[int]) -> str:
+    """Aligned columns under a line; the last column is wrapped so that no line is wider than WIDTH.
+
+    `right`: indices of the columns that are aligned on the right.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
+    left_for_last = max(20, WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1))
+    widths[-1] = min(widths[-1], left_for_last)
+    lines = []
+    for row in [heads, ["-" * width for width in widths], *cells]:
+        first, *more = textwrap.wrap(row[-1], widths[-1]) or [""]
+        shown = [*row[:-1], first]
+        columns = enumerate(zip(shown, widths, strict=True))
+        lines.append("  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in columns))
+        indent = " " * (sum(widths[:-1]) + 2 * (len(widths) - 1))
+        lines += [indent + line for line in more]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def printable(text: str) -> str:
+    """`text` with control characters written out: a server's message must not steer the terminal or break a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def number(value: int) -> str:
+    """A count with thousands marked."""
+    return f"{value:,}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Three significant digits, or a dash where nothing was recorded."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that fits."""
+    amount, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            break
+        amount /= 1024
+    return f"{amount:,.0f} B" if unit == "B" else f"{amount:,.1f} {unit}"
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return "\n".join(textwrap.wrap(printable(text), WIDTH, subsequent_indent=indent, break_on_hyphens=False))
