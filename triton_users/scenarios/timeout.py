@@ -89,9 +89,7 @@ class Timeout(Scenario):
         exceeded = error is not None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         in_time = elapsed_s <= limit_s + settings.deadline_tolerance_ms / 1e3
         if exceeded:
-            session.signals.deadline_exceeded(
-                model=model.name, expected=in_time, elapsed_s=elapsed_s, limit_s=limit_s
-            )
+            session.signals.deadline_exceeded(model=model.name, expected=in_time, elapsed_s=elapsed_s, limit_s=limit_s)
         if exceeded and in_time and request.handed_over:
             return
         if error is None:
@@ -106,7 +104,7 @@ class Timeout(Scenario):
         else:
             what = "never left: the deadline passed before a byte of its tensor was taken"
         raise ScenarioFailure(
-            f"the request of {settings.deadline_tensor_mib} MiB to {model.name} with a deadline of {limit_s:g} s {what}",
+            f"{settings.deadline_tensor_mib} MiB to {model.name} with a deadline of {limit_s:g} s: the request {what}",
             requests=1,
             model=model.name,
             elapsed_s=elapsed_s,

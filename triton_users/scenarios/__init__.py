@@ -1,0 +1,28 @@
+"""The nine traffic shapes of Triton's long-running stress test, one a file; none of them knows Locust."""
+
+from triton_users.scenarios.base import Scenario
+from triton_users.scenarios.crashing import Crashing
+from triton_users.scenarios.perf_analyzer import PerfAnalyzer
+from triton_users.scenarios.resnet import ResNet
+from triton_users.scenarios.sequence_no_end import SequenceNoEnd
+from triton_users.scenarios.sequence_no_start import SequenceNoStart
+from triton_users.scenarios.sequence_valid import SequenceValid
+from triton_users.scenarios.sequence_valid_no_end import SequenceValidNoEnd
+from triton_users.scenarios.sequence_valid_valid import SequenceValidValid
+from triton_users.scenarios.timeout import Timeout
+
+ALL: dict[str, type[Scenario]] = {
+    scenario.name: scenario
+    for scenario in (
+        SequenceValid,
+        SequenceValidValid,
+        SequenceValidNoEnd,
+        SequenceNoEnd,
+        SequenceNoStart,
+        Timeout,
+        ResNet,
+        Crashing,
+        PerfAnalyzer,
+    )
+}
+"""By name, in the order of the report."""

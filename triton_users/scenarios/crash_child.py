@@ -1,0 +1,107 @@
+"""The client that the Crashing scenario kills: sends one inference request and waits for its death.
+
+    python -I -S crash_child.py HOST PORT REQUEST_IN_HEX
+
+A program of its own that needs nothing but the standard library, so that it starts in about 20 ms. It speaks just
+enough HTTP/2 for one gRPC call. Once the server has acknowledged a PING sent behind the request, so has read all of
+the request, it writes "reached" to its standard output. When the server ends the call or the connection, it writes
+"ended" and exits with 1. When its standard input closes, because its parent has gone, it exits too.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from enum import IntEnum
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PATH = "/inference.GRPCInferenceService/ModelInfer"
+CONNECT_LIMIT_S = 10.0
+ACK = 0x1
+END_STREAM = 0x1
+END_HEADERS = 0x4
+
+
+class Frame(IntEnum):
+    """The frame types used here (RFC 9113, section 6)."""
+
+    DATA = 0x0
+    HEADERS = 0x1
+    RST_STREAM = 0x3
+    SETTINGS = 0x4
+    PING = 0x6
+    GOAWAY = 0x7
+
+
+def frame(kind: Frame, flags: int, stream: int, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def header(name: str, value: str) -> bytes:
+    """A literal header field, not indexed and not Huffman coded (RFC 7541, 6.2.2); both shorter than 127 bytes."""
+    return b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+
+
+def call(authority: str, request: bytes) -> bytes:
+    """All that the client sends by itself: the preface, one unary call and a PING."""
+    headers = b"".join(
+        header(name, value)
+        for name, value in (
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", PATH),
+            (":authority", authority),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+        )
+    )
+    message = b"\x00" + struct.pack(">I", len(request)) + request
+    return (
+        PREFACE
+        + frame(Frame.SETTINGS, 0, 0, b"")
+        + frame(Frame.HEADERS, END_HEADERS, 1, headers)
+        + frame(Frame.DATA, END_STREAM, 1, message)
+        + frame(Frame.PING, 0, 0, b"crashing")
+    )
+
+
+def frames(connection: socket.socket) -> Iterator[tuple[int, int, bytes]]:
+    """(type, flags, payload) of each frame received, until the connection or our standard input ends."""
+    received = bytearray()
+    while True:
+        while len(received) >= 9 and len(received) >= 9 + (length := int.from_bytes(received[:3], "big")):
+            yield received[3], received[4], bytes(received[9 : 9 + length])
+            del received[: 9 + length]
+        readable, _, _ = select.select([connection.fileno(), 0], [], [])
+        if 0 in readable and not os.read(0, 1):
+            return
+        if connection.fileno() in readable:
+            piece = connection.recv(65536)
+            if not piece:
+                return
+            received += piece
+
+
+def main(host: str, port: str, request: str) -> int:
+    with socket.create_connection((host, int(port)), CONNECT_LIMIT_S) as connection:
+        connection.settimeout(None)
+        connection.sendall(call(f"{host}:{port}"[:126], bytes.fromhex(request)))
+        for kind, flags, payload in frames(connection):
+            if kind == Frame.SETTINGS and not flags & ACK:
+                connection.sendall(frame(Frame.SETTINGS, ACK, 0, b""))
+            elif kind == Frame.PING and not flags & ACK:
+                connection.sendall(frame(Frame.PING, ACK, 0, payload))
+            elif kind == Frame.PING:
+                os.write(1, b"reached\n")
+            elif kind in (Frame.HEADERS, Frame.RST_STREAM, Frame.GOAWAY):
+                break
+    os.write(1, b"ended\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

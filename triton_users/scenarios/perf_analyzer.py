@@ -1,0 +1,166 @@
+"""PerfAnalyzer: runs the real perf_analyzer on one of the models for a few windows, and ends it on every way out."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
+from triton_users.scenarios.perf_options import (
+    PerfOption,
+    arguments,
+    image_options,
+    input_data,
+    next_concurrency,
+    options,
+    request_count,
+    server_queue_us,
+)
+from triton_users.sequences import draw_values, perf_analyzer_ids
+from triton_users.settings import Settings
+
+TAIL_BYTES = 64 * 1024
+"""The end of its output that is read."""
+
+TAIL_SHOWN = 1500
+"""Characters of it that a failure shows."""
+
+REAP_LIMIT_S = 5.0
+"""How long it may take to be gone once killed."""
+
+
+@dataclass(frozen=True)
+class PerfAnalyzerPlan:
+    """One run of perf_analyzer."""
+
+    option: str
+    values: tuple[int, ...]
+    """The data of a validated option; not used by the others."""
+
+
+class PerfAnalyzer(Scenario):
+    """It must exit with 0 and say how many requests it made.
+
+    Each option keeps a concurrency of its own, 1 at first, which follows the server's queue time.
+    """
+
+    name = "PerfAnalyzer"
+    description = "the real perf_analyzer on one of the models for a few windows"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.options = {option.name: option for option in self.options_of(session.target, session.settings)}
+        self.concurrency = dict.fromkeys(self.options, 1)
+
+    @classmethod
+    def options_of(cls, target: Target, settings: Settings) -> tuple[PerfOption, ...]:
+        return options(target, settings)
+
+    @classmethod
+    def unavailable(cls, target: Target, settings: Settings) -> str:
+        if not target.perf_analyzer:
+            why = target.perf_analyzer_remedy or (
+                "there is no perf_analyzer on this machine; get one with `python -m triton_users.server install`"
+            )
+            return f"{why}, or give {cls.name} weight 0"
+        if not cls.options_of(target, settings):
+            return (
+                f"none of the models that perf_analyzer would run is ready on the server; load one (the folder models/ "
+                f"has some), or give {cls.name} weight 0"
+            )
+        return ""
+
+    def plan(self, draw: random.Random) -> PerfAnalyzerPlan:
+        settings = self.session.settings
+        return PerfAnalyzerPlan(
+            option=draw.choice(tuple(self.options)),
+            values=draw_values(draw, settings.sequence_length_mean, settings.sequence_length_stdev),
+        )
+
+    def run(self, plan: PerfAnalyzerPlan) -> int:
+        folder = Path(tempfile.mkdtemp(prefix="perf_analyzer-", dir=self.session.scratch))
+        try:
+            return self._run_in(folder, plan)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _run_in(self, folder: Path, plan: PerfAnalyzerPlan) -> int:
+        session, settings, option = self.session, self.session.settings, self.options[plan.option]
+        csv_file, data_file, output_file = folder / "report.csv", folder / "data.json", folder / "output.txt"
+        if option.validated:
+            data_file.write_text(input_data(option, plan.values))
+        command = [
+            *session.target.perf_analyzer,
+            *arguments(
+                option,
+                address=session.target.address,
+                window_ms=settings.perf_analyzer_window_ms,
+                concurrency=self.concurrency[option.name],
+                ids=perf_analyzer_ids(session.correlation_ids),
+                csv_file=str(csv_file),
+                data_file=str(data_file),
+            ),
+        ]
+        code = self._execute(command, output_file)
+        output = _tail(output_file)
+        requests = request_count(output)
+        if code != 0 or requests is None:
+            if code is None:
+                what = f"was killed after {settings.perf_analyzer_timeout_s:g} s, its limit"
+            elif code != 0:
+                what = f"ended with {code}"
+            else:
+                what = "ended with 0 but did not say how many requests it made"
+            raise ScenarioFailure(
+                f"perf_analyzer on {option.name} {what}: ...{output[-TAIL_SHOWN:].strip()}",
+                requests=requests or 0,
+                command=command,
+                exit_code=code,
+                output=output[-TAIL_SHOWN:],
+            )
+        if csv_file.exists():
+            queue_us = server_queue_us(csv_file.read_text())
+            self.concurrency[option.name] = next_concurrency(self.concurrency[option.name], queue_us)
+        return requests
+
+    def _execute(self, command: list[str], output_file: Path) -> int | None:
+        """Its exit code; None when it was killed because its time was up."""
+        session = self.session
+        with output_file.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **dict(session.target.perf_analyzer_env)},
+                start_new_session=True,  # a process group of its own, which can be killed whole
+            )
+        try:
+            return process.wait(session.settings.perf_analyzer_timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(REAP_LIMIT_S)
+
+
+class ImageLoad(PerfAnalyzer):
+    """Only the image model, for users that keep the device busy."""
+
+    @classmethod
+    def options_of(cls, target: Target, settings: Settings) -> tuple[PerfOption, ...]:
+        return image_options(target, settings)
+
+
+def _tail(file: Path) -> str:
+    with file.open("rb") as stream:
+        stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, stream.tell() - TAIL_BYTES))
+        return stream.read().decode(errors="replace")

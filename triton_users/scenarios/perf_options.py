@@ -1,0 +1,139 @@
+"""What perf_analyzer can be asked to do: a command line for each option, and what its output says. Runs nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from triton_users.scenarios.base import Target
+from triton_users.scenarios.models import (
+    IMAGE_MODEL,
+    IdentityModel,
+    SequenceModel,
+    all_sequence_models,
+    identity_models,
+)
+from triton_users.sequences import expected_answers
+from triton_users.settings import Settings
+
+MAX_CONCURRENCY = 4
+LOW_QUEUE_US = 10_000
+"""Under this "Server Queue" the device has room: one request more at a time."""
+HIGH_QUEUE_US = 100_000
+"""Over this it has too much: one less."""
+
+STABLE_PERCENT = 999_999
+"""Deviation at which perf_analyzer still calls a measurement stable: it measures a busy server, which never is."""
+
+IDENTITY_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class PerfOption:
+    """One model, one way."""
+
+    model: str
+    arguments: tuple[str, ...] = ()
+    """Arguments of its own."""
+    sequence: SequenceModel | None = None
+    """Set for sequence models."""
+    identity: IdentityModel | None = None
+    """Set for identity models."""
+    validated: bool = False
+    """Whether perf_analyzer sends data of ours and compares the answers with ours."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}, validated" if self.validated else self.model
+
+
+def options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
+    """Everything perf_analyzer can do with the models that are ready, in a fixed order."""
+    found = list(image_options(target, settings))
+    sequences = all_sequence_models(settings.trials, target.models)
+    identities = identity_models(settings.trials, target.models)
+    for validated in (False, True):
+        found += [PerfOption(model.name, sequence=model, validated=validated) for model in sequences]
+        found += [
+            PerfOption(model.name, ("--shape", f"{model.input}:{IDENTITY_LENGTH}"), identity=model, validated=validated)
+            for model in identities
+        ]
+    return tuple(found)
+
+
+def image_options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
+    """The image model in batches; nothing when it is not ready."""
+    if IMAGE_MODEL not in target.models:
+        return ()
+    return (PerfOption(IMAGE_MODEL, ("-b", str(settings.batch_size))),)
+
+
+def input_data(option: PerfOption, values: tuple[int, ...]) -> str:
+    """The `--input-data` JSON of a validated option: data to send and what must be answered.
+
+    For a sequence model the values are one sequence, for an identity model each is the start of one tensor.
+    """
+    data: Any
+    wanted: Any
+    if option.sequence is not None:
+        model = option.sequence
+        answers = expected_answers(values, model.datatype, model.accumulates)
+        data = [[{model.input: [_typed(value, model.datatype)]} for value in values]]
+        wanted = [[{model.output: [answer]} for answer in answers]]
+    else:
+        assert option.identity is not None
+        tensors = [
+            {"content": [float(value + place) for place in range(IDENTITY_LENGTH)], "shape": [IDENTITY_LENGTH]}
+            for value in values
+        ]
+        data = [{option.identity.input: tensor} for tensor in tensors]
+        wanted = [{option.identity.output: tensor} for tensor in tensors]
+    return json.dumps({"data": data, "validation_data": wanted})
+
+
+def arguments(
+    option: PerfOption, *, address: str, window_ms: int, concurrency: int, ids: range, csv_file: str, data_file: str
+) -> list[str]:
+    """perf_analyzer's arguments. Streaming always, so that requests are handled in order, as in Triton's own test."""
+    listed = ["-m", option.model, "-u", address, "-i", "grpc", "--streaming", "-f", csv_file]
+    listed += ["--concurrency-range", f"{concurrency}:{concurrency}:1"]
+    listed += ["-p", str(window_ms), "-s", str(STABLE_PERCENT), *option.arguments]
+    if option.sequence is not None:
+        listed += ["--sequence-id-range", f"{ids.start}:{ids.stop}"]
+    if option.validated:
+        listed += ["--input-data", data_file]
+    return listed
+
+
+def request_count(output: str) -> int | None:
+    """How many requests perf_analyzer made, from its standard output; None when it does not say."""
+    counts: Sequence[str] = re.findall(r"^\s*Request count: ([0-9]+)", output, re.MULTILINE)
+    return sum(map(int, counts)) if counts else None
+
+
+def server_queue_us(report: str) -> int | None:
+    """The "Server Queue" of a report in CSV, in microseconds; None when it has none."""
+    for row in csv.DictReader(io.StringIO(report)):
+        text = row.get("Server Queue") or ""
+        return int(text) if text.isdecimal() else None
+    return None
+
+
+def next_concurrency(concurrency: int, queue_us: int | None) -> int:
+    """The concurrency of the option's next run, in [1, MAX_CONCURRENCY]."""
+    if queue_us is None:
+        return concurrency
+    if queue_us < LOW_QUEUE_US:
+        return min(concurrency + 1, MAX_CONCURRENCY)
+    if queue_us > HIGH_QUEUE_US:
+        return max(concurrency - 1, 1)
+    return concurrency
+
+
+def _typed(value: int, datatype: str) -> int | float:
+    return value if datatype == "INT32" else float(value)
