@@ -146,7 +146,8 @@ def _parse(text: str, known: tuple[str, ...]) -> Threshold:
         right = f"{metric}{'<' if METRICS[metric].at_most else '>='}{number}"
         raise UsageError(f"thresholds: {text!r} would fail a run for being good; write {right}")
     try:
-        limit = float(number.removesuffix("%")) / (100 if number.endswith("%") and metric == "failure_ratio" else 1)
+        percent = metric == "failure_ratio" and number.endswith("%")
+        limit = float(number[:-1]) / 100 if percent else float(number)
     except ValueError:
         limit = math.nan
     if not 0 <= limit < math.inf:
@@ -186,8 +187,8 @@ def judge(
     """The verdict on everything that was counted.
 
     `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
-    none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are missing (`Collector.refused`).
-    `bottlenecks`: where the client was too slow (`selfcheck.sentences`).
+    none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
+    missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`selfcheck.sentences`).
 
     It fails when a scenario outside `allow_failure` failed, when nothing ran, when a scenario that was asked for by
     name did not run, when another one did not although its weight made that all but impossible, when a threshold does

@@ -1,0 +1,174 @@
+"""Thresholds as people write them, and what fails a run."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triton_users.ledger import Ledger
+from triton_users.settings import UsageError
+from triton_users.verdict import METRICS, Threshold, apply, judge, parse_thresholds
+
+NAMES = ("SequenceValid", "Timeout", "ResNet")
+
+
+def ledger(**runs: tuple[int, int]) -> Ledger:
+    """Scenario -> (passed, failed)."""
+    made = Ledger()
+    for name, (passed, failed) in runs.items():
+        made.scenario(name).passed = passed
+        made.scenario(name).failed = failed
+        for _ in range(passed + failed):
+            made.row(name, "m").record(1000, 1, 10, 10)
+    return made
+
+
+def test_thresholds_are_read_as_people_write_them() -> None:
+    text = "SequenceValid:p99_ms<50, failure_ratio <= 1%\nResNet:runs>=10,\n requests_per_s > 1e3,"
+    assert parse_thresholds(text, NAMES) == (
+        Threshold("SequenceValid", "p99_ms", "<", 50.0),
+        Threshold("", "failure_ratio", "<=", 0.01),
+        Threshold("ResNet", "runs", ">=", 10.0),
+        Threshold("", "requests_per_s", ">", 1000.0),
+    )
+    assert parse_thresholds(" ", NAMES) == ()
+
+
+@given(
+    st.sampled_from(["", *NAMES]),
+    st.sampled_from(list(METRICS)),
+    st.booleans(),
+    st.integers(0, 1000).map(lambda n: n / 1000),
+)
+def test_a_threshold_written_out_is_read_back(scenario: str, metric: str, or_equal: bool, limit: float) -> None:
+    sign = ("<" if METRICS[metric].at_most else ">") + ("=" if or_equal else "")
+    threshold = Threshold(scenario, metric, sign, limit)
+    assert parse_thresholds(str(threshold), NAMES) == (threshold,)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("p99_ms", "is not"),
+        ("p99_ms=50", "is not"),
+        ("p99_ms<5<6", "is not"),
+        ("a:b:p99_ms<5", "is not"),
+        ("Sequence:p99_ms<50", "there is no scenario 'Sequence'; it must be one of: SequenceValid, Timeout"),
+        ("p98_ms<50", "there is no metric 'p98_ms'; it must be one of: failure_ratio"),
+        ("p99_ms>50", "write p99_ms<50"),
+        ("runs<50", "write runs>=50"),
+        ("p99_ms<fast", "the limit is 'fast'"),
+        ("p99_ms<nan", "the limit is 'nan'"),
+        ("p99_ms<inf", "the limit is 'inf'"),
+        ("p99_ms<-1", "the limit is '-1'"),
+        ("p99_ms<5%", "the limit is '5%'"),
+        ("failure_ratio<5", "from 0 to 1"),
+        ("SequenceValid:<5", "is not"),
+    ],
+)
+def test_a_threshold_that_cannot_be_meant_is_refused_with_what_would_be_right(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_thresholds(text, NAMES)
+    assert told in str(refused.value)
+    assert text in str(refused.value)
+
+
+@given(st.text())
+def test_no_text_gives_anything_but_thresholds_or_a_usage_error(text: str) -> None:
+    try:
+        parse_thresholds(text, NAMES)
+    except UsageError:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "passed"),
+    [
+        ("SequenceValid:failure_ratio<0.1", 0.1, False),
+        ("SequenceValid:failure_ratio<=0.1", 0.1, True),
+        ("failure_ratio<0.1", 1 / 15, True),
+        ("SequenceValid:p99_ms<1.1", 1.0, True),
+        ("SequenceValid:p50_ms<0.9", 1.0, False),
+        ("SequenceValid:runs>=10", 10.0, True),
+        ("runs>=16", 15.0, False),
+        ("requests_per_s>=3", 3.0, True),
+        ("Timeout:requests_per_s>=3", 1.0, False),
+        ("ResNet:p99_ms<50", None, False),
+        ("ResNet:failure_ratio<1", None, False),
+        ("ResNet:requests_per_s>=0", None, False),
+        ("ResNet:runs>=1", 0.0, False),
+    ],
+)
+def test_a_check_shows_the_value_and_no_data_does_not_pass(text: str, value: float | None, passed: bool) -> None:
+    (check,) = apply(parse_thresholds(text, NAMES), ledger(SequenceValid=(9, 1), Timeout=(5, 0)), duration_s=5.0)
+    assert check.value == (None if value is None else pytest.approx(value, rel=0.01))
+    assert check.passed is passed
+
+
+def test_a_run_in_which_every_scenario_passed_passes() -> None:
+    verdict = judge(ledger(SequenceValid=(9, 0), Timeout=(1, 0)), weights={"SequenceValid": 9, "Timeout": 1})
+    assert (verdict.passed, verdict.exit_code, verdict.reasons, verdict.warnings) == (True, 0, (), ())
+
+
+def test_one_failed_run_fails_the_whole() -> None:
+    verdict = judge(ledger(SequenceValid=(999, 1)), weights={"SequenceValid": 1})
+    assert verdict.exit_code == 1
+    assert verdict.scenarios == {"SequenceValid": "SequenceValid failed 1 of 1000 runs"}
+
+
+def test_allowed_failures_are_told_and_fail_nothing() -> None:
+    verdict = judge(ledger(ResNet=(1, 2)), weights={"ResNet": 1}, allow_failure=["ResNet"])
+    assert verdict.passed
+    assert verdict.warnings == ("ResNet failed 2 of 3 runs; its failures are allowed",)
+
+
+def test_a_run_in_which_nothing_ran_fails() -> None:
+    assert judge(Ledger(), weights={"ResNet": 1}).reasons == ("nothing ran: no scenario came to an end",)
+    skipped = Ledger()
+    skipped.scenario("ResNet").skips["no"] = 5
+    assert not judge(skipped, weights={"ResNet": 1}).passed
+
+
+def test_a_locustfile_without_scenarios_passes_when_requests_ended() -> None:
+    requests = Ledger()
+    requests.row("", "my_model").record(10, 1, 1, 1)
+    assert judge(requests, weights={}).passed
+    assert not judge(Ledger(), weights={}).passed
+
+
+def test_a_scenario_asked_for_by_name_that_did_not_run_fails_the_run() -> None:
+    verdict = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 500, "Timeout": 1}, asked_by_name=["ResNet", "Timeout"])
+    assert verdict.scenarios == {"Timeout": "Timeout was asked for by name but did not run"}
+
+
+def test_a_rare_scenario_that_a_short_run_did_not_pick_is_only_told() -> None:
+    verdict = judge(ledger(ResNet=(500, 0)), weights={"ResNet": 993, "Timeout": 7})
+    assert verdict.passed
+    assert verdict.warnings == ("Timeout did not run; a longer run would have picked it",)
+
+
+def test_a_scenario_that_must_have_run_by_its_weight_fails_the_run() -> None:
+    verdict = judge(ledger(ResNet=(50_000, 0)), weights={"ResNet": 993, "Timeout": 7})
+    assert verdict.scenarios == {"Timeout": "Timeout did not run; by its weight it should have run 350 times"}
+
+
+def test_users_that_may_be_in_the_middle_of_a_run_are_allowed_for() -> None:
+    assert judge(ledger(ResNet=(100, 0)), weights={"ResNet": 80, "Timeout": 20}, users=8).passed
+
+
+def test_skips_are_told_with_a_scenario_that_did_not_run() -> None:
+    made = ledger(ResNet=(1000, 0))
+    made.scenario("Timeout").skips["sequence is open"] = 12
+    verdict = judge(made, weights={"ResNet": 90, "Timeout": 10})
+    assert verdict.reasons == ("Timeout did not run (12 skipped); by its weight it should have run 101 times",)
+
+
+def test_counts_that_could_not_be_read_fail_the_run() -> None:
+    verdict = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 1}, uncounted=["worker w sends ledger format 9"])
+    assert verdict.reasons == ("counts are missing: worker w sends ledger format 9",)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_client_that_was_the_bottleneck_is_told_and_on_demand_fails_the_run(fails: bool) -> None:
+    verdict = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 1}, bottlenecks=["too slow"], fail_on_bottleneck=fails)
+    assert verdict.passed is not fails
+    assert "too slow" in (verdict.reasons if fails else verdict.warnings)
