@@ -6,17 +6,20 @@ block seen before:
 - A request's fixed fields (`RequestHead`) are indexed in the peer's table at their first use. Encoding them again gives
   the same bytes as long as our table does not change, so those bytes are kept until it does. Fields that vary by call are
   appended as literals without indexing, which leave the table alone.
-- A received block in which every byte is 0x80 or more consists of indexed fields only: it does not change the table, and
-  it means the same until another block changes it. Its decoded list is kept until then.
+- What a received block means and does to the table can be told from its bytes (`survey`). A block that refers only to
+  the static table means the same for ever, and what it adds to the dynamic table can be added when somebody looks there:
+  its list is remembered, its additions wait. A block that refers to the dynamic table and adds nothing means the same
+  until something is added: its list is remembered until then. gRPC's servers send the second kind, nginx the first.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 from hpack import Decoder, Encoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
-from hpack.hpack import encode_integer
+from hpack.hpack import decode_integer, encode_integer
 
 from triton_users.transport.http2.faults import ConnectionFault, ErrorCode, StreamFault
 
@@ -24,8 +27,13 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 #: The largest HPACK table we keep for requests, whatever the peer allows; ours hold a few dozen entries.
 MAX_ENCODER_TABLE: Final = 4_096
-#: Decoded blocks remembered by one connection. Servers alternate between about three.
+#: Decoded blocks remembered by one connection, and bytes of the longest. Servers alternate between about three.
 MAX_CACHED_BLOCKS: Final = 32
+MAX_CACHED_BLOCK: Final = 1_024
+#: RFC 7541 appendix A.
+STATIC_ENTRIES: Final = 61
+#: An entry counts 32 bytes at least (RFC 7541 section 4.1), and our table has the default 4,096.
+MAX_DECODER_ENTRIES: Final = 128
 
 #: Connection-specific fields, malformed in HTTP/2 (RFC 9113 section 8.2.2).
 _FORBIDDEN: Final = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
@@ -95,36 +103,87 @@ class HeaderDecoder:
 
     def __init__(self, max_list_bytes: int) -> None:
         self._decoder = Decoder(max_list_bytes)
-        self._lists: dict[bytes, HeaderList | StreamFault] = {}
+        #: Blocks that refer to the static table only: their meaning, and the entries they add.
+        self._independent: dict[bytes, tuple[HeaderList | StreamFault, Fields]] = {}
+        #: Blocks that refer to the dynamic table and add nothing; valid while that does not change.
+        self._dependent: dict[bytes, HeaderList | StreamFault] = {}
+        #: Entries to be added before the dynamic table is used next. Older ones than these cannot be in it any more.
+        self._additions: deque[tuple[bytes, bytes]] = deque(maxlen=MAX_DECODER_ENTRIES)
 
     def decode(self, block: bytes) -> HeaderList:
         """The list of a block. ConnectionFault if it is no HPACK or too large, StreamFault if the list is malformed."""
-        found = self._lists.get(block)
-        if found is None:
-            found = self._decode(block)
-        if isinstance(found, StreamFault):
-            raise found
-        return found
+        known = self._independent.get(block)
+        if known is not None:
+            found, additions = known
+            if additions:
+                self._additions.extend(additions)
+                self._dependent.clear()
+        else:
+            found = self._dependent.get(block) or self._decode(block)
+        if found.__class__ is StreamFault:
+            raise found  # type: ignore[misc]  # its class was just compared
+        return found  # type: ignore[return-value]  # its class was just compared
 
     def _decode(self, block: bytes) -> HeaderList | StreamFault:
+        for name, value in self._additions:
+            self._decoder.header_table.add(name, value)
+        self._additions.clear()
         try:
             raw = self._decoder.decode(block, raw=True)
+            fields = tuple((bytes(name), bytes(value)) for name, value in raw)
+            dependent, resizes, adds = survey(block)
         except OversizedHeaderListError as exc:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"header list too large: {exc}") from exc
         except (HPACKError, IndexError, ValueError) as exc:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"undecodable header block: {exc!r}") from exc
         found: HeaderList | StreamFault
         try:
-            found = _checked(tuple((bytes(name), bytes(value)) for name, value in raw))
+            found = _checked(fields)
         except StreamFault as exc:
             found = exc
-        if block and min(block) >= 0x80:
-            if len(self._lists) >= MAX_CACHED_BLOCKS:
-                self._lists.clear()
-            self._lists[block] = found
-        else:
-            self._lists.clear()
+        if adds or resizes:
+            self._dependent.clear()
+        if len(self._independent) + len(self._dependent) >= MAX_CACHED_BLOCKS:
+            self._independent.clear()
+            self._dependent.clear()
+        if len(block) <= MAX_CACHED_BLOCK and not resizes:
+            if not dependent:
+                self._independent[block] = found, tuple(fields[index] for index in adds)
+            elif not adds:
+                self._dependent[block] = found
         return found
+
+
+def survey(block: bytes) -> tuple[bool, bool, list[int]]:
+    """What a valid block refers to and changes (RFC 7541 section 6), without reading its strings.
+
+    Whether it refers to the dynamic table, whether it resizes it, and the positions of the fields that it adds to it.
+    """
+    dependent = resizes = False
+    adds: list[int] = []
+    position = count = 0
+    while position < len(block):
+        first = block[position]
+        if first & 0x80:  # indexed field
+            index, size = decode_integer(block[position:], 7)
+            dependent |= index > STATIC_ENTRIES
+            position += size
+            count += 1
+            continue
+        if first & 0xE0 == 0x20:  # size update
+            resizes = True
+            position += decode_integer(block[position:], 5)[1]
+            continue
+        index, size = decode_integer(block[position:], 6 if first & 0x40 else 4)
+        dependent |= index > STATIC_ENTRIES
+        position += size
+        for _ in range(1 if index else 2):
+            length, size = decode_integer(block[position:], 7)
+            position += size + length
+        if first & 0x40:
+            adds.append(count)
+        count += 1
+    return dependent, resizes, adds
 
 
 def _checked(fields: Fields) -> HeaderList:
