@@ -19,6 +19,7 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 logger = logging.getLogger(__name__)
 
 STOP_MESSAGE = "triton_stop"
+RESET_MESSAGE = "triton_reset"
 KEY = "triton_ledger"
 """Where a snapshot stands in Locust's stats message."""
 
@@ -29,13 +30,20 @@ FINAL_LIMIT_S = 10.0
 class WorkerSide:
     """Adds this node's snapshot to each of Locust's reports, and sends a last one when its users have stopped."""
 
-    def __init__(self, environment: Environment, snapshot: Callable[[bool], dict[str, Any] | None]) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        snapshot: Callable[[bool], dict[str, Any] | None],
+        reset: Callable[[str], None],
+    ) -> None:
         self._runner: WorkerRunner = environment.runner  # type: ignore[assignment]  # the caller looked
         self._snapshot = snapshot
+        self._reset = reset
         self._final = False
         environment.events.report_to_master.add_listener(self._on_report)
         environment.events.test_stop.add_listener(self._on_test_stop)
         self._runner.register_message(STOP_MESSAGE, self._on_stop_message)
+        self._runner.register_message(RESET_MESSAGE, self._on_reset_message)
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         snapshot = self._snapshot(self._final)
@@ -51,6 +59,9 @@ class WorkerSide:
 
     def _on_stop_message(self, environment: Environment, msg: Any, **_: Any) -> None:
         self._runner.stop()
+
+    def _on_reset_message(self, environment: Environment, msg: Any, **_: Any) -> None:
+        self._reset(msg.data["ledger"])
 
 
 class MasterSide:

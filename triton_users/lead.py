@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -14,10 +17,13 @@ from locust.env import Environment
 from locust.exception import StopTest
 
 from triton_users import server
-from triton_users.options import settings_from
+from triton_users.options import judging_from, settings_from
+from triton_users.report import RunInfo
+from triton_users.report.build import State
 from triton_users.reporting import Reporting
-from triton_users.run import Decided, left_out, new_number, new_seed
-from triton_users.settings import UsageError
+from triton_users.run import Decided, left_out, new_run_id, new_seed, weights
+from triton_users.scenarios import ALL
+from triton_users.settings import Settings, UsageError
 from triton_users.survey import survey, with_perf_analyzer
 from triton_users.users import tls_from
 
@@ -30,11 +36,14 @@ EXIT_USAGE = 2
 class Lead:
     """The local runner's or the master's side of the plugin."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, look: Callable[[], None]) -> None:
+        """`look` is called every second of a run."""
         self._environment = environment
         self._options: Any = environment.parsed_options
+        self._look = look
         self._embedded: server.EmbeddedTriton | None = None
         self._ending = RLock()
+        self._decided: Decided | None = None
         self.reporting: Reporting | None = None
 
     def set_up(self) -> None:
@@ -44,12 +53,12 @@ class Lead:
         """
         try:
             settings_from(self._options, drawn_seed=1)
+            judging_from(self._options)
             tls_from(self._options)
             if not self._environment.host:
-                self._embedded = server.EmbeddedTriton()
+                self._embedded = server.EmbeddedTriton(progress=server.ProgressLine())
                 self._embedded.start()
-                self._environment.host = f"grpc://{self._embedded.grpc_url}"
-                self._options.host = self._environment.host
+                self._environment.host = self._options.host = f"grpc://{self._embedded.grpc_url}"
             elif self._options.headless:
                 survey(self._environment.host, tls_from(self._options))
         except (UsageError, OSError, server.ServerError) as error:
@@ -62,31 +71,38 @@ class Lead:
 
     def tear_down(self) -> None:
         """Stop the embedded Triton. Safe to call twice."""
-        if self._embedded is not None:
-            self._embedded.stop()
-            self._embedded = None
+        embedded, self._embedded = self._embedded, None
+        if embedded is not None:
+            embedded.stop()
 
     def decide(self) -> Decided:
         """Settle a new run, and leave what the workers must know in the options that Locust sends them.
 
         Raises StopTest, with the exit code set, when it cannot run.
         """
-        environment = self._environment
+        environment, options = self._environment, self._options
         host = environment.host or ""
         try:
-            settings = settings_from(self._options, drawn_seed=new_seed())
-            target = with_perf_analyzer(survey(host, tls_from(self._options)), host)
-            reasons = left_out(target, settings)
-        except UsageError as error:
+            settings = settings_from(options, drawn_seed=new_seed())
+            judging = judging_from(options)
+            target = with_perf_analyzer(survey(host, tls_from(options)), host)
+            decided = Decided(
+                run_id=new_run_id(),
+                seed=settings.seed,
+                target=target,
+                left_out=left_out(target, settings),
+                ledger=secrets.token_hex(8),
+            )
+            info = replace(_info(settings, decided, host), **judging)
+            self.reporting = Reporting(info, Path(options.report_dir), decided.ledger, self._look)
+        except (UsageError, OSError) as error:
             environment.process_exit_code = EXIT_USAGE
-            if self._options.headless:
+            if options.headless:
                 gevent.spawn(environment.runner.quit)  # type: ignore[union-attr]  # a test starts on a runner
             raise StopTest(str(error)) from None
-        for name, reason in reasons.items():
+        for name, reason in decided.left_out.items():
             logger.warning("%s is left out: %s", name, reason)
-        decided = Decided(new_number(), settings.seed, target, reasons, ledger=secrets.token_hex(8))
-        self._options.triton_run = decided.pack()  # Locust sends its options to the workers when it spawns users
-        self.reporting = Reporting(environment, settings, decided)
+        self._decide(decided)
         return decided
 
     def merge(self, snapshot: Mapping[str, Any]) -> None:
@@ -98,8 +114,42 @@ class Lead:
         """Which of these workers have not sent their last counts of this run."""
         return set() if self.reporting is None else self.reporting.missing(workers)
 
-    def finish(self) -> None:
+    def reset(self) -> str:
+        """Forget all counts of the run, as Locust does with its statistics; returns the name of the new ones."""
+        if self.reporting is None or self._decided is None or self.reporting.finished:
+            return ""
+        self._decide(replace(self._decided, ledger=secrets.token_hex(8)))
+        self.reporting.reset(self._decided.ledger)
+        return self._decided.ledger
+
+    def finish(self, state: State) -> None:
         """Write the run's report and settle the exit code. The second of two calls waits for the first."""
         with self._ending:
-            if self.reporting is not None and not self.reporting.finished:
-                self._environment.process_exit_code = self.reporting.finish()
+            reporting = self.reporting
+            if reporting is None or reporting.finished:
+                return
+            try:
+                self._environment.process_exit_code = reporting.finish(state)
+            except OSError as error:
+                logger.error("The report cannot be written: %s", error)
+                self._environment.process_exit_code = EXIT_USAGE
+
+    def _decide(self, decided: Decided) -> None:
+        self._decided = decided
+        self._options.triton_run = decided.pack()  # Locust sends its options to the workers when it spawns users
+
+
+def _info(settings: Settings, decided: Decided, host: str) -> RunInfo:
+    name, _, version = decided.target.server_version.partition(" ")
+    return RunInfo(
+        started=datetime.now(timezone.utc),
+        seed=decided.seed,
+        settings=asdict(settings),
+        weights=weights(settings, decided.left_out),
+        descriptions={name: scenario.description for name, scenario in ALL.items()},
+        asked_by_name=settings.scenarios,
+        allow_failure=settings.allow_failure,
+        left_out=decided.left_out,
+        server={"name": name, "version": version, "address": host, "models": sorted(decided.target.models)},
+        reproduce=f"locust --headless --seed {decided.seed}",
+    )

@@ -15,7 +15,9 @@ from locust.env import Environment
 
 from triton_users import ledger
 from triton_users.options import settings_from
-from triton_users.run import Decided, Run, left_out
+from triton_users.run import Decided, Run, left_out, weights
+from triton_users.selfcheck import SelfCheck
+from triton_users.settings import Settings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks
 from triton_users.survey import with_perf_analyzer
 
@@ -30,6 +32,7 @@ class Node:
         self.recorder = ledger.Recorder(worker=name, run="")
         self._rows: dict[tuple[str, str], ledger.Row] = {}
         self._begun_s = time.monotonic()
+        self._self_check = SelfCheck(clock=self.elapsed_s, send_delay=self.recorder.ledger.delays)
         events: Any = environment.events
         events.request.add_listener(self._on_request)
         events.scenario_finished.add_listener(self._on_scenario_finished)
@@ -46,7 +49,7 @@ class Node:
         for name in local_reasons.keys() - decided.left_out.keys():
             logger.warning("This worker leaves %s out: %s", name, local_reasons[name])
         run = Run(
-            number=decided.number,
+            run_id=decided.run_id,
             settings=settings,
             target=target,
             left_out={**decided.left_out, **local_reasons},
@@ -54,12 +57,14 @@ class Node:
             scratch=Path(tempfile.mkdtemp(prefix="triton-users-")),
         )
         environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it
-        set_tasks(environment, run)
+        set_tasks(environment, settings, run.left_out)
         self.reset(decided.ledger)
+        self._self_check.start()
         return run
 
     def end(self) -> None:
-        """Remove what the run left on disk. Safe to call twice."""
+        """Stop watching this process, and remove what the run left on disk. Safe to call twice."""
+        self._self_check.stop()
         run: Run | None = getattr(self._environment, "triton_run", None)
         if run is not None:
             shutil.rmtree(run.scratch, ignore_errors=True)
@@ -68,13 +73,16 @@ class Node:
         """Forget all counts; `run` names what is counted from here on (`ledger.Recorder.run`)."""
         self.recorder.reset(run)
         self._begun_s = time.monotonic()
+        self._self_check.reset()
 
     def snapshot(self, final: bool) -> dict[str, Any] | None:
         """This node's counts so far; None while there is no run."""
         if not self.recorder.run:
             return None
         users = self._environment.runner.user_count if self._environment.runner else 0
-        return self.recorder.snapshot(self.elapsed_s(), final=final, gauges={"users": users})
+        return self.recorder.snapshot(
+            self.elapsed_s(), final=final, gauges={"users": users}, selfcheck=self._self_check.dump()
+        )
 
     def elapsed_s(self) -> float:
         """Seconds since the run began here."""
@@ -125,16 +133,16 @@ class Node:
         self.recorder.sequence_failure(scenario)
 
 
-def set_tasks(environment: Environment, run: Run) -> None:
+def set_tasks(environment: Environment, settings: Settings, reasons: Mapping[str, str]) -> None:
     """Give the stress users the run's scenarios and weights, and as many load users as were asked for.
 
     Locust turned the weights into a list when it made the classes, and applied `--tags` to that list, so both are done
-    again here.
+    again here. `reasons` names the scenarios that are left out.
     """
     for user_class in environment.user_classes:
         if issubclass(user_class, TritonStressUser):
-            user_class.tasks = expanded_tasks(run.weights())  # type: ignore[assignment]  # a list of functions, as Locust's own
+            user_class.tasks = expanded_tasks(weights(settings, reasons))  # type: ignore[assignment]  # Locust's own form
         elif issubclass(user_class, TritonLoadUser):
-            user_class.fixed_count = run.settings.load_users
+            user_class.fixed_count = settings.load_users
             user_class.weight = 0
     environment._filter_tasks_by_tags()

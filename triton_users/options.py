@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from triton_users.selfcheck import Limits
 from triton_users.settings import DEFAULT_WEIGHTS, TRIALS, Settings, UsageError
+from triton_users.verdict import METRICS, parse_thresholds
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
@@ -36,6 +38,14 @@ _HELP: Mapping[str, str] = {
 }
 """One line for each field of Settings; the option has the field's name."""
 
+_LIMIT_HELP: Mapping[str, str] = {
+    "hub_lag_ms": "The client is too slow when its event loop wakes greenlets this late (p99 of 5 s), in ms. 0: off.",
+    "cpu_percent": "The client is too slow when one process uses this much of a core over 5 s, in percent. 0: off.",
+    "gc_pause_ms": "The client is too slow when a garbage collection takes this long, in ms. 0: off.",
+    "send_delay_ms": "The client is too slow when requests wait this long to be sent (p99 of 5 s), in ms. 0: off.",
+}
+"""One line for each field of selfcheck.Limits; the option is `--max-` and the field's name."""
+
 
 def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     """Add our options. A listener of Locust's `init_command_line_parser`.
@@ -57,21 +67,53 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         "--grpc-insecure", action="store_true", default=False, help="With grpcs://, do not check the certificate."
     )
     parser.add_argument(
+        "--thresholds",
+        default="",
+        help="What must hold, comma separated: [SCENARIO:]METRIC<LIMIT or >=, for instance "
+        "SequenceValid:p99_ms<50,failure_ratio<0.01,ResNet:runs>=10. "
+        f"Metrics: {', '.join(METRICS)}.",
+    )
+    parser.add_argument(
+        "--fail-on-bottleneck",
+        action="store_true",
+        default=False,
+        help="Fail the run when the client was too slow for its latencies to be trusted.",
+    )
+    for field in fields(Limits):
+        parser.add_argument(
+            "--max-" + field.name.replace("_", "-"), type=float, default=field.default, help=_LIMIT_HELP[field.name]
+        )
+    parser.add_argument(
         "--report-dir", default="reports", help="Folder for reports; each run makes a folder of its own in it."
     )
     # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
     parser.set_defaults(web_host="127.0.0.1")
 
 
-def settings_from(options: Namespace, drawn_seed: int) -> Settings:
+def settings_from(options: Namespace | None, drawn_seed: int) -> Settings:
     """The checked Settings in these options; `drawn_seed` is the seed where they name none.
 
     Raises UsageError for a value that cannot be used.
     """
+    assert options is not None, "the locust command always has options"
     values = {field.name: _from_option(field.name, getattr(options, field.name)) for field in fields(Settings)}
     settings = Settings(**{**values, "seed": values["seed"] or drawn_seed})
     settings.check()
     return settings
+
+
+def judging_from(options: Namespace) -> dict[str, Any]:
+    """What the verdict goes by, as the fields `thresholds`, `limits` and `fail_on_bottleneck` of `report.RunInfo`.
+
+    Raises UsageError for a value that cannot be used.
+    """
+    limits = Limits(**{field.name: getattr(options, f"max_{field.name}") for field in fields(Limits)})
+    limits.check()
+    return {
+        "thresholds": parse_thresholds(options.thresholds, DEFAULT_WEIGHTS),
+        "limits": limits,
+        "fail_on_bottleneck": options.fail_on_bottleneck,
+    }
 
 
 def _as_option(name: str, value: Any) -> Any:

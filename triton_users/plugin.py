@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from gevent.event import Event
+from gevent.lock import RLock
 from locust.env import Environment
-from locust.exception import StopTest
 from locust.runners import MasterRunner, WorkerRunner
 
 from triton_users.events import add_hooks
-from triton_users.exchange import MasterSide, WorkerSide
+from triton_users.exchange import RESET_MESSAGE, MasterSide, WorkerSide
 from triton_users.lead import Lead
-from triton_users.node import Node
+from triton_users.node import Node, set_tasks
+from triton_users.options import settings_from
 from triton_users.run import Decided
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def install(environment: Environment) -> None:
 
 def _install_worker(environment: Environment, runner: WorkerRunner) -> None:
     node = Node(environment, runner.client_id)
-    WorkerSide(environment, node.snapshot)
+    WorkerSide(environment, node.snapshot, node.reset)
 
     def on_test_start(**_: Any) -> None:
         node.start(Decided.unpack(environment.parsed_options.triton_run))  # type: ignore[union-attr]  # from the master
@@ -51,31 +53,63 @@ def _install_worker(environment: Environment, runner: WorkerRunner) -> None:
 
 
 def _install_lead(environment: Environment) -> None:
-    runner = environment.runner
-    lead = Lead(environment)
+    runner: Any = environment.runner
     node = None if isinstance(runner, MasterRunner) else Node(environment, "local")
+    quitting = RLock()
+
+    def look() -> None:
+        if node is not None:
+            lead.merge(node.snapshot(final=False) or {})
+
+    lead = Lead(environment, look)
     lead.set_up()
 
     def on_test_start(**_: Any) -> None:
         decided = lead.decide()
         if node is not None:
             node.start(decided)
+        else:
+            set_tasks(environment, settings_from(environment.parsed_options, decided.seed), decided.left_out)
 
     def on_test_stop(**_: Any) -> None:
         if node is not None:
             lead.merge(node.snapshot(final=True) or {})
             node.end()
-        lead.finish()
+        lead.finish("interrupted" if ending.is_set() else "finished")
+        if not headless and lead.reporting is not None:
+            print(lead.reporting.text(), flush=True)
+
+    def on_reset(**_: Any) -> None:
+        counted = lead.reset()
+        if node is not None:
+            node.reset(counted)
+        elif counted:
+            runner.send_message(RESET_MESSAGE, {"ledger": counted})
+
+    def on_spawning_complete(**_: Any) -> None:
+        if environment.reset_stats:
+            on_reset()
 
     def on_quitting(**_: Any) -> None:
-        try:
-            if runner is not None:
+        # Locust may fire this twice at once (SIGTERM); the second caller must not go on to exit before the first.
+        with quitting:
+            ending.set()
+            try:
                 runner.quit()  # fires test_stop, if a test still runs
-        finally:
-            lead.tear_down()
+            finally:
+                lead.tear_down()
 
+    def on_quit(**_: Any) -> None:
+        if headless and lead.reporting is not None and lead.reporting.finished:
+            print(lead.reporting.text(), flush=True)  # below Locust's own tables: the verdict is the last thing seen
+
+    headless = environment.parsed_options.headless  # type: ignore[union-attr]  # the locust command sets them
+    ending = Event()
     environment.events.test_start.add_listener(on_test_start)
     environment.events.test_stop.add_listener(on_test_stop)
+    environment.events.reset_stats.add_listener(on_reset)
+    environment.events.spawning_complete.add_listener(on_spawning_complete)
     environment.events.quitting.add_listener(on_quitting)
+    environment.events.quit.add_listener(on_quit)
     if isinstance(runner, MasterRunner):
         MasterSide(environment, lead.merge, lead.missing)

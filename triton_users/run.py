@@ -12,7 +12,7 @@ from typing import Any
 
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
-from triton_users.sequences import RUNS, USERS
+from triton_users.sequences import USERS
 from triton_users.settings import Settings, UsageError
 
 
@@ -20,8 +20,8 @@ from triton_users.settings import Settings, UsageError
 class Run:
     """What every user of this process needs to know of the run."""
 
-    number: int
-    """Drawn once for the whole run, 1 to 65,535: it keeps two runs' correlation ids apart (`sequences.user_block`)."""
+    run_id: int
+    """Random, drawn once for the whole run: it keeps two runs' correlation ids apart (`sequences.id_block`)."""
     settings: Settings
     target: Target
     left_out: Mapping[str, str]
@@ -30,6 +30,8 @@ class Run:
     """Number of this worker; 0 in a local run."""
     scratch: Path
     """A folder of this process, removed at the end of the run."""
+    shared: dict[str, Any] = field(default_factory=dict)
+    """What all users of this process share (`scenarios.Session.shared`)."""
     _users: count[int] = field(default_factory=count)
 
     def next_user(self) -> int:
@@ -44,15 +46,15 @@ class Run:
         """
         return random.Random(f"{self.settings.seed}/{self.worker}/{user}/{number}")
 
-    def weights(self) -> dict[str, int]:
-        """The scenarios that run, and how often each is picked."""
-        weights = {name: self.settings.weight_of(name) for name in ALL if name not in self.left_out}
-        return {name: weight for name, weight in weights.items() if weight}
+
+def weights(settings: Settings, left_out: Mapping[str, str]) -> dict[str, int]:
+    """The scenarios that run, and how often each is picked."""
+    picked = {name: settings.weight_of(name) for name in ALL if name not in left_out}
+    return {name: weight for name, weight in picked.items() if weight}
 
 
-def new_number() -> int:
-    """A number for a run (`Run.number`)."""
-    return secrets.randbelow(RUNS - 1) + 1
+def new_run_id() -> int:
+    return secrets.randbits(63)
 
 
 def new_seed() -> int:
@@ -83,7 +85,7 @@ def left_out(target: Target, settings: Settings) -> dict[str, str]:
 class Decided:
     """What the master settles once for all workers of a run."""
 
-    number: int
+    run_id: int
     seed: int
     target: Target
     left_out: Mapping[str, str]

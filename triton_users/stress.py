@@ -19,7 +19,7 @@ from triton_users.run import Run
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
 from triton_users.scenarios.perf_analyzer import ImageLoad
-from triton_users.sequences import user_block
+from triton_users.sequences import id_block
 from triton_users.settings import DEFAULT_WEIGHTS
 from triton_users.users import TritonGrpcUser
 
@@ -43,7 +43,7 @@ class ScenarioUser(TritonGrpcUser):
     """How long a stopping user's scenarios may take to end what they have open, in seconds."""
 
     def on_start(self) -> None:
-        self.run_of_test: Run = self.environment.triton_run  # type: ignore[attr-defined]  # set by the plugin
+        self.run_of_test: Run = self.environment.triton_run  # the plugin set it
         self.number = self.run_of_test.next_user()
         self.plays = 0
         self.draw = random.Random()
@@ -55,18 +55,20 @@ class ScenarioUser(TritonGrpcUser):
             client=self.client,
             connect=self.connect,
             signals=_Signals(self.environment),
-            correlation_ids=user_block(run.number, run.worker, self.number),
+            correlation_ids=id_block(run.run_id, run.worker, self.number),
             scratch=run.scratch,
             clock=time.monotonic,
             sleep=gevent.sleep,
+            shared=run.shared,
         )
         # Locust picks with the global random generator, which no seed can hold; ours picks from the plan.
-        self._taskset_instance.get_next_task = self._next_task  # type: ignore[union-attr]
+        taskset: Any = self._taskset_instance
+        taskset.get_next_task = self._next_task
 
     def _next_task(self) -> Task:
         self.draw = self.run_of_test.draw(self.number, self.plays)
         self.plays += 1
-        return self.draw.choice(self.tasks)  # type: ignore[arg-type,return-value]  # our tasks are functions of a user
+        return self.draw.choice(self.tasks)  # type: ignore[return-value]  # our tasks are functions of a user
 
     def play(self, scenario_type: type[Scenario]) -> None:
         """Plan and run one scenario, and fire `scenario_finished`."""
@@ -74,7 +76,7 @@ class ScenarioUser(TritonGrpcUser):
         if scenario is None:
             scenario = self._scenarios[scenario_type] = scenario_type(self.session)
         plan = scenario.plan(self.draw)
-        self.rpc_events.scenario = self.session.signals.scenario = scenario.name  # type: ignore[attr-defined]
+        self.rpc_events.scenario = self.session.signals.scenario = scenario.name
         outcome, requests, reason, evidence = "", 0, "", {}
         begun_s = time.perf_counter()
         try:
@@ -118,7 +120,7 @@ class ScenarioUser(TritonGrpcUser):
                 "evidence": plain(evidence),
             }
             logger.warning("%s failed: %s", scenario.name, reason)
-        self.environment.events.scenario_finished.fire(  # type: ignore[attr-defined]
+        self.environment.events.scenario_finished.fire(
             scenario=scenario.name,
             outcome=outcome,
             requests=requests,
@@ -128,7 +130,7 @@ class ScenarioUser(TritonGrpcUser):
         )
 
     def on_stop(self) -> None:
-        with gevent.Timeout(self.stop_timeout_s, False):
+        with gevent.Timeout(self.stop_timeout_s, False):  # type: ignore[arg-type]  # False: no exception
             for scenario in self._scenarios.values():
                 scenario.close()
 
@@ -149,13 +151,12 @@ TASKS: dict[str, Task] = {name: _task(scenario_type) for name, scenario_type in 
 class TritonStressUser(ScenarioUser):
     """Triton's long-running stress test: nine scenarios, picked by weight."""
 
-    tasks = {TASKS[name]: weight for name, weight in DEFAULT_WEIGHTS.items()}  # noqa: RUF012 - Locust's own form
+    tasks = {TASKS[name]: weight for name, weight in DEFAULT_WEIGHTS.items()}  # type: ignore[assignment]  # noqa: RUF012
 
 
 class TritonLoadUser(ScenarioUser):
     """Only runs perf_analyzer on the image model, to keep the device busy. There are `--load-users` of them."""
 
-    weight = 0
     tasks = [_task(ImageLoad)]  # noqa: RUF012 - Locust's own form
 
 

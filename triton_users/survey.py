@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from tritonclient.utils import InferenceServerException
 
+from triton_users import server
 from triton_users.client import TritonClient
 from triton_users.scenarios.base import Target
-from triton_users.server import perf_analyzer
 from triton_users.settings import UsageError
 from triton_users.transport import ChannelOptions, TargetError, TlsCredentials
 
@@ -46,12 +46,12 @@ def survey(host: str, tls: TlsCredentials | None) -> Target:
 
 def with_perf_analyzer(target: Target, host: str) -> Target:
     """The same target, with the perf_analyzer of this machine: each worker has its own."""
-    if not host.startswith("grpc://") and "://" in host:
-        return replace(target, perf_analyzer_remedy=f"perf_analyzer is only driven over grpc://, and the host is {host}")
-    found = perf_analyzer.find()
-    return replace(
-        target,
-        perf_analyzer=tuple(found.command),
-        perf_analyzer_env=tuple(sorted(found.environment.items())),
-        perf_analyzer_remedy=found.remedy,
-    )
+    if "://" in host and not host.startswith("grpc://"):
+        return replace(
+            target, perf_analyzer_remedy=f"perf_analyzer is only driven over grpc://, and the host is {host}"
+        )
+    try:
+        command, environment = server.find_perf_analyzer()
+    except server.Unsupported as error:
+        return replace(target, perf_analyzer=(), perf_analyzer_remedy=str(error))
+    return replace(target, perf_analyzer=tuple(command), perf_analyzer_env=tuple(sorted(environment.items())))

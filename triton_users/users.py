@@ -56,8 +56,8 @@ class TritonGrpcUser(User):
             channel_options=self.channel_options,
         )
 
-    def start(self, group: Group) -> gevent.Greenlet:
-        greenlet = super().start(group)
+    def start(self, group: Group) -> gevent.Greenlet[..., Any]:
+        greenlet: gevent.Greenlet[..., Any] = super().start(group)
         # Not in on_stop: subclasses override that, and Locust leaves it out when on_start raised. The link's callback
         # runs in the hub, which must not wait for the connection to close.
         greenlet.link(lambda _: gevent.spawn(self.client.close))
@@ -67,24 +67,15 @@ class TritonGrpcUser(User):
 def tls_from(options: Any) -> TlsCredentials | None:
     """The certificates that the `--grpc-…` options name; None when they name none.
 
-    Raises OSError for a file that cannot be read.
+    Raises TargetError or OSError for a file that cannot be used.
     """
     if options is None:
         return None
     root, key, chain, name = (
-        getattr(options, option, "")
+        getattr(options, option, "") or None
         for option in ("grpc_root_certificates", "grpc_private_key", "grpc_certificate_chain", "grpc_server_name")
     )
     insecure = getattr(options, "grpc_insecure", False)
     if not (root or key or chain or name or insecure):
         return None
-    return TlsCredentials(
-        root=_read(root), key=_read(key), certificate=_read(chain), server_name=name or None, insecure=insecure
-    )
-
-
-def _read(path: str) -> bytes | None:
-    if not path:
-        return None
-    with open(path, "rb") as file:
-        return file.read()
+    return TlsCredentials(root=root, key=key, certificate=chain, server_name=name, insecure=insecure)

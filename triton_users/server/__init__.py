@@ -13,7 +13,13 @@ From a shell: `python -m triton_users.server run` (also `install`, `doctor`).
 """
 
 from triton_users.server.errors import InstallError, ServerError, StartError, Unsupported
-from triton_users.server.install import Installation, check_perf_analyzer, ensure_installed, perf_analyzer_command
+from triton_users.server.install import (
+    Installation,
+    check_perf_analyzer,
+    ensure_installed,
+    find_perf_analyzer,
+    perf_analyzer_command,
+)
 from triton_users.server.process import EmbeddedTriton
 from triton_users.server.progress import Progress, ProgressLine, silent
 
@@ -28,6 +34,7 @@ __all__ = [
     "Unsupported",
     "check_perf_analyzer",
     "ensure_installed",
+    "find_perf_analyzer",
     "perf_analyzer_command",
     "silent",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -89,7 +90,7 @@ def ensure_installed(progress: Progress = silent) -> Installation:
     cache = cache_folder()
     packages = pins.PACKAGES[version]
     root = once(
-        cache / f"triton-{pins.TRITON_VERSION}-{pins.fingerprint(pins.SERVER)}",
+        _root_folder(),
         lambda folder: _fill_root(folder, version, progress),
         progress,
     )
@@ -103,6 +104,24 @@ def ensure_installed(progress: Progress = silent) -> Installation:
     installation = Installation(root, environment, version, _libpython_folder())
     _check_libraries(installation.stub, installation.server_environment())
     return installation
+
+
+def find_perf_analyzer() -> tuple[list[str], dict[str, str]]:
+    """The perf_analyzer of this machine, without installing anything: the one on PATH, else the installed one.
+
+    Its command, and the environment variables it needs on top of ours. Unsupported, with the remedy, when there is none.
+    """
+    on_path = shutil.which("perf_analyzer")
+    if on_path is not None:
+        return [on_path], {}
+    installed = Installation(_root_folder(), Path(), sys.version_info[:2], None)
+    if not installed.perf_analyzer.exists():
+        raise Unsupported(
+            "there is no perf_analyzer on this machine; get one with `python -m triton_users.server install`, "
+            "or put your own on PATH"
+        )
+    command, environment = perf_analyzer_command(installed)
+    return command, {"LD_LIBRARY_PATH": environment["LD_LIBRARY_PATH"]}
 
 
 def perf_analyzer_command(installation: Installation) -> tuple[list[str], dict[str, str]]:
@@ -127,6 +146,10 @@ def check_perf_analyzer(installation: Installation) -> str:
     if done.returncode != 0:
         raise Unsupported(f"perf_analyzer does not run here: exit code {done.returncode}, {done.stderr.strip()!r}.")
     return (done.stdout + done.stderr).strip()  # 2.51 prints its version to standard error
+
+
+def _root_folder() -> Path:
+    return cache_folder() / f"triton-{pins.TRITON_VERSION}-{pins.fingerprint(pins.SERVER)}"
 
 
 def _fill_root(folder: Path, version: tuple[int, int], progress: Progress) -> None:

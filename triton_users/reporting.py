@@ -1,0 +1,91 @@
+"""One run's counts on their way to its report: merges snapshots, keeps the history, writes checkpoints and the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from triton_users import ledger
+from triton_users.report import Checkpoint, ReportFolder, RunInfo, build_report, render_text
+from triton_users.report.build import State
+from triton_users.timeline import Timeline
+
+TICK_S = 1.0
+"""How often the gauges (users, open sequences) are looked at, in seconds."""
+
+
+class Reporting:
+    """From the first second of a run to its report."""
+
+    def __init__(self, info: RunInfo, parent: Path, run: str, look: Callable[[], None]) -> None:
+        """`run` names what is counted (`ledger.Collector.run`); `look` is called every second of the run.
+
+        Raises OSError when the report's folder cannot be made.
+        """
+        self._info = info
+        self._begun_s = time.monotonic()
+        self._look = look
+        self._collector = ledger.Collector(run)
+        self._timeline = Timeline()
+        self.folder = ReportFolder(parent, info.started)
+        self._checkpoint = Checkpoint(self.folder, lambda: self.report("running"))
+        self._checkpoint.start()
+        self._ticker = gevent.spawn(self._tick)
+        self._report: dict[str, Any] | None = None
+
+    def merge(self, snapshot: Mapping[str, Any]) -> None:
+        """Take in a node's counts."""
+        change = self._collector.merge(snapshot, self._now_s())
+        if change is not None:
+            self._timeline.add(change)
+
+    def missing(self, workers: set[str]) -> set[str]:
+        """Which of these workers have not sent their last counts."""
+        return self._collector.missing(workers)
+
+    def reset(self, run: str) -> None:
+        """Forget all counts; those that come are of `run` from here on."""
+        self._begun_s = time.monotonic()
+        self._info = replace(self._info, started=datetime.now(timezone.utc))
+        self._collector.reset(run)
+        self._timeline.reset()
+
+    def report(self, state: State = "running") -> dict[str, Any]:
+        """The report as of now, or the last one once the run has ended (`report.build_report`)."""
+        if self._report is not None:
+            return self._report
+        return build_report(self._info, self._collector, self._timeline, now_s=self._now_s(), state=state)
+
+    def finish(self, state: State) -> int:
+        """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
+
+        Raises OSError when it cannot be written.
+        """
+        self._ticker.kill(block=False)
+        self._checkpoint.stop()
+        self._report = self.report(state)
+        self.folder.write(self._report)
+        return int(self._report["verdict"]["exit_code"])
+
+    @property
+    def finished(self) -> bool:
+        return self._report is not None
+
+    def text(self) -> str:
+        """The report for a terminal or a log."""
+        return render_text(self.report())
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._begun_s
+
+    def _tick(self) -> None:
+        while True:
+            gevent.sleep(TICK_S)
+            self._look()
+            self._timeline.gauge(self._now_s(), self._collector.gauges())
