@@ -5,10 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import compare, null, pictures, procs, streams, throughput
+from bench import compare, deadline, idle, null, pictures, procs, soak, streams, throughput
 
 #: Measurement -> its module, which has `add_arguments(parser)` and `run(options)`.
-MEASUREMENTS = {"throughput": throughput, "null": null, "streams": streams, "pictures": pictures}
+MEASUREMENTS = {
+    "throughput": throughput,
+    "null": null,
+    "streams": streams,
+    "pictures": pictures,
+    "deadline": deadline,
+    "idle": idle,
+    "soak": soak,
+}
 
 
 def main() -> int:

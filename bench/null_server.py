@@ -74,10 +74,17 @@ class NullServer:
 
     def completed(self) -> int:
         """Requests served so far, without those of this method. Counts every method, not ModelInfer alone."""
+        return int(self._status()[2].split()[2]) - self._own_requests
+
+    def connections(self) -> int:
+        """Connections open now, without that of this method."""
+        return int(self._status()[0].split()[2]) - 1
+
+    def _status(self) -> list[str]:
         with urllib.request.urlopen(self._status_url, timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
+            lines: list[str] = answer.read().decode().splitlines()
         self._own_requests += 1
-        return int(lines[2].split()[2]) - self._own_requests
+        return lines
 
     def failed(self) -> int:
         """Always 0: the answer is fixed."""

@@ -35,8 +35,8 @@ def streams(model: str, length: int, sequences: int) -> list[Client]:
     settings = {"model": model, "length": length}
     options = [
         *["--streaming", "--sequence-length", str(length), "--sequence-length-variation", "0"],
-        # Ids far from those of the other client, whose sequences may still be open.
-        *["--sequence-id-range", f"{2**40}:{2**41}"],
+        # Ids far from those of the other client, whose sequences may still be open; it reads them as 32 bits.
+        *["--sequence-id-range", f"{2**30}:{2**31 - 1}"],
     ]
     return [
         LocustClient("ours", "stream.py", sequences, settings),

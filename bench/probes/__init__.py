@@ -1,0 +1,1 @@
+"""Programs that run inside the process they measure and print one JSON document."""
