@@ -13,13 +13,8 @@ From a shell: `python -m triton_users.server run` (also `install`, `doctor`).
 """
 
 from triton_users.server.errors import InstallError, ServerError, StartError, Unsupported
-from triton_users.server.install import (
-    Installation,
-    check_perf_analyzer,
-    ensure_installed,
-    find_perf_analyzer,
-    perf_analyzer_command,
-)
+from triton_users.server.install import Installation, ensure_installed
+from triton_users.server.perf_analyzer import check_perf_analyzer, find_perf_analyzer, perf_analyzer_command
 from triton_users.server.process import EmbeddedTriton
 from triton_users.server.progress import Progress, ProgressLine, silent
 

@@ -3,7 +3,7 @@
 It runs as a program of its own (`python -I guard.py`), on the standard library alone, in its own session, so that a
 terminal's Ctrl+C does not reach the server before its users have stopped. Its contract:
 
-    standard input   one line of JSON (see `main`); after that the pipe stays open for as long as the server is wanted.
+    standard input   one line of JSON (see `Order`); after that the pipe stays open for as long as the server is wanted.
     exit code        the server's, or 128 + signal when it was ended by one.
 
 The server is ended when standard input closes, when the process that started the guard is gone (even by SIGKILL), or
@@ -11,8 +11,11 @@ on SIGTERM. Should the guard itself be killed, the kernel kills the server. What
 stubs, its shared-memory regions and the run folder, is removed here.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
+import io
 import json
 import os
 import select
@@ -21,6 +24,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import TypedDict
 
 #: Size in bytes at which the log is turned over; one older piece is kept.
 LOG_LIMIT = 16 * 1024 * 1024
@@ -35,122 +39,146 @@ STUBS_LIMIT_S = 2.0
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
+SHARED_MEMORY = "/dev/shm"
+
+
+class Order(TypedDict):
+    """What the owner wants."""
+
+    #: The server's command line and its whole environment.
+    command: list[str]
+    environment: dict[str, str]
+    #: The run folder: the server's working folder, removed at the end. The server's process id is written to
+    #: `server.pid` in it.
+    folder: str
+    #: Path of the log.
+    log: str
+    #: How the names of the server's shared-memory regions begin.
+    shm_prefix: str
+    #: How long the server may take to end after SIGTERM before it is killed, in seconds.
+    grace_s: float
+
 
 class Log:
     """A log file that is turned over when it has grown to LOG_LIMIT."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._file = open(path, "wb", buffering=0)
+        self._file = self._opened()
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         if self._file.tell() > LOG_LIMIT:
             self._file.close()
             os.replace(self._path, self._path + ".1")
-            self._file = open(self._path, "wb", buffering=0)
+            self._file = self._opened()
         self._file.write(data)
+
+    def _opened(self) -> io.FileIO:
+        return io.FileIO(self._path, "wb")
 
 
 class Guard:
     """Runs one server until it ends or is no longer wanted."""
 
-    def __init__(self, order, owner):
+    def __init__(self, order: Order, owner: int) -> None:
         self._order = order
         self._owner = owner
-        self._stop_at = None
+        self._kill_at: float | None = None
         self._log = Log(order["log"])
-
-    def run(self):
-        """The server's exit code, once it is gone and so is everything it left."""
-        signal.signal(signal.SIGTERM, lambda *_: self._stop())
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1)  # stubs that outlive the server become ours to end
         self._server = subprocess.Popen(
-            self._order["command"],
-            env=self._order["environment"],
-            cwd=self._order["folder"],
+            order["command"],
+            env=order["environment"],
+            cwd=order["folder"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
         )
-        with open(os.path.join(self._order["folder"], "server.pid"), "w") as file:
-            file.write(str(self._server.pid))
+        assert self._server.stdout is not None
+        self._output = self._server.stdout.fileno()
+
+    def run(self) -> int:
+        """The server's exit code, once it is gone and so is everything it left."""
+        signal.signal(signal.SIGTERM, lambda *_: self._stop())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
+            with open(os.path.join(self._order["folder"], "server.pid"), "w") as file:
+                file.write(str(self._server.pid))
             self._watch()
         finally:
             self._clean()
         code = self._server.returncode
         return code if code >= 0 else 128 - code
 
-    def _watch(self):
+    def _watch(self) -> None:
         """Copy the server's output to the log until the server is gone."""
-        output = self._server.stdout.fileno()
-        sources = [output, sys.stdin.fileno()]
+        commands = sys.stdin.fileno()
+        sources = [self._output, commands]
         while self._server.poll() is None:
             ready, _, _ = select.select(sources, [], [], POLL_S)
-            if output in ready:
-                data = os.read(output, 65536)
-                self._log.write(data)
-                if not data:
-                    sources.remove(output)
-            if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), 65536):
-                sources.remove(sys.stdin.fileno())
+            if self._output in ready and not self._copy_output():
+                sources.remove(self._output)
+            if commands in ready and not os.read(commands, 65536):
+                sources.remove(commands)
                 self._stop()
             if os.getppid() != self._owner:
                 self._stop()
-            if self._stop_at is not None and time.monotonic() > self._stop_at:
+            if self._kill_at is not None and time.monotonic() > self._kill_at:
                 self._server.kill()
                 self._server.wait()
 
-    def _stop(self):
-        if self._stop_at is None:
-            self._stop_at = time.monotonic() + self._order["grace_s"]
+    def _copy_output(self) -> bool:
+        """Move what the server said to the log; False when nobody can say anything any more."""
+        data = os.read(self._output, 65536)
+        self._log.write(data)
+        return bool(data)
+
+    def _stop(self) -> None:
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + self._order["grace_s"]
             self._server.terminate()
 
-    def _clean(self):
+    def _clean(self) -> None:
         if self._server.poll() is None:  # only after an error of our own
             self._server.kill()
             self._server.wait()
         deadline = time.monotonic() + STUBS_LIMIT_S
-        while self._reap() and time.monotonic() < deadline:
+        while children_left() and time.monotonic() < deadline:
             time.sleep(0.02)
         for pid in children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        while self._reap():
+        while children_left():
             time.sleep(0.02)
-        output = self._server.stdout.fileno()
-        while select.select([output], [], [], 0)[0]:  # the last words, which often say why
-            data = os.read(output, 65536)
-            if not data:
-                break
-            self._log.write(data)
-        for name in os.listdir("/dev/shm"):
+        while select.select([self._output], [], [], 0)[0] and self._copy_output():
+            pass  # the server's last words, which often say why it ended
+        for name in os.listdir(SHARED_MEMORY):
             if name.startswith(self._order["shm_prefix"]):
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join("/dev/shm", name))
+                    os.unlink(os.path.join(SHARED_MEMORY, name))
         shutil.rmtree(self._order["folder"], ignore_errors=True)
 
-    @staticmethod
-    def _reap():
-        """Collect children that have ended; whether any child is left."""
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return False
-        return True
+
+def children_left() -> bool:
+    """Collect children that have ended; whether any is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
-def children():
+def children() -> list[int]:
+    """Process ids of our children."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
         return [int(pid) for pid in file.read().split()]
 
 
-def main():
+def main() -> int:
     owner = os.getppid()
     line = b""
     while not line.endswith(b"\n"):  # unbuffered, so that select sees whatever follows

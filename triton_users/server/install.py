@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -74,6 +73,8 @@ class Installation:
             **kept,
             "PATH": f"{self.environment / 'bin'}:{os.environ.get('PATH', os.defpath)}",
             "LD_LIBRARY_PATH": ":".join(map(str, folders)),
+            # The models run on the CPU; with a GPU in sight, Triton would reserve memory on it.
+            "CUDA_VISIBLE_DEVICES": "",
             # A model repository may be a checkout: leave no __pycache__ in it.
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONNOUSERSITE": "1",
@@ -102,50 +103,27 @@ def ensure_installed(progress: Progress = silent) -> Installation:
         progress,
     )
     installation = Installation(root, environment, version, _libpython_folder())
-    _check_libraries(installation.stub, installation.server_environment())
+    _check_libraries(installation)
     return installation
 
 
-def find_perf_analyzer() -> tuple[list[str], dict[str, str]]:
-    """The perf_analyzer of this machine, without installing anything: the one on PATH, else the installed one.
-
-    Its command, and the environment variables it needs on top of ours. Unsupported, with the remedy, when there is none.
-    """
-    on_path = shutil.which("perf_analyzer")
-    if on_path is not None:
-        return [on_path], {}
-    installed = Installation(_root_folder(), Path(), sys.version_info[:2], None)
-    if not installed.perf_analyzer.exists():
-        raise Unsupported(
-            "there is no perf_analyzer on this machine; get one with `python -m triton_users.server install`, "
-            "or put your own on PATH"
-        )
-    command, environment = perf_analyzer_command(installed)
-    return command, {"LD_LIBRARY_PATH": environment["LD_LIBRARY_PATH"]}
+def installed_root() -> Installation | None:
+    """The installed server wheels, when they are there, without the server's own Python; installs nothing."""
+    root = _root_folder()
+    return Installation(root, Path(), sys.version_info[:2], None) if root.is_dir() else None
 
 
-def perf_analyzer_command(installation: Installation) -> tuple[list[str], dict[str, str]]:
-    """The command of the real perf_analyzer, to be followed by its arguments, and the environment to run it in."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LD_")}
-    return [str(installation.perf_analyzer)], {
-        **kept,
-        "LD_LIBRARY_PATH": str(installation.perf_analyzer_libraries),
-    }
-
-
-def check_perf_analyzer(installation: Installation) -> str:
-    """perf_analyzer's version line. Unsupported, with the remedy, when it cannot run here."""
-    command, environment = perf_analyzer_command(installation)
-    _check_libraries(installation.perf_analyzer, environment)
-    try:
-        done = subprocess.run(
-            [*command, "--version"], env=environment, capture_output=True, text=True, timeout=_TOOL_LIMIT_S
-        )
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        raise Unsupported(f"perf_analyzer does not run here: {exc}. The scenarios without it are not affected.") from exc
-    if done.returncode != 0:
-        raise Unsupported(f"perf_analyzer does not run here: exit code {done.returncode}, {done.stderr.strip()!r}.")
-    return (done.stdout + done.stderr).strip()  # 2.51 prints its version to standard error
+def missing_libraries(program: Path, environment: dict[str, str]) -> list[str]:
+    """Names of the shared libraries that `program` needs and this machine lacks."""
+    # This variable makes the dynamic loader list the libraries and exit, which is what ldd does.
+    listing = subprocess.run(
+        [str(program)],
+        env={**environment, "LD_TRACE_LOADED_OBJECTS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=_TOOL_LIMIT_S,
+    ).stdout
+    return [line.split()[0] for line in listing.splitlines() if line.endswith("not found")]
 
 
 def _root_folder() -> Path:
@@ -185,25 +163,23 @@ def _libpython_folder() -> Path | None:
     return None
 
 
-def _check_libraries(program: Path, environment: dict[str, str]) -> None:
-    """Raise Unsupported, naming the package to install, when `program` lacks a shared library."""
-    # This variable makes the dynamic loader list the libraries and exit, which is what ldd does.
-    listing = subprocess.run(
-        [str(program)],
-        env={**environment, "LD_TRACE_LOADED_OBJECTS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=_TOOL_LIMIT_S,
-    ).stdout
-    missing = [line.split()[0] for line in listing.splitlines() if line.endswith("not found")]
-    if not missing:
-        return
-    remedy = f"Install what provides it. {support.REMEDY}"
+def _check_libraries(installation: Installation) -> None:
+    """Raise Unsupported, naming what to install, when the server or its stub lacks a shared library."""
+    environment = installation.server_environment()
+    missing = {
+        name
+        for program in (installation.tritonserver, installation.stub)
+        for name in missing_libraries(program, environment)
+    }
     if any(name.startswith("libpython") for name in missing):
-        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        remedy = (
-            f"The server needs Python {version} as a shared library. On Debian or Ubuntu: apt install "
-            f"libpython{version}; with pyenv: build it with --enable-shared; Python from uv or conda has it. "
+        version = ".".join(map(str, installation.python_version))
+        raise Unsupported(
+            f"The embedded Triton needs Python {version} as a shared library, which is not here. On Debian or "
+            f"Ubuntu: apt install libpython{version}. With pyenv: build it with --enable-shared. Python from uv or "
+            f"conda has it.\n{support.REMEDY}"
+        )
+    if missing:
+        raise Unsupported(
+            f"The embedded Triton lacks {', '.join(sorted(missing))} on this machine. Install what provides it.\n"
             f"{support.REMEDY}"
         )
-    raise Unsupported(f"{program.name} cannot run: {', '.join(missing)} not found. {remedy}")

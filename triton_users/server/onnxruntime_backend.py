@@ -8,8 +8,11 @@ A request whose client has gone is not executed. Tensors are exchanged through D
 functions give empty data under numpy 2.
 """
 
+from __future__ import annotations
+
 import json
 import os
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -18,11 +21,11 @@ import triton_python_backend_utils as pb_utils
 
 class TritonPythonModel:
     @staticmethod
-    def auto_complete_config(config):
+    def auto_complete_config(config: Any) -> Any:
         """Every model of this project has a complete configuration."""
         return config
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         path = os.path.join(
             args["model_repository"], args["model_version"], config["default_model_filename"] or "model.onnx"
@@ -37,26 +40,27 @@ class TritonPythonModel:
         self._compare("inputs", self._inputs, [tensor.name for tensor in self._session.get_inputs()])
         self._compare("outputs", self._outputs, [tensor.name for tensor in self._session.get_outputs()])
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> list[Any]:
         return [self._answer(request) for request in requests]
 
-    def _answer(self, request):
+    def _answer(self, request: Any) -> Any:
         if request.is_cancelled():
             return pb_utils.InferenceResponse(error=pb_utils.TritonError("cancelled by its client"))
         given = {name: np.from_dlpack(pb_utils.get_input_tensor_by_name(request, name)) for name in self._inputs}
         try:
             answers = self._session.run(self._outputs, given)
-        except Exception as exc:  # noqa: BLE001: whatever onnxruntime says about one request must not end the model
+        except Exception as exc:  # noqa: BLE001 - whatever onnxruntime says of one request must not end the model
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(exc)))
-        return pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack(*pair) for pair in zip(self._outputs, answers)])
+        named = zip(self._outputs, answers, strict=True)
+        return pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack(name, answer) for name, answer in named])
 
     @staticmethod
-    def _threads(config):
+    def _threads(config: dict[str, Any]) -> int:
         """Half the cores unless the configuration says otherwise: the load generator runs on the same machine."""
         wanted = int(config["parameters"].get("intra_op_thread_count", {}).get("string_value", 0))
         return wanted or max(1, len(os.sched_getaffinity(0)) // 2)
 
     @staticmethod
-    def _compare(kind, configured, present):
+    def _compare(kind: str, configured: list[str], present: list[str]) -> None:
         if sorted(configured) != sorted(present):
-            raise pb_utils.TritonModelException(f"the network has {kind} {present}, the configuration says {configured}")
+            raise pb_utils.TritonModelException(f"the network's {kind} are {present}, config.pbtxt says {configured}")

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -47,8 +48,8 @@ class EmbeddedTriton:
     """A Triton of our own on 127.0.0.1, on free ports.
 
     `model_repository` is a folder of models (default: the checkout's `models/`), of which `models` picks some;
-    `extra_args` are added to tritonserver's command line. `start` and `stop`, or a `with` block; `stop` may be
-    called at any time and more than once.
+    `extra_args` are added to tritonserver's command line. `grace_s` is how long the server may take to end by itself
+    when it is stopped. `start` and `stop`, or a `with` block; `stop` may be called at any time and more than once.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class EmbeddedTriton:
         installation: Installation | None = None,
         progress: Progress = silent,
         ready_limit_s: float = READY_LIMIT_S,
+        grace_s: float = GRACE_S,
     ) -> None:
         self._repository = repository.default_repository() if model_repository is None else Path(model_repository)
         self._models = models
@@ -67,9 +69,10 @@ class EmbeddedTriton:
         self._installation = installation
         self._progress = progress
         self._ready_limit_s = ready_limit_s
+        self._grace_s = grace_s
         self._guard: subprocess.Popen[bytes] | None = None
         self._name = ""
-        self._folder = Path()
+        self._folder: Path | None = None
         self._ports = (0, 0, 0)
         #: The server's process id, while it runs.
         self.pid = 0
@@ -107,9 +110,10 @@ class EmbeddedTriton:
             raise RuntimeError("this EmbeddedTriton was started already")
         if self._installation is None:
             self._installation = ensure_installed(self._progress)
+        network = repository.network_for(self._repository, self._models, self._installation, self._progress)
         for attempt in range(1, PORT_TRIES + 1):
             try:
-                self._launch(self._installation)
+                self._launch(self._installation, network)
                 self._wait_until_ready()
                 return self
             except BaseException as exc:
@@ -122,28 +126,32 @@ class EmbeddedTriton:
     def stop(self) -> None:
         """End the server, its stubs and everything it left, within STOP_LIMIT_S even with a client's stream open."""
         guard, self._guard = self._guard, None
-        if guard is None:
-            return
-        assert guard.stdin is not None
-        try:
-            guard.stdin.close()
-        except OSError:
-            pass  # the guard has ended already, and with it the server
-        try:
-            guard.wait(STOP_LIMIT_S)
-        finally:
-            if guard.poll() is None:  # the kernel kills the server when its guard dies
-                guard.kill()
-                guard.wait()
-            self.pid = 0
+        self.pid = 0
+        if guard is not None:
+            assert guard.stdin is not None
+            try:
+                guard.stdin.close()
+            except OSError:
+                pass  # the guard has ended already, and with it the server
+            try:
+                guard.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                pass  # it hangs, against all its limits
+            finally:
+                if guard.poll() is None:  # the kernel kills the server when its guard dies
+                    guard.kill()
+                    guard.wait()
+        if self._folder is not None:  # the guard has removed it, unless it never ran or was killed
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     def log_tail(self) -> str:
-        """The last lines of the log."""
+        """The last lines of the log, without the lines that frame tables."""
         try:
             lines = self.log_path.read_text(errors="replace").splitlines()
         except OSError as exc:
             return f"(no log: {exc})"
-        return "\n".join(lines[-_LOG_TAIL_LINES:])
+        return "\n".join([line for line in lines if line.strip() and not line.startswith("+--")][-_LOG_TAIL_LINES:])
 
     def __enter__(self) -> EmbeddedTriton:
         return self.start()
@@ -151,19 +159,19 @@ class EmbeddedTriton:
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
-    def _launch(self, installation: Installation) -> None:
+    def _launch(self, installation: Installation, network: dict[str, Path]) -> None:
         self._name = f"triton-users-{os.getpid()}-{secrets.token_hex(4)}"
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
-        repository.compose(self._folder, installation, self._repository, self._models, self._progress)
+        self._folder = folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
+        repository.compose(folder, installation, self._repository, self._models, network)
         self.log_path = _new_log(self._name)
         self._ports = _free_ports()
         order = {
-            "command": self._command(installation),
+            "command": self._command(installation, folder),
             "environment": installation.server_environment(),
-            "folder": str(self._folder),
+            "folder": str(folder),
             "log": str(self.log_path),
             "shm_prefix": self._name,
-            "grace_s": GRACE_S,
+            "grace_s": self._grace_s,
         }
         self._guard = subprocess.Popen(
             [sys.executable, "-I", str(Path(__file__).with_name("guard.py"))],
@@ -176,13 +184,13 @@ class EmbeddedTriton:
         self._guard.stdin.write(json.dumps(order).encode() + b"\n")
         self._guard.stdin.flush()
 
-    def _command(self, installation: Installation) -> list[str]:
+    def _command(self, installation: Installation, folder: Path) -> list[str]:
         grpc_port, http_port, metrics_port = map(str, self._ports)
         return [
             str(installation.tritonserver),
             "--id", self._name,
-            "--model-repository", str(self._folder / "models"),
-            "--backend-directory", str(self._folder / "backends"),
+            "--model-repository", str(folder / "models"),
+            "--backend-directory", str(folder / "backends"),
             "--backend-config", f"python,shm-region-prefix-name={self._name}",
             "--grpc-address", "127.0.0.1", "--grpc-port", grpc_port,
             "--http-address", "127.0.0.1", "--http-port", http_port,
@@ -195,29 +203,29 @@ class EmbeddedTriton:
         ]  # fmt: skip
 
     def _wait_until_ready(self) -> None:
-        assert self._guard is not None
-        began = time.monotonic()
+        guard, folder = self._guard, self._folder
+        assert guard is not None
+        assert folder is not None
+        deadline = time.monotonic() + self._ready_limit_s
         while True:
-            if self._guard.poll() is not None:
-                raise StartError(
-                    f"Triton ended with exit code {self._guard.returncode} before it was ready. "
-                    f"The end of its log, {self.log_path}:\n{self.log_tail()}"
-                )
-            if self._ask("/v2/health/ready") is not None:
-                answer = self._ask("/v2")
-                if answer is not None and answer.get("name") == self._name:
-                    break
-            waited = time.monotonic() - began
-            if waited > self._ready_limit_s:
-                raise StartError(
-                    f"Triton was not ready after {self._ready_limit_s:.0f} s. "
-                    f"The end of its log, {self.log_path}:\n{self.log_tail()}"
-                )
+            if self._guard is not guard:
+                raise StartError("Triton was stopped before it was ready.")
+            if guard.poll() is not None:
+                raise self._start_error(f"Triton ended with exit code {guard.returncode} before it was ready.")
+            # Another server may have got our port in between, so ready is not enough: it must be ours.
+            about = self._ask("/v2") if self._ask("/v2/health/ready") is not None else None
+            if about is not None and about.get("name") == self._name:
+                break
+            if time.monotonic() > deadline:
+                raise self._start_error(f"Triton was not ready after {self._ready_limit_s:g} s.")
             self._progress("Starting Triton", None)
             time.sleep(_POLL_S)
-        self.version = str(answer["version"])
-        self.pid = int((self._folder / "server.pid").read_text())
+        self.version = str(about["version"])
+        self.pid = int((folder / "server.pid").read_text())
         self._progress(f"Triton {self.version} is ready on grpc://{self.grpc_url}", None)
+
+    def _start_error(self, what: str) -> StartError:
+        return StartError(f"{what} The end of its log, {self.log_path}:\n{self.log_tail()}")
 
     def _ask(self, path: str) -> dict[str, object] | None:
         """The server's JSON answer to a GET of `path` ({} when empty), or None when it gave none or not 200."""
@@ -250,7 +258,13 @@ def _new_log(name: str) -> Path:
     """A path for a new log in the cache; the oldest logs beyond LOGS_KEPT are removed."""
     folder = cache_folder() / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    old = sorted(folder.glob("*.log*"), key=lambda path: path.stat().st_mtime)
-    for path in old[: -LOGS_KEPT + 1]:
+    for path in sorted(folder.glob("*.log*"), key=_modified)[: -LOGS_KEPT + 1]:
         path.unlink(missing_ok=True)
     return folder / f"{name}.log"
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # another process has just removed it

@@ -17,6 +17,9 @@ from triton_users.server.progress import Progress
 #: The model whose network is not in the repository but is built, or is the user's own.
 IMAGE_MODEL = "resnet_v1_50"
 
+#: The network's place in the image model's folder.
+NETWORK = "1/model.onnx"
+
 #: Where a full Triton's backend for ONNX is played by a Python-based one.
 _ONNX_BACKEND = Path(__file__).with_name("onnxruntime_backend.py")
 
@@ -37,35 +40,49 @@ def model_names(repository: Path) -> list[str]:
     return names
 
 
+def network_for(
+    repository: Path, models: list[str] | None, installation: Installation, progress: Progress
+) -> dict[str, Path]:
+    """Files of the image model's network, by their path in its folder; none when they are not needed or there already.
+
+    ServerError when `models` names one that `repository` does not have.
+    """
+    if IMAGE_MODEL not in _chosen(repository, models) or (repository / IMAGE_MODEL / NETWORK).exists():
+        return {}
+    return network_files(installation, progress)
+
+
 def compose(
     folder: Path,
     installation: Installation,
     repository: Path,
     models: list[str] | None,
-    progress: Progress,
+    network: dict[str, Path],
 ) -> None:
     """Write `folder`/models and `folder`/backends for the embedded server.
 
-    `models` picks some of the repository's models; None takes all. ServerError names a model that does not exist.
+    `models` picks some of the repository's models; None takes all. `network` is what `network_for` gave.
     """
-    known = model_names(repository)
-    chosen = known if models is None else models
-    unknown = [name for name in chosen if name not in known]
-    if unknown:
-        raise ServerError(f"No model {', '.join(unknown)} in {repository}; there are {', '.join(known)}.")
-    for name in chosen:
+    for name in _chosen(repository, models):
         _link_tree(repository / name, folder / "models" / name)
-    if IMAGE_MODEL in chosen and not (repository / IMAGE_MODEL / "1/model.onnx").exists():
-        for name, file in network_files(installation, progress).items():
-            target = folder / "models" / IMAGE_MODEL / name
-            target.unlink(missing_ok=True)
-            target.symlink_to(file)
+    for name, file in network.items():
+        target = folder / "models" / IMAGE_MODEL / name
+        target.unlink(missing_ok=True)
+        target.symlink_to(file)
     # Copies, because tritonserver refuses a backend library that is a link out of the backend's folder.
     python = folder / "backends/python"
     shutil.copytree(installation.python_backend, python)
     shutil.copy(installation.stub, python)
     (folder / "backends/onnxruntime").mkdir()
     shutil.copy(_ONNX_BACKEND, folder / "backends/onnxruntime/model.py")
+
+
+def _chosen(repository: Path, models: list[str] | None) -> list[str]:
+    known = model_names(repository)
+    unknown = [name for name in models or [] if name not in known]
+    if unknown:
+        raise ServerError(f"No model {', '.join(unknown)} in {repository}; there are {', '.join(known)}.")
+    return known if models is None else models
 
 
 def _link_tree(source: Path, target: Path) -> None:

@@ -17,10 +17,15 @@ Architecture: He et al., "Deep Residual Learning for Image Recognition", table 1
 in a stage's first 1x1 convolution as in the paper.
 """
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
@@ -50,23 +55,26 @@ UNUSED_LOGIT = -10.0
 RIDGE = 1e-3
 
 
+Floats = npt.NDArray[np.float32]
+
+
 @dataclass
 class Signal:
     """A tensor in the graph, by name, and its value for the given pictures."""
 
     name: str
-    value: np.ndarray
+    value: Floats
 
 
 class Builder:
     """Adds operators to a graph and runs each at once on the given pictures."""
 
-    def __init__(self, seed):
+    def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
-        self.nodes = []
-        self.weights = []
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
 
-    def convolution(self, x, channels, kernel, stride=1):
+    def convolution(self, x: Signal, channels: int, kernel: int, stride: int = 1) -> Signal:
         """A convolution with its batch normalisation folded in: zero mean and unit variance in each channel."""
         inputs = x.value.shape[1]
         scale = np.sqrt(2.0 / (inputs * kernel * kernel))
@@ -82,10 +90,10 @@ class Builder:
         raw /= deviation[:, None, None].astype(np.float32)
         return Signal(name, raw)
 
-    def relu(self, x):
+    def relu(self, x: Signal) -> Signal:
         return Signal(self.add("Relu", [x.name]), np.maximum(x.value, 0))
 
-    def bottleneck(self, x, inner, stride):
+    def bottleneck(self, x: Signal, inner: int, stride: int) -> Signal:
         """1x1, 3x3 and 1x1 convolutions beside a shortcut, which is a convolution where the shape changes."""
         y = self.relu(self.convolution(x, inner, 1, stride))
         y = self.relu(self.convolution(y, inner, 3))
@@ -93,40 +101,43 @@ class Builder:
         shortcut = x if x.value.shape == y.value.shape else self.convolution(x, 4 * inner, 1, stride)
         return self.relu(Signal(self.add("Add", [y.name, shortcut.name]), y.value + shortcut.value))
 
-    def add(self, operator, inputs, attributes=None, output=None):
+    def add(
+        self, operator: str, inputs: Sequence[str], attributes: dict[str, Any] | None = None, output: str | None = None
+    ) -> str:
         """Append an operator with one output; the name of that output."""
         output = output or f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **(attributes or {})))
         return output
 
-    def constant(self, value):
+    def constant(self, value: Floats) -> str:
         name = f"weight_{len(self.weights)}"
         self.weights.append(numpy_helper.from_array(value, name))
         return name
 
 
-def run(operator, values, attributes):
+def run(operator: str, values: Sequence[Floats], attributes: dict[str, Any]) -> Floats:
     """The output of one operator for `values`."""
-    names = [f"x{number}" for number in range(len(values))]
+    given = {f"x{number}": value for number, value in enumerate(values)}
     graph = helper.make_graph(
-        [helper.make_node(operator, names, ["y"], **attributes)],
+        [helper.make_node(operator, list(given), ["y"], **attributes)],
         operator,
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, v.shape) for name, v in zip(names, values)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in given.items()],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
     )
-    return session(model_of(graph)).run(None, dict(zip(names, values)))[0]
+    output: Floats = session(model_of(graph)).run(None, given)[0]
+    return output
 
 
-def session(model):
+def session(model: Any) -> Any:
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
-def model_of(graph):
+def model_of(graph: Any) -> Any:
     opsets = [helper.make_opsetid("", OPSET)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="triton-users")
 
 
-def fit(features, labels):
+def fit(features: Floats, labels: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Weight [CLASSES, FEATURES] and bias [CLASSES] of the last layer: a ridge regression to the given classes."""
     used = np.unique(labels)
     targets = np.where(labels[:, None] == used[None, :], TARGET_LOGIT, 0.0)
@@ -143,7 +154,7 @@ def fit(features, labels):
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def build(pictures, labels, calibration):
+def build(pictures: Floats, labels: npt.NDArray[np.int64], calibration: int) -> Any:
     """The whole network, fitted to `pictures`; the first `calibration` of them set the range of the activations."""
     builder = Builder(SEED)
     first = pictures[:calibration].transpose(0, 3, 1, 2).copy()
@@ -160,7 +171,7 @@ def build(pictures, labels, calibration):
     return network(builder, builder.add("Softmax", [logits], {"axis": 1}, OUTPUT), CLASSES)
 
 
-def network(builder, output, width):
+def network(builder: Builder, output: str, width: int) -> Any:
     """The graph so far as a model with one output [batch, width]."""
     graph = helper.make_graph(
         builder.nodes,
@@ -172,14 +183,14 @@ def network(builder, output, width):
     return model_of(graph)
 
 
-def answers(model, pictures):
+def answers(model: Any, pictures: Floats) -> Floats:
     """What `model` answers to `pictures`, sixteen at a time."""
     running = session(model)
     parts = [running.run(None, {INPUT: pictures[start : start + 16]})[0] for start in range(0, len(pictures), 16)]
     return np.concatenate(parts)
 
 
-def main(pictures_path, model_path):
+def main(pictures_path: str, model_path: str) -> None:
     """Build, check that the network names every given picture rightly, and write it."""
     with np.load(pictures_path) as given:
         pictures, labels, calibration = given["pictures"], given["labels"], int(given["calibration"])

@@ -1,0 +1,121 @@
+"""`python -m triton_users.server`: the embedded Triton from a shell.
+
+    install         fetch and unpack the server and perf_analyzer, build the image model
+    run             start the server in the foreground, print its addresses, stop it on Ctrl+C
+    doctor          say what this machine can do and what is missing
+    models FOLDER   write a complete copy of the model repository, for a Triton that runs elsewhere
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from triton_users import server
+from triton_users.server import repository, support
+from triton_users.server.cache import cache_folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0, or 2 with a message when this machine or the user's request cannot be served."""
+    parser = argparse.ArgumentParser(prog="python -m triton_users.server", description="The embedded Triton.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install", help="fetch and unpack the server and perf_analyzer, build the image model")
+    run = commands.add_parser("run", help="start the server in the foreground; Ctrl+C stops it")
+    run.add_argument("--model-repository", type=Path, help="folder of models (default: the checkout's models/)")
+    commands.add_parser("doctor", help="say what this machine can do and what is missing")
+    models = commands.add_parser("models", help="write a complete copy of models/, for a Triton that runs elsewhere")
+    models.add_argument("folder", type=Path, help="where to; it must not exist yet")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "install":
+            return _install()
+        if options.command == "run":
+            return _run(options.model_repository)
+        if options.command == "models":
+            return _models(options.folder)
+        return _doctor()
+    except server.ServerError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+
+
+def _install() -> int:
+    with server.ProgressLine() as progress:
+        installation = server.ensure_installed(progress)
+        repository.network_for(repository.default_repository(), None, installation, progress)
+    print(f"Triton {installation.version} in {installation.root}")
+    print(f"{server.check_perf_analyzer(installation)} in {installation.perf_analyzer}")
+    return 0
+
+
+def _run(model_repository: Path | None) -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
+    with server.ProgressLine() as progress:
+        triton = server.EmbeddedTriton(model_repository, progress=progress)
+        try:
+            triton.start()
+            progress.close()
+            print(f"gRPC     grpc://{triton.grpc_url}\nHTTP     http://{triton.http_url}", flush=True)
+            print(f"metrics  {triton.metrics_url}\nlog      {triton.log_path}\nCtrl+C stops it.", flush=True)
+            while triton.running:
+                time.sleep(0.5)
+            print(f"Triton has ended by itself. The end of its log:\n{triton.log_tail()}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            triton.stop()
+
+
+def _models(folder: Path) -> int:
+    source = repository.default_repository()
+    if folder.exists():
+        raise server.ServerError(f"{folder} exists already; give a folder that does not.")
+    with server.ProgressLine() as progress:
+        network = repository.network_for(source, None, server.ensure_installed(progress), progress)
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__", ".gitkeep"))
+    for name, file in network.items():
+        shutil.copy(file, folder / repository.IMAGE_MODEL / name)
+    print(f"{len(repository.model_names(folder))} models in {folder}")
+    return 0
+
+
+def _doctor() -> int:
+    machine = support.this_machine()
+    glibc = "none" if machine.glibc is None else ".".join(map(str, machine.glibc))
+    print(f"machine          {machine.system} {machine.architecture}, glibc {glibc}, {os.cpu_count()} cores")
+    print(f"Python           {sys.version.split()[0]} ({sys.executable})")
+    print(f"cache            {cache_folder()}")
+    worst = 0
+    for what, look in (("embedded Triton", _look_at_server), ("perf_analyzer", _look_at_perf_analyzer)):
+        try:
+            print(f"{what:<17}{look()}")
+        except server.ServerError as exc:
+            print(f"{what:<17}no: {exc}")
+            worst = 2
+    return worst
+
+
+def _look_at_server() -> str:
+    support.check(support.this_machine())
+    return "can run here"
+
+
+def _look_at_perf_analyzer() -> str:
+    command, _ = server.find_perf_analyzer()
+    return command[0]
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
