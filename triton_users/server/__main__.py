@@ -1,9 +1,9 @@
 """`python -m triton_users.server`: the embedded Triton from a shell.
 
-    install         fetch and unpack the server and perf_analyzer, build the image model
-    run             start the server in the foreground, print its addresses, stop it on Ctrl+C
-    doctor          say what this machine can do and what is missing
-    models FOLDER   write a complete copy of the model repository, for a Triton that runs elsewhere
+install         fetch and unpack the server and perf_analyzer, build the image model
+run             start the server in the foreground, print its addresses, stop it on Ctrl+C
+doctor          say what this machine can do and what is missing
+models FOLDER   write a complete copy of the model repository, for a Triton that runs elsewhere
 """
 
 from __future__ import annotations

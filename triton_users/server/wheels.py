@@ -6,9 +6,9 @@ pip verifies every hash and follows the user's configuration (index, proxy, cert
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -23,27 +23,26 @@ DOWNLOAD_LIMIT_S = 1800.0
 _POLL_S = 0.2
 
 
-def unpack(
-    wheels: tuple[Wheel, ...], target: Path, python: tuple[int, int], progress: Progress, what: str
-) -> None:
+def unpack(wheels: tuple[Wheel, ...], target: Path, python: tuple[int, int], progress: Progress, what: str) -> None:
     """Fetch `wheels` for Python version `python` and unpack them all into `target`.
 
     InstallError, with the end of pip's own output, when pip cannot fetch them or a hash differs.
     """
-    with tempfile.TemporaryDirectory(prefix="triton-users-") as temporary:
-        folder = Path(temporary)
-        _download(wheels, folder, python, progress, f"Downloading {what}")
-        files = sorted((folder / "wheels").glob("*.whl"))
-        for number, file in enumerate(files):
-            progress(f"Unpacking {what}", number / len(files))
-            with zipfile.ZipFile(file) as archive:
-                archive.extractall(target)
-        progress(f"Unpacking {what}", 1.0)
+    target.mkdir(parents=True, exist_ok=True)
+    # Inside the target, so that whoever removes an unfinished target removes this too.
+    folder = target / ".download"
+    folder.mkdir()
+    _download(wheels, folder, python, progress, f"Downloading {what}")
+    files = sorted((folder / "wheels").glob("*.whl"))
+    for number, file in enumerate(files):
+        progress(f"Unpacking {what}", number / len(files))
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(target)
+    shutil.rmtree(folder)
+    progress(f"Unpacking {what}", 1.0)
 
 
-def _download(
-    wheels: tuple[Wheel, ...], folder: Path, python: tuple[int, int], progress: Progress, step: str
-) -> None:
+def _download(wheels: tuple[Wheel, ...], folder: Path, python: tuple[int, int], progress: Progress, step: str) -> None:
     requirements = folder / "requirements.txt"
     requirements.write_text("".join(wheel.requirement + "\n" for wheel in wheels))
     command = [
