@@ -12,12 +12,13 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.messages import INFER_PATH, Identity, framed, infer_request
 from bench.procs import BenchError, tail
 from bench.sampling import Said
+from triton_users.server import ServerError, ensure_installed, perf_analyzer_command
 
 ROOT = Path(__file__).resolve().parent.parent
 #: perf_analyzer reports once three of its windows agree; `-s` makes any three agree.
@@ -64,20 +65,21 @@ class LocustClient:
 
 @dataclass(frozen=True)
 class PerfAnalyzer:
-    """The real perf_analyzer over gRPC, without shared memory and with fixed windows."""
+    """The real, pinned perf_analyzer over gRPC, without shared memory and with fixed windows.
 
-    binary: str
+    It is installed into the cache when it is not there yet. BenchError when it cannot be.
+    """
+
     model: str
     concurrency: int
     options: Sequence[str] = ()
-    libraries: Mapping[str, str] = field(default_factory=dict)
-    """Environment variables it needs to find its libraries."""
     name: str = "perf_analyzer"
 
     def command(self, address: str, seconds: float, folder: Path) -> Sequence[str]:
         window_ms = math.ceil(1000 * seconds / PERF_ANALYZER_WINDOWS)
+        binary, _ = self._installed()
         return [
-            *[self.binary, "-m", self.model, "-u", address, "-i", "grpc", "--shared-memory", "none"],
+            *[*binary, "-m", self.model, "-u", address, "-i", "grpc", "--shared-memory", "none"],
             *["--concurrency-range", str(self.concurrency), "--input-data", "zero"],
             *["--measurement-mode", "time_windows", "--measurement-interval", str(window_ms)],
             *["--max-trials", str(PERF_ANALYZER_WINDOWS), "--stability-percentage", "999"],
@@ -85,7 +87,14 @@ class PerfAnalyzer:
         ]
 
     def env(self) -> Mapping[str, str]:
-        return self.libraries
+        _, environment = self._installed()
+        return {"LD_LIBRARY_PATH": environment["LD_LIBRARY_PATH"]}
+
+    def _installed(self) -> tuple[list[str], dict[str, str]]:
+        try:
+            return perf_analyzer_command(ensure_installed())
+        except ServerError as exc:
+            raise BenchError(str(exc)) from exc
 
     def said(self, exit_code: int, log: Path, folder: Path) -> Said:
         report = folder / "report.csv"

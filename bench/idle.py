@@ -66,13 +66,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def render(costs: list[Cost]) -> str:
     """The four processes, and the memory of a user: what the many have more than the one, divided by the many."""
-    rows: list[list[table.Cell]] = [
-        [
-            *[cost.kind, cost.users, cost.connections, cost.memory_mib, cost.cpu_percent],
-            *[cost.spawn_s, cost.end_s, cost.exit_code],
-        ]
-        for cost in costs
-    ]
+    rows: list[list[table.Cell]] = [list(asdict(cost).values()) for cost in costs]
     headers = ["users", "count", "connections", "memory MiB", "idle CPU %", "spawn s", "end s", "exit code"]
     each = {
         many.kind: 1024 * (many.memory_mib - one.memory_mib) / (many.users - one.users)

@@ -7,15 +7,6 @@ import dataclasses
 from bench.clients import H2load, LocustClient, PerfAnalyzer
 from bench.messages import Identity
 from bench.sampling import Client
-from triton_users.server.install import ensure_installed, perf_analyzer_command
-
-
-def perf_analyzer(model: str, concurrency: int, options: list[str]) -> PerfAnalyzer:
-    """The pinned perf_analyzer, installed into the cache when it is not there yet."""
-    command, environment = perf_analyzer_command(ensure_installed())
-    (binary,) = command
-    libraries = {"LD_LIBRARY_PATH": environment["LD_LIBRARY_PATH"]}
-    return PerfAnalyzer(binary, model, concurrency, options, libraries)
 
 
 def identity(case: Identity, users: int) -> list[Client]:
@@ -24,7 +15,7 @@ def identity(case: Identity, users: int) -> list[Client]:
     settings = dataclasses.asdict(case)
     return [
         LocustClient("ours", "ours.py", users, settings),
-        perf_analyzer(case.model, users, shape),
+        PerfAnalyzer(case.model, users, shape),
         LocustClient("stock", "stock.py", users, settings),
         H2load(case, users),
     ]
@@ -40,5 +31,5 @@ def streams(model: str, length: int, sequences: int) -> list[Client]:
     ]
     return [
         LocustClient("ours", "stream.py", sequences, settings),
-        perf_analyzer(model, sequences, options),
+        PerfAnalyzer(model, sequences, options),
     ]

@@ -82,9 +82,8 @@ def watch(child: subprocess.Popen[bytes], seconds: float, log: Path) -> list[Pro
         now = time.time()
         if now > limit:
             raise BenchError(f"Locust is still running {END_LIMIT_S:.0f} s after its time\n{tail(log)}")
-        for role, process in locust_processes(child.pid):
-            known = processes.setdefault(process.pid, Process(role, process.pid))
-            sample(known, process, now - started)
+        for role, alive in locust_processes(child.pid):
+            sample(processes.setdefault(alive.pid, Process(role, alive.pid)), alive, now - started)
         try:
             child.wait(INTERVAL_S)
         except subprocess.TimeoutExpired:
