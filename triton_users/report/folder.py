@@ -16,6 +16,8 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from triton_users.report.html import render_html
+from triton_users.report.junit import render_junit
 from triton_users.report.text import render_text
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ STOP_LIMIT_S = 30.0
 RENDERERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "report.json": lambda report: json.dumps(report, indent=1) + "\n",
     "report.txt": render_text,
+    "report.html": render_html,
+    "junit.xml": render_junit,
 }
 """File name -> what makes its text out of a report."""
 
