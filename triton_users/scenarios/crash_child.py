@@ -4,8 +4,8 @@
 
 A program of its own that needs nothing but the standard library, so that it starts in about 20 ms. It speaks just
 enough HTTP/2 for one gRPC call. Once the server has acknowledged a PING sent behind the request, so has read all of
-the request, it writes "reached" to its standard output. When the server ends the call or the connection, it writes
-"ended" and exits with 1. When its standard input closes, because its parent has gone, it exits too.
+the request, it writes "reached" to its standard output. When the server ends the call or the connection, or its standard
+input closes because its parent has gone, it writes "ended" or the error and exits with 1.
 """
 
 from __future__ import annotations
@@ -87,20 +87,28 @@ def frames(connection: socket.socket) -> Iterator[tuple[int, int, bytes]]:
 
 
 def main(host: str, port: str, request: str) -> int:
-    with socket.create_connection((host, int(port)), CONNECT_LIMIT_S) as connection:
-        connection.settimeout(None)
-        connection.sendall(call(f"{host}:{port}"[:126], bytes.fromhex(request)))
-        for kind, flags, payload in frames(connection):
-            if kind == Frame.SETTINGS and not flags & ACK:
-                connection.sendall(frame(Frame.SETTINGS, ACK, 0, b""))
-            elif kind == Frame.PING and not flags & ACK:
-                connection.sendall(frame(Frame.PING, ACK, 0, payload))
-            elif kind == Frame.PING:
-                os.write(1, b"reached\n")
-            elif kind in (Frame.HEADERS, Frame.RST_STREAM, Frame.GOAWAY):
-                break
-    os.write(1, b"ended\n")
+    try:
+        with socket.create_connection((host, int(port)), CONNECT_LIMIT_S) as connection:
+            connection.settimeout(None)
+            connection.sendall(call(f"{host}:{port}"[:126], bytes.fromhex(request)))
+            converse(connection)
+        os.write(1, b"ended\n")
+    except OSError as exc:
+        os.write(1, f"{type(exc).__name__}: {exc}\n".encode())
     return 1
+
+
+def converse(connection: socket.socket) -> None:
+    """Answer what the protocol wants answered, until the call or the connection ends."""
+    for kind, flags, payload in frames(connection):
+        if kind == Frame.SETTINGS and not flags & ACK:
+            connection.sendall(frame(Frame.SETTINGS, ACK, 0, b""))
+        elif kind == Frame.PING and not flags & ACK:
+            connection.sendall(frame(Frame.PING, ACK, 0, payload))
+        elif kind == Frame.PING:
+            os.write(1, b"reached\n")
+        elif kind in (Frame.HEADERS, Frame.RST_STREAM, Frame.GOAWAY):
+            return
 
 
 if __name__ == "__main__":

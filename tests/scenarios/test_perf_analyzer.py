@@ -1,0 +1,128 @@
+"""The PerfAnalyzer scenario with a stand-in for the program."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent import GreenletExit
+
+from tests.scenarios.fakes import make_session
+from triton_users.scenarios.base import ScenarioFailure, Target
+from triton_users.scenarios.perf_analyzer import ImageLoad, PerfAnalyzer, PerfAnalyzerPlan
+from triton_users.sequences import perf_analyzer_ids
+from triton_users.settings import Settings
+
+MODEL = "custom_sequence_int32"
+PLAN = PerfAnalyzerPlan(MODEL, (5, 7))
+
+WELL = """
+import os, sys
+report = sys.argv[sys.argv.index("-f") + 1]
+with open(report, "w") as file:
+    file.write("Concurrency,Server Queue\\n1," + os.environ["QUEUE_US"] + "\\n")
+print("  Client:\\n    Request count: 42")
+"""
+
+
+def scenario(tmp_path: Path, program: str, kind: type[PerfAnalyzer] = PerfAnalyzer, **settings: Any) -> PerfAnalyzer:
+    target = Target(
+        "127.0.0.1:1",
+        frozenset(),
+        perf_analyzer=(sys.executable, "-I", "-S", "-c", program),
+        perf_analyzer_env=(("QUEUE_US", "20000"),),
+    )
+    return kind(make_session(target=target, scratch=tmp_path, **settings))
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_its_request_count_is_the_runs(tmp_path: Path) -> None:
+    assert scenario(tmp_path, WELL).run(PLAN) == 42
+
+
+def test_each_option_keeps_its_own_concurrency(tmp_path: Path) -> None:
+    perf_analyzer = scenario(tmp_path, WELL.replace('os.environ["QUEUE_US"]', '"5"'))
+    perf_analyzer.run(PLAN)
+    perf_analyzer.run(PLAN)
+    assert perf_analyzer.concurrency[MODEL] == 3
+    assert perf_analyzer.concurrency["resnet_v1_50"] == 1
+
+
+def test_it_gets_ids_of_its_own_and_the_settings(tmp_path: Path) -> None:
+    perf_analyzer = scenario(tmp_path, "import sys; sys.exit(' '.join(sys.argv[1:]))", perf_analyzer_window_ms=700)
+    with pytest.raises(ScenarioFailure) as caught:
+        perf_analyzer.run(PLAN)
+    ids = perf_analyzer_ids(perf_analyzer.session.correlation_ids)
+    assert f"--sequence-id-range {ids.start}:{ids.stop}" in caught.value.evidence["output"]
+    assert "-p 700" in caught.value.evidence["output"]
+
+
+def test_a_validated_option_gets_its_data(tmp_path: Path) -> None:
+    perf_analyzer = scenario(tmp_path, "import sys; sys.exit(open(sys.argv[-1]).read())")
+    with pytest.raises(ScenarioFailure, match='"validation_data"'):
+        perf_analyzer.run(PerfAnalyzerPlan(f"{MODEL}, validated", (5, 7)))
+
+
+def test_an_error_exit_is_a_failure_that_shows_the_end_of_its_output(tmp_path: Path) -> None:
+    program = "import sys; print('x' * 100_000); print('Thread [0] had error: no', file=sys.stderr); sys.exit(99)"
+    with pytest.raises(ScenarioFailure, match=f"perf_analyzer on {MODEL} ended with 99: .*had error: no") as caught:
+        scenario(tmp_path, program).run(PLAN)
+    assert len(str(caught.value)) < 2000
+    assert caught.value.evidence["exit_code"] == 99
+
+
+def test_an_exit_without_a_request_count_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioFailure, match="ended with 0 but did not say how many requests"):
+        scenario(tmp_path, "print('nothing to tell')").run(PLAN)
+
+
+def test_one_that_never_ends_is_killed_at_its_limit(tmp_path: Path) -> None:
+    program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    with pytest.raises(ScenarioFailure, match=r"was killed after 0\.3 s, its limit") as caught:
+        scenario(tmp_path, program, perf_analyzer_timeout_s=0.3).run(PLAN)
+    assert not alive(int(caught.value.evidence["output"]))
+
+
+def test_a_stopped_user_leaves_neither_the_process_nor_its_files(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    program = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid()) + '.'); time.sleep(60)"
+    running = gevent.spawn(scenario(tmp_path, program).run, PLAN)
+    while not (pid_file.exists() and pid_file.read_text().endswith(".")):
+        gevent.sleep(0.01)
+    running.kill(GreenletExit, timeout=5)
+    assert running.dead
+    assert not alive(int(pid_file.read_text()[:-1]))
+    assert list(tmp_path.iterdir()) == [pid_file]
+
+
+def test_a_finished_run_leaves_no_files(tmp_path: Path) -> None:
+    scenario(tmp_path, WELL).run(PLAN)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_load_users_run_the_image_option_alone(tmp_path: Path) -> None:
+    assert list(scenario(tmp_path, WELL, ImageLoad).options) == ["resnet_v1_50"]
+
+
+def test_without_the_program_it_says_what_to_do() -> None:
+    target = Target("127.0.0.1:1", frozenset([MODEL]), perf_analyzer_remedy="perf_analyzer needs x86_64")
+    assert PerfAnalyzer.unavailable(target, Settings(seed=1)) == (
+        "perf_analyzer needs x86_64, or give PerfAnalyzer weight 0"
+    )
+
+
+def test_without_a_model_it_says_what_to_do() -> None:
+    target = Target("127.0.0.1:1", frozenset([MODEL]), perf_analyzer=("perf_analyzer",))
+    assert PerfAnalyzer.unavailable(target, Settings(seed=1)) == ""
+    assert "is ready on the server; load one" in ImageLoad.unavailable(target, Settings(seed=1))

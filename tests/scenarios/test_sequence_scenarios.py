@@ -1,0 +1,232 @@
+"""The five sequence scenarios against a client that answers by itself and a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.scenarios.fakes import Accumulators, FakeClient, FakeClock, Request, make_session, status_error
+from triton_users.scenarios import sequence_no_end
+from triton_users.scenarios.base import ScenarioFailure, Session, Skip
+from triton_users.scenarios.sequence import SequencePlan
+from triton_users.scenarios.sequence_no_end import SequenceNoEnd
+from triton_users.scenarios.sequence_no_start import NoStartPlan, SequenceNoStart
+from triton_users.scenarios.sequence_valid import SequenceValid
+from triton_users.scenarios.sequence_valid_no_end import SequenceValidNoEnd
+from triton_users.scenarios.sequence_valid_valid import SequenceValidValid
+
+MODEL = "custom_sequence_int32"
+ID = 1
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def server(clock: FakeClock) -> Accumulators:
+    return Accumulators(clock, idle_limit_s=7)
+
+
+@pytest.fixture
+def session(clock: FakeClock, server: Accumulators) -> Session:
+    return make_session(FakeClient(server), clock=clock, sleep=clock.sleep, idle_limit_s=7, idle_margin_s=3)
+
+
+def values_sent(session: Session) -> list[tuple[bool, Any, bool]]:
+    return [(request.start, request.value, request.end) for request in session.client.requests]
+
+
+def ids_sent(session: Session) -> set[int]:
+    return {request.sequence_id for request in session.client.requests}
+
+
+def test_valid_sends_one_sequence_under_the_users_id(session: Session) -> None:
+    assert SequenceValid(session).run(SequencePlan(MODEL, ID, ((5, 7),))) == 2
+    assert values_sent(session) == [(True, 5, False), (False, 7, True)]
+    assert ids_sent(session) == {session.correlation_ids[ID]}
+
+
+def test_valid_valid_sends_both_sequences(session: Session) -> None:
+    assert SequenceValidValid(session).run(SequencePlan(MODEL, ID, ((5, 7), (1, 2, 3)))) == 5
+    assert values_sent(session) == [
+        (True, 5, False),
+        (False, 7, True),
+        (True, 1, False),
+        (False, 2, False),
+        (False, 3, True),
+    ]
+    assert len(ids_sent(session)) == 1
+
+
+def test_a_second_sequence_that_sees_the_firsts_state_is_found(session: Session) -> None:
+    sums: dict[int, Any] = {}
+
+    def leaking(request: Request) -> Any:
+        sums[request.sequence_id] = sums.get(request.sequence_id, 0) + request.value
+        return np.full_like(request.array, sums[request.sequence_id])
+
+    session.client.answer = leaking
+    with pytest.raises(ScenarioFailure, match="answer 0 is 13, not 1") as caught:
+        SequenceValidValid(session).run(SequencePlan(MODEL, ID, ((5, 7), (1,))))
+    assert caught.value.requests == 3
+
+
+def test_valid_no_end_sends_both_and_only_the_first_ends(session: Session) -> None:
+    assert SequenceValidNoEnd(session).run(SequencePlan(MODEL, ID, ((5, 7), (1, 2)))) == 4
+    assert values_sent(session) == [(True, 5, False), (False, 7, True), (True, 1, False), (False, 2, False)]
+
+
+def test_no_start_is_refused_by_a_healthy_server(session: Session) -> None:
+    assert SequenceNoStart(session).run(NoStartPlan(MODEL, ID, 9)) == 1
+    assert values_sent(session) == [(False, 9, False)]
+    assert session.client.expected == [True], "the error is the wanted outcome in Locust's statistics"
+
+
+def test_no_start_is_skipped_while_its_sequence_may_be_open(session: Session, clock: FakeClock) -> None:
+    SequenceValidNoEnd(session).run(SequencePlan(MODEL, ID, ((5,), (1,))))
+    clock.sleep(9.9)
+    with pytest.raises(Skip, match=f"sequence {session.correlation_ids[ID]} may still be open on {MODEL}"):
+        SequenceNoStart(session).run(NoStartPlan(MODEL, ID, 9))
+    clock.sleep(0.1)
+    assert SequenceNoStart(session).run(NoStartPlan(MODEL, ID, 9)) == 1
+
+
+def test_no_start_runs_while_another_id_or_model_is_open(session: Session) -> None:
+    SequenceValidNoEnd(session).run(SequencePlan(MODEL, ID, ((5,), (1,))))
+    assert SequenceNoStart(session).run(NoStartPlan(MODEL, ID + 1, 9)) == 1
+    assert SequenceNoStart(session).run(NoStartPlan("custom_nobatch_sequence_int32", ID, 9)) == 1
+
+
+def test_an_answer_without_start_is_a_failure(session: Session) -> None:
+    session.client.answer = lambda request: request.array
+    with pytest.raises(ScenarioFailure, match="9 was answered to 9, sent without START") as caught:
+        SequenceNoStart(session).run(NoStartPlan(MODEL, ID, 9))
+    assert caught.value.requests == 1
+    (told,) = session.signals.validations
+    assert (told["expected"], told["got"], told["step"]) == ("the START error", 9, 0)
+    with pytest.raises(Skip):  # the server has opened it now
+        SequenceNoStart(session).run(NoStartPlan(MODEL, ID, 9))
+
+
+def test_another_error_than_the_start_error_is_a_failure(session: Session) -> None:
+    session.client.answer = lambda request: status_error("UNAVAILABLE", "gone")
+    with pytest.raises(ScenarioFailure, match=r"another error than the START error: .*gone"):
+        SequenceNoStart(session).run(NoStartPlan(MODEL, ID, 9))
+    assert session.client.expected == [False]
+
+
+def test_the_start_error_of_another_sequence_is_another_error(session: Session) -> None:
+    def confused(request: Request) -> Any:
+        request.sequence_id += 1
+        return Accumulators(lambda: 0.0)(request)
+
+    session.client.answer = confused
+    with pytest.raises(ScenarioFailure, match="another error than the START error"):
+        SequenceNoStart(session).run(NoStartPlan(MODEL, ID, 9))
+
+
+def test_a_deadline_of_the_request_is_told(session: Session) -> None:
+    session.client.answer = lambda request: status_error("DEADLINE_EXCEEDED")
+    with pytest.raises(ScenarioFailure):
+        SequenceNoStart(session).run(NoStartPlan(MODEL, ID, 9))
+    assert session.signals.deadlines[0]["expected"] is False
+
+
+def no_end_plan(offset: int) -> SequencePlan:
+    return SequencePlan(MODEL, offset, ((1, 2),))
+
+
+def test_no_end_proves_nothing_before_the_idle_limit_and_margin(session: Session, clock: FakeClock) -> None:
+    scenario = SequenceNoEnd(session)
+    assert scenario.run(no_end_plan(100)) == 2
+    clock.sleep(9.9)
+    assert scenario.run(no_end_plan(101)) == 2
+
+
+def test_no_end_proves_later_that_the_slot_came_back(session: Session, clock: FakeClock) -> None:
+    scenario = SequenceNoEnd(session)
+    scenario.run(no_end_plan(100))
+    clock.sleep(10)
+    assert scenario.run(no_end_plan(101)) == 3, "one proof and two requests"
+    proof = session.client.requests[2]
+    assert (proof.sequence_id, proof.start, proof.end) == (session.correlation_ids[100], False, True)
+    scenario.close()
+    assert scenario.unproven == 1
+
+
+def test_a_slot_that_is_still_held_is_a_failure(session: Session, clock: FakeClock, server: Accumulators) -> None:
+    server.idle_limit_s = 3600
+    scenario = SequenceNoEnd(session)
+    scenario.run(no_end_plan(100))
+    clock.sleep(12)
+    sequence_id = session.correlation_ids[100]
+    with pytest.raises(
+        ScenarioFailure, match=rf"sequence {sequence_id} is still held by {MODEL} 12\.0 s after"
+    ) as caught:
+        scenario.run(no_end_plan(101))
+    assert caught.value.requests == 1
+    assert caught.value.evidence["correlation_id"] == sequence_id
+    assert caught.value.evidence["silent_s"] == 12
+    assert scenario.run(no_end_plan(102)) == 2, "the same sequence fails once"
+
+
+def test_a_proof_that_gets_another_error_is_a_failure(session: Session, clock: FakeClock) -> None:
+    scenario = SequenceNoEnd(session)
+    scenario.run(no_end_plan(100))
+    clock.sleep(10)
+    session.client.answer = lambda request: status_error("INTERNAL", "stub process is not healthy")
+    with pytest.raises(ScenarioFailure, match="stub process is not healthy"):
+        scenario.run(no_end_plan(101))
+
+
+def test_an_id_drawn_again_starts_its_waiting_time_afresh(session: Session, clock: FakeClock) -> None:
+    scenario = SequenceNoEnd(session)
+    scenario.run(no_end_plan(100))
+    clock.sleep(6)
+    scenario.run(no_end_plan(100))
+    clock.sleep(6)
+    assert scenario.run(no_end_plan(101)) == 2, "the first claim was replaced, the second is not due"
+
+
+def test_a_sequence_that_failed_makes_no_claim(session: Session, clock: FakeClock) -> None:
+    scenario = SequenceNoEnd(session)
+    healthy = session.client.answer
+    session.client.answer = lambda request: np.full_like(request.array, -1)
+    with pytest.raises(ScenarioFailure):
+        scenario.run(no_end_plan(100))
+    session.client.answer = healthy
+    clock.sleep(10)
+    assert scenario.run(no_end_plan(101)) == 2
+
+
+def test_a_run_checks_a_bounded_number_of_claims(session: Session, clock: FakeClock) -> None:
+    scenario = SequenceNoEnd(session)
+    for offset in range(100, 110):
+        scenario.run(no_end_plan(offset))
+    clock.sleep(10)
+    assert scenario.run(no_end_plan(200)) == sequence_no_end.PROOFS_A_RUN + 2
+
+
+def test_claims_are_bounded_and_the_dropped_ones_counted(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequence_no_end, "MAX_CLAIMS", 3)
+    scenario = SequenceNoEnd(session)
+    for offset in range(100, 105):
+        scenario.run(no_end_plan(offset))
+    scenario.close()
+    assert scenario.unproven == 5
+
+
+def test_no_other_scenario_draws_the_ids_of_no_end(session: Session) -> None:
+    draw = random.Random(1)
+    no_end = {SequenceNoEnd(session).plan(draw).id_offset for _ in range(500)}
+    others = {
+        scenario(session).plan(draw).id_offset
+        for scenario in (SequenceValid, SequenceValidValid, SequenceValidNoEnd, SequenceNoStart)
+        for _ in range(100)
+    }
+    assert not no_end & others

@@ -1,0 +1,216 @@
+"""One sequence over one stream, against a client that answers by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gevent import GreenletExit
+
+from tests.scenarios.fakes import (
+    Accumulators,
+    Answer,
+    FakeClient,
+    FakeClock,
+    Request,
+    Result,
+    Silent,
+    make_session,
+    start_error,
+    status_error,
+)
+from triton_users.scenarios import streaming
+from triton_users.scenarios.base import ScenarioFailure, Session
+from triton_users.scenarios.models import sequence_models
+from triton_users.scenarios.streaming import open_sequences, run_sequence
+
+(MODEL,) = sequence_models(["custom"], ["custom_sequence_int32"])
+ID = 4711
+
+
+def session_answering(answer: Answer, **settings: Any) -> Session:
+    return make_session(FakeClient(answer), **settings)
+
+
+def healthy_session(**settings: Any) -> Session:
+    clock = FakeClock()
+    return make_session(FakeClient(Accumulators(clock)), clock=clock, sleep=clock.sleep, **settings)
+
+
+def is_open(session: Session) -> bool:
+    return open_sequences(session).is_open(MODEL.name, ID, session.clock())
+
+
+def instead(step: int, answer: Any) -> Answer:
+    """Sums, but for one step."""
+    healthy = Accumulators(lambda: 0.0)
+
+    def answer_to(request: Request) -> Any:
+        summed = healthy(request)
+        return (answer(request) if callable(answer) else answer) if request.request_id == str(step) else summed
+
+    return answer_to
+
+
+def test_a_healthy_server_passes_and_each_request_counts() -> None:
+    session = healthy_session()
+    assert run_sequence(session, MODEL, ID, (5, 7, 1)) == 3
+    flags = [(request.start, request.end, request.value) for request in session.client.requests]
+    assert flags == [(True, False, 5), (False, False, 7), (False, True, 1)]
+    assert session.client.requests[0].array.shape == (1, 1)
+    assert session.client.streams_open == 0
+
+
+def test_a_sequence_of_one_carries_both_flags() -> None:
+    session = healthy_session()
+    assert run_sequence(session, MODEL, ID, (5,)) == 1
+    (request,) = session.client.requests
+    assert request.start
+    assert request.end
+
+
+def test_after_an_answered_end_the_sequence_is_closed() -> None:
+    session = healthy_session()
+    run_sequence(session, MODEL, ID, (1, 2))
+    assert not is_open(session)
+
+
+def test_without_end_it_stays_open_until_idle_limit_and_margin_have_passed() -> None:
+    session = healthy_session(idle_limit_s=7, idle_margin_s=3)
+    run_sequence(session, MODEL, ID, (1, 2), end=False)
+    assert not session.client.requests[-1].end
+    session.sleep(9.9)
+    assert is_open(session)
+    session.sleep(0.1)
+    assert not is_open(session)
+
+
+def test_a_wrong_value_is_told_with_the_steps_that_led_there() -> None:
+    session = session_answering(instead(1, np.full((1, 1), 99, np.int32)))
+    with pytest.raises(
+        ScenarioFailure, match=r"sequence 4711 of 3 requests on custom_sequence_int32: answer 1 is 99, n"
+    ):
+        run_sequence(session, MODEL, ID, (5, 7, 1))
+    (told,) = session.signals.validations
+    assert told == {
+        "model": MODEL.name,
+        "correlation_id": ID,
+        "step": 1,
+        "expected": 12,
+        "got": 99,
+        "steps": [("START", 5, 5, 5), ("", 7, 12, 99)],
+    }
+
+
+def test_a_failure_counts_what_was_sent_and_leaves_the_sequence_open() -> None:
+    session = session_answering(instead(1, np.full((1, 1), 99, np.int32)))
+    with pytest.raises(ScenarioFailure) as caught:
+        run_sequence(session, MODEL, ID, (5, 7, 1))
+    assert caught.value.requests == 2
+    assert caught.value.evidence["correlation_id"] == ID
+    assert is_open(session)
+    assert session.client.streams_open == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (start_error, "error: .*must specify the START flag"),
+        (np.full((1, 1), 12, np.int64), "a tensor of type int64"),
+        (np.full((2, 1), 12, np.int32), r"a tensor of type int32 and shape \(2, 1\)"),
+        (Result(None, "1"), "no tensor OUTPUT"),
+        (Result(np.full((1, 1), 12, np.int32), "7"), "an answer to request '7'"),
+    ],
+)
+def test_an_answer_that_is_no_right_number_is_a_wrong_answer(answer: Any, what: str) -> None:
+    session = session_answering(instead(1, answer))
+    with pytest.raises(ScenarioFailure, match=f"answer 1 is {what}"):
+        run_sequence(session, MODEL, ID, (5, 7, 1))
+    assert session.signals.validations[0]["step"] == 1
+
+
+def test_a_stream_that_ends_early_is_a_failure_but_no_wrong_answer() -> None:
+    session = session_answering(instead(1, status_error("UNAVAILABLE", "the server has gone")))
+    with pytest.raises(ScenarioFailure, match=r"no answer to request 1: .*the server has gone"):
+        run_sequence(session, MODEL, ID, (5, 7, 1))
+    assert session.signals.validations == []
+    assert session.signals.deadlines == []
+
+
+def test_a_deadline_of_the_stream_is_told_as_unexpected() -> None:
+    session = session_answering(instead(1, status_error("DEADLINE_EXCEEDED")), sequence_timeout_ms=25_000)
+    with pytest.raises(ScenarioFailure, match="no answer to request 1"):
+        run_sequence(session, MODEL, ID, (5, 7, 1))
+    (told,) = session.signals.deadlines
+    assert (told["model"], told["expected"], told["limit_s"]) == (MODEL.name, False, 25.0)
+
+
+def test_a_server_that_never_answers_does_not_hold_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "GRACE_S", 0.01)
+
+    def silent(request: Request) -> Any:
+        raise Silent
+
+    session = session_answering(silent, sequence_timeout_ms=20)
+    with pytest.raises(ScenarioFailure, match=r"no answer to request 0 after 0\.0 s"):
+        run_sequence(session, MODEL, ID, (5, 7, 1))
+    assert session.client.streams_open == 0
+    assert is_open(session)
+
+
+def test_more_answers_than_requests_are_a_failure() -> None:
+    session = healthy_session()
+    session.client.stop_error = start_error(Request("m", np.zeros(1), 4711))
+    with pytest.raises(ScenarioFailure, match="more answers than requests"):
+        run_sequence(session, MODEL, ID, (5, 7))
+
+
+def test_a_stream_that_ends_badly_after_the_last_answer_is_a_failure() -> None:
+    session = healthy_session()
+    session.client.stop_error = status_error("INTERNAL", "broken pipe")
+    with pytest.raises(ScenarioFailure, match="broken pipe"):
+        run_sequence(session, MODEL, ID, (5, 7))
+
+
+def test_a_client_that_refuses_to_send_is_a_failure() -> None:
+    session = healthy_session()
+
+    def refuse() -> None:
+        raise status_error("UNAVAILABLE", "no connection")
+
+    session.client.on_stream_request = refuse
+    with pytest.raises(ScenarioFailure, match=r"the stream broke: .*no connection") as caught:
+        run_sequence(session, MODEL, ID, (5, 7))
+    assert caught.value.requests == 0
+    assert not is_open(session), "nothing was sent"
+
+
+def test_a_user_killed_in_the_middle_leaves_no_stream_and_an_open_sequence() -> None:
+    session = healthy_session()
+
+    def kill() -> None:
+        if session.client.requests:
+            raise GreenletExit
+
+    session.client.on_stream_request = kill
+    with pytest.raises(GreenletExit):
+        run_sequence(session, MODEL, ID, (5, 7))
+    assert session.client.streams_open == 0
+    assert is_open(session)
+
+
+def test_a_long_sequence_lets_other_users_run() -> None:
+    turns: list[float] = []
+    session = make_session(FakeClient(Accumulators(lambda: 0.0)), sleep=turns.append)
+    run_sequence(session, MODEL, ID, tuple(range(1000)))
+    assert turns == [0, 0, 0]
+
+
+def test_a_failure_shows_a_bounded_number_of_steps() -> None:
+    session = session_answering(instead(900, np.full((1, 1), -1, np.int32)))
+    with pytest.raises(ScenarioFailure) as caught:
+        run_sequence(session, MODEL, ID, tuple(range(1000)))
+    steps = caught.value.evidence["steps"]
+    assert len(steps) == streaming.STEPS_SHOWN
+    assert steps[-1] == ("", 900, sum(range(901)), -1)

@@ -1,0 +1,208 @@
+"""The Timeout scenario: how its request is encoded, and which servers it passes and fails."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tritonclient.grpc import service_pb2
+
+from tests.scenarios.fakes import FakeClient, FakeClock, make_session
+from tests.scenarios.grpc_peer import Answer, GrpcPeer
+from triton_users.client import TritonClient
+from triton_users.scenarios.base import ScenarioFailure, Session
+from triton_users.scenarios.models import IdentityModel
+from triton_users.scenarios.timeout import CHUNK_BYTES, LargeRequest, Timeout, TimeoutPlan, varint
+
+NAME = "custom_nobatch_zero_1_float32"
+PLAN = TimeoutPlan(NAME, (3, 1, 4))
+
+
+def joined(request: LargeRequest) -> bytes:
+    return b"".join(bytes(piece) for piece in request)
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_a_varint_reads_back(number: int) -> None:
+    encoded = varint(number)
+    assert all(byte & 0x80 for byte in encoded[:-1])
+    assert sum((byte & 0x7F) << 7 * place for place, byte in enumerate(encoded)) == number
+
+
+@given(st.integers(1, 3 * CHUNK_BYTES // 4), st.booleans())
+def test_the_pieces_are_the_message_that_protobuf_would_make(floats: int, batches: bool) -> None:
+    request = LargeRequest(IdentityModel(NAME, "INPUT0", "OUTPUT0", batches), floats * 4)
+    encoded = joined(request)
+    assert len(encoded) == len(request.message)
+    message = service_pb2.ModelInferRequest.FromString(encoded)
+    (tensor,) = message.inputs
+    assert (message.model_name, tensor.name, tensor.datatype) == (NAME, "INPUT0", "FP32")
+    assert list(tensor.shape) == ([1, floats] if batches else [floats])
+    assert message.raw_input_contents == [bytes(floats * 4)]
+    assert request.handed_over == floats * 4
+
+
+def test_a_gibibyte_is_made_in_small_pieces() -> None:
+    request = LargeRequest(IdentityModel(NAME, "INPUT0", "OUTPUT0", False), 2**30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert sum(len(piece) for piece in request) == len(request.message)
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 16 * 1024
+
+
+def identity(method: str, received: bytes, ended: bool) -> bytes | None:
+    """Answers small requests rightly, once they are complete."""
+    if not ended:
+        return None
+    request = service_pb2.ModelInferRequest.FromString(received)
+    response = service_pb2.ModelInferResponse(model_name=request.model_name, id=request.id)
+    response.outputs.add(name="OUTPUT0", datatype="FP32", shape=request.inputs[0].shape)
+    response.raw_output_contents.append(request.raw_input_contents[0])
+    return bytes(response.SerializeToString())
+
+
+@contextmanager
+def session_with(answer: Answer, **settings: Any) -> Iterator[tuple[Session, GrpcPeer]]:
+    with GrpcPeer(answer) as peer:
+        client = TritonClient(peer.address)
+        try:
+            yield make_session(client, **settings), peer
+        finally:
+            client.close()
+
+
+def test_a_server_that_reads_on_and_answers_afterwards_passes() -> None:
+    with session_with(identity, deadline_tolerance_ms=1000) as (session, peer):
+        assert Timeout(session).run(PLAN) == 2
+    (told,) = session.signals.deadlines
+    assert told["expected"] is True
+    assert told["model"] == NAME
+    assert 0.1 <= told["elapsed_s"] < 1.1
+    assert told["limit_s"] == 0.1
+    assert peer.received_bytes > 2**20, "the bytes really went out"
+    assert peer.resets == 1
+
+
+def test_a_server_that_answers_the_gibibyte_at_once_fails() -> None:
+    def hasty(method: str, received: bytes, ended: bool) -> bytes | None:
+        return bytes(service_pb2.ModelInferResponse(model_name=NAME).SerializeToString()) if received else None
+
+    with (
+        session_with(hasty) as (session, _),
+        pytest.raises(
+            ScenarioFailure, match=r"1024 MiB to custom_nobatch_zero_1_float32 .*: the request was answered af"
+        ),
+    ):
+        Timeout(session).run(PLAN)
+    assert session.signals.deadlines == []
+
+
+def test_a_server_that_only_hangs_fails() -> None:
+    with (
+        session_with(lambda *_: None, request_timeout_ms=50, deadline_tolerance_ms=1000) as (session, _),
+        pytest.raises(
+            ScenarioFailure, match=f"on the same connection: {NAME} did not answer a small request"
+        ) as caught,
+    ):
+        Timeout(session).run(PLAN)
+    assert caught.value.requests == 2
+    assert [told["expected"] for told in session.signals.deadlines] == [True, False]
+
+
+def test_a_server_that_answers_wrong_numbers_afterwards_fails() -> None:
+    def zeros(method: str, received: bytes, ended: bool) -> bytes | None:
+        message = identity(method, received, ended)
+        return message and message[: -4 * len(PLAN.afterwards)] + bytes(4 * len(PLAN.afterwards))
+
+    with (
+        session_with(zeros, deadline_tolerance_ms=1000) as (session, _),
+        pytest.raises(ScenarioFailure, match=r"answered \[0\.0, 0\.0, 0\.0\] to \[3\.0, 1\.0, 4\.0\]"),
+    ):
+        Timeout(session).run(PLAN)
+
+
+class FakeError(grpc.RpcError):
+    def __init__(self, status: grpc.StatusCode) -> None:
+        self.status = status
+
+    def code(self) -> grpc.StatusCode:
+        return self.status
+
+    def details(self) -> str:
+        return "the details"
+
+
+class FakeChannel:
+    """Ends each call as told, after so many seconds of the clock and so many pieces."""
+
+    def __init__(self, clock: FakeClock, status: grpc.StatusCode, after_s: float, pieces: int) -> None:
+        self.clock, self.status, self.after_s, self.pieces = clock, status, after_s, pieces
+
+    def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any) -> Callable[..., Any]:
+        def call(request: LargeRequest, timeout: float) -> Any:
+            pieces = iter(request_serializer(request).chunks)
+            for _ in range(self.pieces):
+                next(pieces)
+            self.clock.sleep(self.after_s)
+            raise FakeError(self.status)
+
+        return call
+
+
+@pytest.mark.parametrize(
+    ("status", "after_s", "pieces", "what", "expected"),
+    [
+        (grpc.StatusCode.DEADLINE_EXCEEDED, 0.25, 9, r"ended 0\.150 s after its deadline", [False]),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, 0.1, 1, "never left", [True]),
+        (grpc.StatusCode.UNAVAILABLE, 0.05, 9, r"failed with StatusCode\.UNAVAILABLE.*the details", []),
+        (grpc.StatusCode.CANCELLED, 0.1, 9, r"failed with StatusCode\.CANCELLED", []),
+    ],
+)
+def test_anything_but_a_deadline_in_time_fails(
+    status: grpc.StatusCode, after_s: float, pieces: int, what: str, expected: list[bool]
+) -> None:
+    clock = FakeClock()
+    client = FakeClient(lambda request: request.array)
+    client.channel = FakeChannel(clock, status, after_s, pieces)
+    session = make_session(client, clock=clock, sleep=clock.sleep)
+    with pytest.raises(ScenarioFailure, match=what) as caught:
+        Timeout(session).run(PLAN)
+    assert caught.value.evidence["bytes_handed_over"] == max(0, pieces - 1) * CHUNK_BYTES
+    assert [told["expected"] for told in session.signals.deadlines] == expected
+
+
+def test_a_deadline_in_time_passes_and_the_small_request_follows() -> None:
+    clock = FakeClock()
+    client = FakeClient(lambda request: request.array)
+    client.channel = FakeChannel(clock, grpc.StatusCode.DEADLINE_EXCEEDED, 0.19, 9)
+    assert Timeout(make_session(client, clock=clock, sleep=clock.sleep)).run(PLAN) == 2
+    (request,) = client.requests
+    np.testing.assert_array_equal(request.array, np.array(PLAN.afterwards, np.float32))
+
+
+def test_others_run_while_the_gibibyte_leaves() -> None:
+    import gevent
+
+    longest = 0.0
+
+    def watch() -> None:
+        nonlocal longest
+        last = time.perf_counter()
+        while True:
+            gevent.sleep(0.002)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+
+    with session_with(identity, deadline_tolerance_ms=1000) as (session, _):
+        watcher = gevent.spawn(watch)
+        Timeout(session).run(PLAN)
+        watcher.kill()
+    assert longest < 0.09, "the hub stood still for nearly the whole deadline"
