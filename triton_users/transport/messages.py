@@ -13,6 +13,7 @@ from typing import Final
 import grpc
 
 from triton_users.transport.errors import MessageFault
+from triton_users.transport.http2.pieces import Pieces, append_piece, join_pieces
 
 #: Compressed flag (0 or 1) and length in bytes.
 PREFIX: Final = Struct(">BL")
@@ -83,7 +84,7 @@ class MessageReader:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._prefix = bytearray()
-        self._pieces: list[bytes] = []
+        self._pieces: Pieces = []
         self._collected = 0
         self._length = -1
         self._packed = False
@@ -93,7 +94,7 @@ class MessageReader:
         """Whether no message is incomplete."""
         return self._length < 0 and not self._prefix
 
-    def feed(self, piece: bytes) -> list[tuple[bool, bytes]]:
+    def feed(self, piece: bytes | bytearray) -> list[tuple[bool, bytes]]:
         """The messages that `piece` completes: whether it is compressed, and its bytes.
 
         MessageFault for an undefined flag or a message over the limit, as soon as its prefix is read.
@@ -112,12 +113,12 @@ class MessageReader:
                 self._prefix.clear()
             taken = min(self._length - self._collected, size - position)
             if taken:
-                self._pieces.append(piece[position : position + taken])
+                append_piece(self._pieces, piece[position : position + taken])
                 self._collected += taken
                 position += taken
             if self._collected < self._length:
                 return messages
-            messages.append((self._packed, b"".join(self._pieces) if len(self._pieces) != 1 else self._pieces[0]))
+            messages.append((self._packed, join_pieces(self._pieces)))
             self._pieces.clear()
             self._collected = 0
             self._length = -1

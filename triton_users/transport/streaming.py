@@ -126,7 +126,7 @@ class StreamExchange(Exchange):
             fields = self._method.timeout_field(left_s) + fields
         stream, data = link.core.open(self._method.head(self._encoding), fields)
         stream.owner = self
-        stream.buffer_on_receipt = False
+        stream.owner_consumes = True
         self.link, self.stream = link, stream
         self.started_s = perf_counter()
         if not link.send(data):

@@ -15,6 +15,7 @@ from gevent import getcurrent
 from triton_users.transport.errors import CallError, FinishedCall, MessageFault, Outcome, UnsupportedError
 from triton_users.transport.exchange import Exchange
 from triton_users.transport.future import CallFuture
+from triton_users.transport.http2.pieces import join_pieces
 from triton_users.transport.http2.stream import Stream, StreamState
 from triton_users.transport.messages import PREFIX, PREFIX_SIZE, MessageReader, encode_message
 from triton_users.transport.method import Method
@@ -224,8 +225,7 @@ def _read_response(exchange: UnaryExchange, method: Method, stream: Stream) -> A
     trailers = stream.trailers
     if trailers is None or trailers_meaning(trailers).code is not _OK:
         raise CallError(conclude(stream))
-    inbox = stream.inbox
-    body = inbox[0] if len(inbox) == 1 else b"".join(inbox)
+    body = join_pieces(stream.inbox)
     try:
         if len(body) >= PREFIX_SIZE and body[0] == 0 and int.from_bytes(body[1:5], "big") == len(body) - PREFIX_SIZE:
             return method.deserialize(False, body[PREFIX_SIZE:], None)

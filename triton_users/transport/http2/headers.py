@@ -30,6 +30,8 @@ MAX_ENCODER_TABLE: Final = 4_096
 #: Decoded blocks remembered by one connection, and bytes of the longest. Servers alternate between about three.
 MAX_CACHED_BLOCKS: Final = 32
 MAX_CACHED_BLOCK: Final = 1_024
+#: The longest integer that `hpack` accepts, in bytes.
+VARINT_SIZE: Final = 6
 #: RFC 7541 appendix A.
 STATIC_ENTRIES: Final = 61
 #: An entry counts 32 bytes at least (RFC 7541 section 4.1), and our table has the default 4,096.
@@ -165,20 +167,20 @@ def survey(block: bytes) -> tuple[bool, bool, list[int]]:
     while position < len(block):
         first = block[position]
         if first & 0x80:  # indexed field
-            index, size = decode_integer(block[position:], 7)
+            index, size = decode_integer(block[position : position + VARINT_SIZE], 7)
             dependent |= index > STATIC_ENTRIES
             position += size
             count += 1
             continue
         if first & 0xE0 == 0x20:  # size update
             resizes = True
-            position += decode_integer(block[position:], 5)[1]
+            position += decode_integer(block[position : position + VARINT_SIZE], 5)[1]
             continue
-        index, size = decode_integer(block[position:], 6 if first & 0x40 else 4)
+        index, size = decode_integer(block[position : position + VARINT_SIZE], 6 if first & 0x40 else 4)
         dependent |= index > STATIC_ENTRIES
         position += size
         for _ in range(1 if index else 2):
-            length, size = decode_integer(block[position:], 7)
+            length, size = decode_integer(block[position : position + VARINT_SIZE], 7)
             position += size + length
         if first & 0x40:
             adds.append(count)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, Final
 
-from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.headers import HeaderList
+from triton_users.transport.http2.pieces import Pieces
 
 
 class StreamState(IntEnum):
@@ -56,13 +56,13 @@ class Stream:
     """A stream that the connection opened. Only the connection writes to it, but for `owner` and `inbox`."""
 
     __slots__ = (
-        "buffer_on_receipt",
         "ended_s",
         "fault",
         "head",
         "id",
         "inbox",
         "owner",
+        "owner_consumes",
         "receive_unacked",
         "receive_window",
         "received_bytes",
@@ -82,14 +82,14 @@ class Stream:
         self.receive_window = receive_window
         #: DATA bytes consumed for which no credit has been given back yet.
         self.receive_unacked = 0
-        #: Whether arriving DATA counts as consumed at once. The owner bounds it otherwise.
-        self.buffer_on_receipt = True
+        #: Whether the owner says, by `Connection.consume`, when it has taken DATA; else that counts as taken on arrival.
+        self.owner_consumes = False
         #: The response's first header list; interim (1xx) ones are dropped.
         self.head: HeaderList | None = None
         #: The trailers; the same object as `head` if the response was one header list with END_STREAM.
         self.trailers: HeaderList | None = None
         #: DATA payloads in order; whoever reads them clears the list.
-        self.inbox: list[bytes] = []
+        self.inbox: Pieces = []
         self.received_bytes = 0
         #: The code of the RST_STREAM that the peer sent.
         self.reset_code: int | None = None
@@ -102,18 +102,8 @@ class Stream:
         #: What the layer above attached.
         self.owner: Any = None
 
-    @property
-    def response_ended(self) -> bool:
-        """Whether nothing more will arrive."""
-        return self.state >= StreamState.HALF_CLOSED_REMOTE
-
     def move(self, event: StreamEvent) -> None:
         """Make the transition; a forbidden one is our own bug."""
         state = NEXT_STATE[self.state][event]
         assert state is not None, f"stream {self.id}: {event.name} in {self.state.name}"
         self.state = state
-
-    @property
-    def end_code(self) -> int:
-        """The HTTP/2 error code that ended the stream, NO_ERROR if none did."""
-        return ErrorCode.NO_ERROR if self.reset_code is None else self.reset_code
