@@ -76,12 +76,13 @@ class Window:
 
 
 _LIMITED = tuple(field.name for field in fields(Limits))
-_LABELS: Mapping[str, tuple[str, str]] = {
+LABELS: Mapping[str, tuple[str, str]] = {
     "hub_lag_ms": ("hub lag (p99)", "ms"),
     "cpu_percent": ("CPU", "% of a core"),
     "gc_pause_ms": ("garbage collection pause", "ms"),
     "send_delay_ms": ("send delay (p99)", "ms"),
 }
+"""Each limit's name and unit, for people."""
 
 
 class SelfCheck:
@@ -207,7 +208,7 @@ class Finding:
     end_s: float
 
     def __str__(self) -> str:
-        label, unit = _LABELS[self.what]
+        label, unit = LABELS[self.what]
         when = f"{hms(self.start_s)} to {hms(self.end_s)}"
         return f"worker {self.worker}, {when}: {label} {self.worst:.3g} {unit}, limit {self.limit:g}"
 
@@ -253,7 +254,7 @@ def sentences(found: Iterable[Finding]) -> list[str]:
         groups.setdefault((finding.worker, finding.what), []).append(finding)
     told = []
     for (worker, what), group in groups.items():
-        label, unit = _LABELS[what]
+        label, unit = LABELS[what]
         worst = max(finding.worst for finding in group)
         times = ", ".join(f"{hms(finding.start_s)} to {hms(finding.end_s)}" for finding in group[:MAX_TIMES])
         if len(group) > MAX_TIMES:

@@ -70,8 +70,8 @@ class Chart:
         """A line through the values; a gap where there is none, a dot where a value stands alone."""
         for run in _runs(values):
             points = " ".join(f"{self.x(self._times[i]):.1f},{self.y(values[i] or 0.0):.1f}" for i in run)
-            path = f"M{points}" if len(run) > 1 else f"M{points}h0.1"
-            self._parts.append(f'<path class="line" d="{path}" {style}/>')
+            kind, path = ("line", f"M{points}") if len(run) > 1 else ("line dot", f"M{points}h0.1")
+            self._parts.append(f'<path class="{kind}" d="{path}" {style}/>')
 
     def bars(self, spans: Sequence[tuple[float, float]], bottoms: Values, heights: Values, style: str) -> None:
         """A bar over each span of time, at least two pixels wide; none where the height is 0."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from triton_users.report.charts import LOG_RATIO, Chart, sparkline
 from triton_users.report.text import headline, milliseconds, number, printable, size
-from triton_users.selfcheck import hms
+from triton_users.selfcheck import LABELS, hms
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
 _COLOURS = 10
@@ -356,7 +356,7 @@ def _rows(report: dict[str, Any]) -> str:
         "p95 ms",
         "p99 ms",
         "max ms",
-        "Send delay p99",
+        "Send p99 ms",
         "Sent",
         "Received",
     ]
@@ -425,7 +425,7 @@ def _workers(report: dict[str, Any]) -> str:
         )
     if not rows:
         return ""
-    told = "; ".join(f"{key} {value:g}" for key, value in limits.items() if value)
+    told = "; ".join(" ".join((LABELS[key][0], f"{value:g}", LABELS[key][1])) for key, value in limits.items() if value)
     return (
         f"<h2>Workers, and whether they were fast enough</h2>{_table(heads, rows, (2, 3, 4))}"
         f'<p class="soft small">Limits: {e(told)}. Each value is the worst of a window of a few seconds.</p>'
@@ -452,4 +452,4 @@ def _facts(report: dict[str, Any]) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}={item}" for key, item in value.items())
-    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+    return (", ".join(str(item) for item in value) if isinstance(value, list) else str(value)) or "-"

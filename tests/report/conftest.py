@@ -1,0 +1,83 @@
+"""A run of two workers with passes, failures, skips, a lost worker and hostile texts, made without a clock."""
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from triton_users.ledger import Collector, Recorder
+from triton_users.report import RunInfo, build_report
+from triton_users.timeline import Timeline
+from triton_users.verdict import parse_thresholds
+
+NAMES = ("SequenceValid", "Timeout", "ResNet", "PerfAnalyzer")
+STARTED = datetime(2026, 11, 24, 4, 10, 33, tzinfo=timezone.utc)
+HOSTILE = "a <b>\x1b[31m</script> & \"quoted\" \x00 'text' \u2028 \ud800 \N{BLACK STAR}"
+"""What a server may answer: markup, escapes, control characters, half a surrogate."""
+
+
+def make_report(**changes: Any) -> dict[str, Any]:
+    """The report of that run; `changes` replace fields of its RunInfo, or `state`."""
+    state = changes.pop("state", "finished")
+    collector, timeline = Collector("run"), Timeline()
+    fine, lost = Recorder("fine", "run"), Recorder("lost", "run")
+    for number in range(40):
+        for recorder in (fine, lost):
+            if recorder is lost and number >= 30:
+                continue
+            for _ in range(4):
+                recorder.row("SequenceValid", "custom_sequence_int32").record(900 + number, 20, 120, 80)
+            recorder.run_finished("SequenceValid", "passed", 4, 4_000)
+            recorder.row("Timeout", "identity").record(100_000, 30, 5_000_000, 0)
+            recorder.deadline_exceeded("Timeout", expected=True)
+            recorder.run_finished("Timeout", "passed", 1, 100_000)
+            if number in (11, 12, 13, 14):
+                recorder.row("ResNet", "resnet_v1_50").record_error(HOSTILE, 50_000, 30, 9, 9)
+                recorder.run_finished("ResNet", "failed", 1, 50_000, HOSTILE)
+                recorder.failure(
+                    "ResNet", number * 3.0, HOSTILE, {"seed": 7, "got": HOSTILE, "plan": {"model": "resnet"}}
+                )
+            recorder.run_finished("ResNet", "skipped", 0, 0, f"sequence {number} is open")
+            selfcheck = {
+                "windows": [[0.0, 3.0 * number + 3.0, 80.0 if recorder is fine else 1.0, 20.0, 1.0, 0.5, 99.0]]
+            }
+            snapshot = recorder.snapshot(
+                3.0 * number, number == 39, {"users": 4, "open_sequences": number % 3}, selfcheck
+            )
+            change = collector.merge(snapshot, 3.0 * number + 1)
+            assert change is not None
+            timeline.add(change)
+        timeline.gauge(3.0 * number + 1, collector.gauges())
+    info = RunInfo(
+        **{
+            "started": STARTED,
+            "seed": 7,
+            "settings": {"seed": 7, "trials": ("custom", HOSTILE), "weights": {"ResNet": 3}},
+            "weights": {"SequenceValid": 10, "Timeout": 10, "ResNet": 10},
+            "descriptions": {name: f"What {name} does." for name in NAMES},
+            "left_out": {"PerfAnalyzer": f"perf_analyzer cannot run here {HOSTILE}"},
+            "thresholds": parse_thresholds("SequenceValid:p99_ms<50,failure_ratio<0.01,PerfAnalyzer:runs>=1", NAMES),
+            "server": {"name": "triton", "version": "2.51.0", "address": "127.0.0.1:8001", "models": ["resnet_v1_50"]},
+            "reproduce": "locust --headless --seed 7",
+            **changes,
+        }
+    )
+    return build_report(info, collector, timeline, now_s=120.0, state=state)
+
+
+@pytest.fixture(scope="session")
+def report() -> dict[str, Any]:
+    return make_report()
+
+
+@pytest.fixture(scope="session")
+def report_of() -> Callable[..., dict[str, Any]]:
+    return make_report
+
+
+@pytest.fixture(scope="session")
+def empty() -> dict[str, Any]:
+    """The report of a run in which nothing happened yet."""
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"ResNet": 1})
+    return build_report(info, Collector("run"), Timeline(), now_s=0.0, state="running")

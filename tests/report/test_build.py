@@ -1,0 +1,125 @@
+"""The report as plain values: it follows its schema, and its numbers are the ledger's."""
+
+import json
+from importlib import resources
+
+import jsonschema
+import pytest
+
+from triton_users.report import SCHEMA
+
+VALIDATOR = jsonschema.Draft202012Validator(
+    json.loads(resources.files("triton_users.report").joinpath("schema.json").read_text("utf-8"))
+)
+
+
+def by_name(report, name):
+    (scenario,) = (scenario for scenario in report["scenarios"] if scenario["name"] == name)
+    return scenario
+
+
+def test_the_schema_itself_is_one() -> None:
+    VALIDATOR.check_schema(VALIDATOR.schema)
+    assert VALIDATOR.schema["$defs"]["report"]["properties"]["schema"]["const"] == SCHEMA
+
+
+@pytest.mark.parametrize("state", ["finished", "interrupted", "running"])
+def test_a_report_in_any_state_follows_the_schema_also_after_json(report_of, state: str) -> None:
+    VALIDATOR.validate(json.loads(json.dumps(report_of(state=state), allow_nan=False)))
+
+
+def test_the_report_of_a_run_that_has_counted_nothing_follows_the_schema(empty) -> None:
+    VALIDATOR.validate(json.loads(json.dumps(empty, allow_nan=False)))
+    assert empty["verdict"]["reasons"] == ["nothing ran: no scenario came to an end"]
+
+
+def test_every_scenario_is_there_in_the_order_of_the_descriptions(report) -> None:
+    assert [scenario["name"] for scenario in report["scenarios"]] == [
+        "SequenceValid",
+        "Timeout",
+        "ResNet",
+        "PerfAnalyzer",
+    ]
+
+
+def test_counts_and_totals_are_those_that_were_made(report) -> None:
+    sequence, resnet = by_name(report, "SequenceValid"), by_name(report, "ResNet")
+    assert (sequence["runs"], sequence["requests"], sequence["failed"]) == (70, 280, 0)
+    assert (resnet["runs"], resnet["failed"], resnet["skipped"]) == (8, 8, 70)
+    assert resnet["skips"] == {"sequence # is open": 70}
+    totals = report["totals"]
+    assert (totals["runs"], totals["failed"], totals["skipped"]) == (148, 8, 70)
+    assert (totals["requests"], totals["rpcs"], totals["rpcs_failed"]) == (358, 358, 8)
+    assert totals["expected_deadlines"] == 70
+    assert totals["bytes_sent"] == sum(scenario["bytes_sent"] for scenario in report["scenarios"])
+
+
+def test_latencies_are_in_milliseconds_with_microseconds_in_them(report) -> None:
+    latency = by_name(report, "SequenceValid")["latency_ms"]
+    assert latency["p50"] == pytest.approx(0.917, abs=0.01)
+    assert latency["max"] == 0.939
+    assert by_name(report, "PerfAnalyzer")["latency_ms"]["p50"] is None
+
+
+def test_each_scenario_says_what_became_of_it(report, report_of) -> None:
+    assert {s["name"]: s["status"] for s in report["scenarios"]} == {
+        "SequenceValid": "passed",
+        "Timeout": "passed",
+        "ResNet": "failed",
+        "PerfAnalyzer": "left out",
+    }
+    assert by_name(report_of(allow_failure=["ResNet"]), "ResNet")["status"] == "failures allowed"
+    rare = report_of(weights={"SequenceValid": 10, "Timeout": 10, "ResNet": 10, "Crashing": 1})
+    assert by_name(rare, "Crashing")["status"] == "not run"
+    assert not any("Crashing" in reason for reason in rare["verdict"]["reasons"])
+    named = report_of(asked_by_name=["Crashing"])
+    assert by_name(named, "Crashing")["status"] == "not run"
+    assert any("Crashing" in reason for reason in named["verdict"]["reasons"])
+
+
+def test_the_verdict_shows_each_threshold_with_its_value(report) -> None:
+    shown = {check["text"]: (check["value"], check["passed"]) for check in report["verdict"]["thresholds"]}
+    assert shown["SequenceValid:p99_ms<50"] == (pytest.approx(0.94, abs=0.01), True)
+    assert shown["failure_ratio<0.01"] == (pytest.approx(8 / 148), False)
+    assert shown["PerfAnalyzer:runs>=1"] == (0.0, False)
+    assert report["verdict"]["exit_code"] == 1
+
+
+def test_a_lost_worker_is_named_with_the_time_it_was_last_heard_of(report, report_of) -> None:
+    assert {worker["worker"]: worker["state"] for worker in report["workers"]} == {"fine": "finished", "lost": "lost"}
+    assert any("worker lost was lost: its last counts came 0:01:28" in line for line in report["verdict"]["warnings"])
+    running = report_of(state="running")
+    assert {worker["worker"]: worker["state"] for worker in running["workers"]} == {
+        "fine": "finished",
+        "lost": "reporting",
+    }
+
+
+def test_a_client_that_was_too_slow_is_named_with_the_time(report, report_of) -> None:
+    told = [line for line in report["verdict"]["warnings"] if "not to be trusted" in line]
+    assert len(told) == 1
+    assert "worker fine" in told[0]
+    assert report["selfcheck"]["findings"][0]["what"] == "hub_lag_ms"
+    strict = report_of(fail_on_bottleneck=True)
+    assert told[0] in strict["verdict"]["reasons"]
+
+
+def test_failures_carry_what_reproduces_them(report) -> None:
+    evidence = by_name(report, "ResNet")["evidence"]
+    assert (evidence["seen"], evidence["dropped"], len(evidence["failures"])) == (8, 0, 8)
+    assert evidence["failures"][0]["record"]["plan"] == {"model": "resnet"}
+    assert [failure["at_s"] for failure in evidence["failures"]] == sorted([33.0, 36.0, 39.0, 42.0] * 2)
+
+
+def test_times_are_in_utc(report) -> None:
+    assert (report["started"], report["as_of"]) == ("2026-11-24T04:10:33Z", "2026-11-24T04:12:33Z")
+
+
+def test_nothing_names_the_machine_the_client_ran_on(report) -> None:
+    import getpass
+    import platform
+
+    assert set(report["client"]) == {"versions", "os", "cpus"}
+    assert platform.node() not in json.dumps(report["client"])
+    assert getpass.getuser() not in json.dumps(report["client"])
+    assert set(report["client"]["versions"]) >= {"python", "locust", "tritonclient", "gevent", "triton-users"}
