@@ -23,6 +23,8 @@ from triton_users.server import ServerError, ensure_installed, perf_analyzer_com
 ROOT = Path(__file__).resolve().parent.parent
 #: perf_analyzer reports once three of its windows agree; `-s` makes any three agree.
 PERF_ANALYZER_WINDOWS = 3
+#: Seconds Locust's users get to end their task: no request is cut off, no sequence left open.
+STOP_LIMIT_S = 5
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class LocustClient:
     users: int
     case: Mapping[str, object]
     """What the locustfile reads from BENCH_CASE."""
+    endless: bool = True
+    """Locust's own run time is too short by however long its imports took."""
 
     def command(self, address: str, seconds: float, folder: Path) -> Sequence[str]:
         return [
             *[sys.executable, "-m", "locust", "-f", str(ROOT / "bench" / "users" / self.locustfile)],
-            *["--headless", "-u", str(self.users), "-r", str(self.users)],
-            *["-t", f"{math.ceil(seconds)}s", "-H", f"grpc://{address}"],
+            *["--headless", "-u", str(self.users), "-r", str(self.users), "-H", f"grpc://{address}"],
+            *["--stop-timeout", str(STOP_LIMIT_S)],
         ]
 
     def env(self) -> Mapping[str, str]:
@@ -74,6 +78,7 @@ class PerfAnalyzer:
     concurrency: int
     options: Sequence[str] = ()
     name: str = "perf_analyzer"
+    endless: bool = False
 
     def command(self, address: str, seconds: float, folder: Path) -> Sequence[str]:
         window_ms = math.ceil(1000 * seconds / PERF_ANALYZER_WINDOWS)
@@ -122,6 +127,7 @@ class H2load:
     case: Identity
     connections: int
     name: str = "h2load"
+    endless: bool = False
 
     def command(self, address: str, seconds: float, folder: Path) -> Sequence[str]:
         binary = shutil.which("h2load")

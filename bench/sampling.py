@@ -62,8 +62,12 @@ class Client(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def endless(self) -> bool:
+        """Whether it runs until SIGTERM; the others end by themselves."""
+
     def command(self, address: str, seconds: float, folder: Path) -> Sequence[str]:
-        """The command line that sends requests for at least `seconds`; its files go to `folder`."""
+        """The command line that sends requests, for at least `seconds` or endlessly; its files go to `folder`."""
 
     def env(self) -> Mapping[str, str]:
         """Environment variables to add."""
@@ -105,6 +109,8 @@ def measure(server: Server, client: Client, warm_up_s: float, window_s: float, p
             time.sleep(window_s)
             after = _Reading.take(server, child.pid)
             early = child.poll() is not None
+            if client.endless and not early:
+                child.terminate()
             try:
                 exit_code = child.wait(LIMIT_S)
             except Exception as exc:
@@ -121,7 +127,7 @@ def measure(server: Server, client: Client, warm_up_s: float, window_s: float, p
     if early:
         errors += 1
         complaints.append("ended before the window did")
-    if said.requests is not None and abs(served - said.requests) > _tolerance(served):
+    if said.requests is not None and said.requests != served:
         errors += 1
         complaints.append(f"counted {said.requests} requests, the server {served}")
     server_cpu_us = None
@@ -138,11 +144,6 @@ def measure(server: Server, client: Client, warm_up_s: float, window_s: float, p
         errors=errors,
         complaint="; ".join(complaints),
     )
-
-
-def _tolerance(served: int) -> float:
-    """How far a client's count may be from the server's: requests cut off at its end, and questions at its start."""
-    return 100 + 0.002 * served
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def listen(event: Any, listener: Any) -> None:
 
 
 def record() -> None:
-    """Have this Locust process write the file when it quits; for a locustfile's top level."""
+    """Have this Locust process write the file when its test stops; for a locustfile's top level."""
     listen(events.init, _record)
 
 
@@ -51,7 +51,7 @@ def _record(environment: Environment, **_kwargs: object) -> None:
         Path("locust.json").write_text(json.dumps(content))
 
     listen(environment.events.request, on_request)
-    listen(environment.events.quitting, write)
+    listen(environment.events.test_stop, write)  # after the users have stopped, which `quitting` may precede
 
 
 def percentile_us(ordered_ms: list[float], percent: int) -> float | None:
