@@ -1,4 +1,4 @@
-"""What counting costs: one request, one snapshot, one report; beside two histogram libraries where they are installed."""
+"""What counting costs: a request, a snapshot, a report; beside two histogram libraries where they are installed."""
 
 from __future__ import annotations
 
