@@ -19,7 +19,9 @@ from triton_users.sequences import id_block
 from triton_users.settings import Settings
 
 SEQUENCE_MODELS = ("custom_sequence_int32", "custom_nobatch_sequence_int32")
-ALL_MODELS = frozenset((*SEQUENCE_MODELS, "custom_nobatch_zero_1_float32", "custom_zero_1_float32", "resnet_v1_50"))
+ALL_MODELS = frozenset(
+    (*SEQUENCE_MODELS, "custom_nobatch_zero_1_float32", "custom_zero_1_float32", "custom_executing", "resnet_v1_50")
+)
 
 
 @dataclass
@@ -155,9 +157,6 @@ class FakeClient:
 
     def is_server_ready(self, **kwargs: Any) -> bool:
         return True
-
-    def get_inference_statistics(self, model_name: str, **kwargs: Any) -> Any:
-        raise NotImplementedError
 
     def close(self) -> None:
         pass

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -15,35 +14,32 @@ import pytest
 from gevent import GreenletExit
 from tritonclient.grpc import service_pb2
 
-from tests.scenarios.fakes import FakeClient, make_session, status_error
+from tests.scenarios.fakes import FakeClient, Request, make_session, status_error
 from tests.scenarios.grpc_peer import Answer, GrpcPeer
 from triton_users.scenarios import crashing
-from triton_users.scenarios.base import ScenarioFailure, Session, Skip, Target
+from triton_users.scenarios.base import ScenarioFailure, Session, Target
 from triton_users.scenarios.crashing import Crashing, CrashingPlan, doomed_request
-from triton_users.scenarios.models import SLOW_MODEL
+from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL
 from triton_users.settings import Settings
 
-PLAN = CrashingPlan("SIGKILL", 0.01, (3, 1, 4))
+PLAN = CrashingPlan("SIGKILL", 100, 0.01, (3, 1, 4))
 
 
 class CrashClient(FakeClient):
-    """Its statistics say that the execution ends `ends_after` questions after the kill, having queued for so long."""
+    """Its witness says that the request executes, from question number `begins` until before number `ends`."""
 
-    def __init__(self, ends_after: int = 1, queued_s: float = 0.0) -> None:
-        super().__init__(lambda request: request.array)
-        self.questions = 0
-        self.ends_after, self.queued_s = ends_after, queued_s
+    def __init__(self, begins: int = 0, ends: int = 10**9) -> None:
+        super().__init__(self.reply)
+        self.begins, self.ends = begins, ends
+        self.asked: list[list[int]] = []
         self.live = self.ready = True
         self.closed = 0
 
-    def get_inference_statistics(self, model_name: str, **kwargs: Any) -> Any:
-        assert model_name == SLOW_MODEL
-        assert kwargs["client_timeout"] > 0
-        self.questions += 1
-        over = self.questions > self.ends_after
-        queue = SimpleNamespace(ns=(5 + (self.queued_s if over else 0)) * 1e9)
-        statistics = SimpleNamespace(execution_count=7 + over, inference_stats=SimpleNamespace(queue=queue))
-        return SimpleNamespace(model_stats=[statistics])
+    def reply(self, request: Request) -> Any:
+        if request.model != WITNESS_MODEL:
+            return request.array
+        self.asked.append(request.array.tolist())
+        return np.array([self.begins < len(self.asked) <= self.ends], np.int64)
 
     def is_server_live(self, **kwargs: Any) -> bool:
         return self.live
@@ -85,9 +81,11 @@ def children() -> set[int]:
 def test_the_child_sends_one_whole_request_and_dies_of_the_signal(signal: str) -> None:
     server, before = SlowServer(), children()
     with session_with(server) as session:
-        assert Crashing(session).run(CrashingPlan(signal, 0.01, (3, 1, 4))) == 2
+        assert Crashing(session).run(CrashingPlan(signal, 100, 0.01, (3, 1, 4))) == 4
     request = service_pb2.ModelInferRequest.FromString(server.request)
     assert request.model_name == SLOW_MODEL
+    assert request.parameters["sequence_id"].int64_param == session.correlation_ids[100]
+    assert session.client.asked == [[session.correlation_ids[100], -1]] * 2
     assert request.raw_input_contents[0] == np.array([3, 1, 4], np.float32).tobytes()
     assert children() == before
 
@@ -99,7 +97,7 @@ def test_afterwards_a_fresh_connection_is_asked_and_closed() -> None:
         Crashing(session).run(PLAN)
     assert [request.model for request in fresh.requests] == ["custom_nobatch_zero_1_float32"]
     assert fresh.closed == 1
-    assert session.client.requests == []
+    assert {request.model for request in session.client.requests} == {WITNESS_MODEL}
 
 
 def test_a_child_that_reaches_no_server_is_a_failure() -> None:
@@ -119,7 +117,7 @@ def test_a_request_that_is_answered_before_the_kill_is_a_failure() -> None:
         session_with(hasty) as session,
         pytest.raises(ScenarioFailure, match=r"never reached the server: ended|ended with 1, not by SIGKILL"),
     ):
-        Crashing(session).run(CrashingPlan("SIGKILL", 0.3, (1,)))
+        Crashing(session).run(CrashingPlan("SIGKILL", 100, 0.3, (1,)))
 
 
 @pytest.mark.parametrize("quality", ["live", "ready"])
@@ -133,7 +131,7 @@ def test_a_server_that_is_not_live_or_not_ready_fails(quality: str) -> None:
         ) as caught,
     ):
         Crashing(session).run(PLAN)
-    assert caught.value.requests == 2
+    assert caught.value.requests == 3
     assert client.closed == 1
 
 
@@ -149,32 +147,42 @@ def test_a_server_that_has_gone_fails() -> None:
 
 
 def test_a_fresh_request_that_fails_is_a_failure() -> None:
-    client = CrashClient()
-    client.answer = lambda request: status_error("INTERNAL", "stub process is not healthy")
-    with session_with(SlowServer(), client) as session, pytest.raises(ScenarioFailure, match="not healthy"):
-        Crashing(session).run(PLAN)
+    fresh = FakeClient(lambda request: status_error("INTERNAL", "stub process is not healthy"))
+    with session_with(SlowServer()) as session:
+        session.connect = lambda: fresh
+        with pytest.raises(ScenarioFailure, match="not healthy"):
+            Crashing(session).run(PLAN)
 
 
-def test_an_execution_that_ends_later_is_waited_for() -> None:
-    client = CrashClient(ends_after=4)
+def test_the_kill_waits_until_the_request_executes() -> None:
+    client = CrashClient(begins=5)
     with session_with(SlowServer(), client) as session:
-        session.sleep = lambda seconds: gevent.sleep(0)
-        assert Crashing(session).run(PLAN) == 2
-    assert client.questions == 5
+        assert Crashing(session).run(PLAN) == 1 + 7 + 1
+    assert len(client.asked) == 7
 
 
-def test_an_execution_that_never_ends_is_a_failure() -> None:
+def test_a_request_that_is_read_but_never_executed_is_a_failure() -> None:
     with (
-        session_with(SlowServer(), CrashClient(ends_after=10**9), request_timeout_ms=300) as session,
-        pytest.raises(ScenarioFailure, match=r"has ended no execution for 0\.3 s"),
+        session_with(SlowServer(), CrashClient(begins=10**9), request_timeout_ms=500) as session,
+        pytest.raises(ScenarioFailure, match=r"has read request \d+ but not begun it in 0\.5 s"),
     ):
         Crashing(session).run(PLAN)
 
 
-def test_a_request_that_was_only_queued_is_no_crash() -> None:
+def test_a_request_that_is_over_before_the_kill_is_a_failure() -> None:
     with (
-        session_with(SlowServer(), CrashClient(queued_s=30)) as session,
-        pytest.raises(Skip, match=r"queued for 30\.0 s behind other clients"),
+        session_with(SlowServer(), CrashClient(ends=1)) as session,
+        pytest.raises(ScenarioFailure, match=r"executed request \d+ for less than 0\.01 s"),
+    ):
+        Crashing(session).run(PLAN)
+
+
+def test_a_witness_that_does_not_answer_is_a_failure() -> None:
+    client = CrashClient()
+    client.answer = lambda request: status_error("UNAVAILABLE", "gone")
+    with (
+        session_with(SlowServer(), client) as session,
+        pytest.raises(ScenarioFailure, match=r"before the kill: .*gone"),
     ):
         Crashing(session).run(PLAN)
 
@@ -195,14 +203,6 @@ def test_a_user_stopped_in_the_middle_takes_its_child_along() -> None:
         running.kill(GreenletExit, timeout=5)
         assert running.dead
         assert children() == before
-        assert session.shared["crashing"].acquire(timeout=0), "the next crash may begin"
-
-
-def test_one_process_makes_one_crash_at_a_time() -> None:
-    with session_with(SlowServer(), request_timeout_ms=50) as session:
-        crash = Crashing(session)
-        with session.shared["crashing"], pytest.raises(Skip, match="another user's client has been crashing"):
-            crash.run(PLAN)
 
 
 def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> bool:
@@ -213,22 +213,27 @@ def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> bool:
 
 
 def test_a_child_whose_parent_has_gone_ends_by_itself() -> None:
-    with GrpcPeer(SlowServer()) as peer, crashing._Child(peer.address, doomed_request((1,))) as child:
+    with GrpcPeer(SlowServer()) as peer, crashing._Child(peer.address, doomed_request(1, (1,))) as child:
         assert child.say(5) == "reached"
         child._process.stdin.close()
         assert wait_until(lambda: child._process.poll() is not None)
         assert child._process.poll() == 1
 
 
+MODELS = frozenset([SLOW_MODEL, WITNESS_MODEL, "onnx_nobatch_zero_1_float32"])
+
+
+def test_with_its_models_it_can_run() -> None:
+    assert Crashing.unavailable(Target("a:1", MODELS), Settings(seed=1)) == ""
+
+
 def test_over_tls_it_says_that_it_cannot_run() -> None:
-    target = Target("127.0.0.1:1", frozenset([SLOW_MODEL, "custom_nobatch_zero_1_float32"]), secure=True)
-    assert "speaks no TLS" in Crashing.unavailable(target, Settings(seed=1))
+    assert "speaks no TLS" in Crashing.unavailable(Target("a:1", MODELS, secure=True), Settings(seed=1))
 
 
-def test_without_its_models_it_says_what_to_load() -> None:
-    assert SLOW_MODEL in Crashing.unavailable(Target("a:1", frozenset()), Settings(seed=1))
-    assert "custom_nobatch_zero_1_float32" in Crashing.unavailable(
-        Target("a:1", frozenset([SLOW_MODEL])), Settings(seed=1)
-    )
-    ready = frozenset([SLOW_MODEL, "onnx_nobatch_zero_1_float32"])
-    assert Crashing.unavailable(Target("a:1", ready), Settings(seed=1)) == ""
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [(SLOW_MODEL, SLOW_MODEL), (WITNESS_MODEL, WITNESS_MODEL), ("onnx_nobatch_zero_1_float32", "custom_nobatch_zero")],
+)
+def test_without_one_of_its_models_it_says_what_to_load(missing: str, named: str) -> None:
+    assert named in Crashing.unavailable(Target("a:1", MODELS - {missing}), Settings(seed=1))

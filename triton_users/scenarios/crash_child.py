@@ -4,8 +4,8 @@
 
 A program of its own that needs nothing but the standard library, so that it starts in about 20 ms. It speaks just
 enough HTTP/2 for one gRPC call. Once the server has acknowledged a PING sent behind the request, so has read all of
-the request, it writes "reached" to its standard output. When the server ends the call or the connection, or its standard
-input closes because its parent has gone, it writes "ended" or the error and exits with 1.
+the request, it writes "reached" to its standard output. When the server ends the call or the connection, or its
+standard input closes because its parent has gone, it writes "ended" or the error and exits with 1.
 """
 
 from __future__ import annotations

@@ -1,14 +1,8 @@
 """Crashing: kills a client process in the middle of an inference; the server must not mind.
 
-What proves that the request was executing when the kill came:
-
-- The child has sent the whole request and the server has acknowledged a PING sent behind it, so the server has read it.
-- Just before the kill the model's statistics did not count it, and afterwards they do: it ended after the kill.
-- They say that it queued for less time than passed between that PING and the kill: it had begun before the kill.
-
-That takes the server's gRPC endpoint alone. The statistics do not tell clients apart, so one process makes one crash at
-a time, and the next only when the last one's execution is over; with several workers they may tell of another
-worker's child. A request that had to queue for so long is no failure of the server: that run is skipped.
+Triton tells of a request only when it is over. What proves that the child's request was executing when the kill came is
+a witness inside the server: the slow model of this project tells the model `custom_executing` which ids it is executing
+(models/custom_executing), and we ask that one just before the kill.
 """
 
 from __future__ import annotations
@@ -19,18 +13,18 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import InferInput, service_pb2
 from tritonclient.utils import InferenceServerException
 
-from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip, Target
-from triton_users.scenarios.calls import check_identity
-from triton_users.scenarios.models import SLOW_MODEL, identity_models
+from triton_users.scenarios.base import Scenario, ScenarioFailure, Target
+from triton_users.scenarios.calls import check_identity, infer
+from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL, identity_models
+from triton_users.sequences import draw_fresh_offset
 from triton_users.settings import TRIALS, Settings
 
 CHILD = Path(__file__).with_name("crash_child.py")
@@ -40,8 +34,11 @@ SIGNALS = ("SIGKILL", "SIGTERM")
 REAP_LIMIT_S = 5.0
 """How long a killed child may take to be gone; far more than any takes."""
 
-POLL_S = 0.1
-"""How often the statistics are asked for the end of the execution."""
+POLL_S = 0.02
+"""How often the witness is asked whether the execution has begun."""
+
+ASKS = -1
+"""What the witness is told: neither begin nor end, but a question."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,10 @@ class CrashingPlan:
 
     signal: str
     """SIGKILL or SIGTERM."""
+    id_offset: int
+    """The id under which the witness knows the request, counted from the start of the user's block."""
     delay_s: float
-    """From the moment the server has the request until the kill."""
+    """How long the request has been executing when the kill comes, or a little longer."""
     values: tuple[int, ...]
     """The tensor of the doomed request, and of the fresh one afterwards."""
 
@@ -62,22 +61,19 @@ class Crashing(Scenario):
     name = "Crashing"
     description = "a client process is killed in the middle of an inference; the server must go on"
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self._one_at_a_time: threading.Lock = session.shared.setdefault("crashing", threading.Lock())
-
     @classmethod
     def unavailable(cls, target: Target, settings: Settings) -> str:
         if target.secure:
             return f"its client process speaks no TLS; use a grpc:// address of the server, or give {cls.name} weight 0"
-        if SLOW_MODEL not in target.models:
+        missing = [model for model in (SLOW_MODEL, WITNESS_MODEL) if model not in target.models]
+        if missing:
             return (
-                f"the model {SLOW_MODEL} (identity with an execution delay) is not ready on the server; load it (the "
-                f"folder models/ has it), or give {cls.name} weight 0"
+                f"{' and '.join(missing)} not ready on the server (an identity model with an execution delay and the "
+                f"witness that tells when it executes); load both from the folder models/, or give {cls.name} weight 0"
             )
         if not identity_models(TRIALS, target.models):
             return (
-                f"no identity model that answers at once is ready on the server to ask it after the crash; load one "
+                "no identity model that answers at once is ready on the server to ask it after the crash; load one "
                 f"(custom_nobatch_zero_1_float32; the folder models/ has it), or give {cls.name} weight 0"
             )
         return ""
@@ -85,94 +81,85 @@ class Crashing(Scenario):
     def plan(self, draw: random.Random) -> CrashingPlan:
         return CrashingPlan(
             signal=draw.choice(SIGNALS),
-            delay_s=round(draw.uniform(0.1, 1.0), 3),
+            id_offset=draw_fresh_offset(draw),
+            delay_s=round(draw.uniform(0.0, 1.0), 3),
             values=tuple(draw.randrange(1024 * 1024) for _ in range(16)),
         )
 
     def run(self, plan: CrashingPlan) -> int:
-        limit_s = self.session.settings.request_timeout_ms / 1e3
-        if not self._one_at_a_time.acquire(timeout=limit_s):
-            raise Skip(f"another user's client has been crashing for {limit_s:g} s")
-        try:
-            return self._crash(plan, limit_s)
-        finally:
-            self._one_at_a_time.release()
+        return _Crash(self, plan).run()
 
-    def _crash(self, plan: CrashingPlan, limit_s: float) -> int:
-        session = self.session
-        with _Child(session.target.address, doomed_request(plan.values)) as child:
-            said = child.say(limit_s)
-            if not said.startswith("reached"):
-                raise ScenarioFailure(f"the client process never reached the server: {said}")
-            reached_at = session.clock()
-            session.sleep(plan.delay_s)
-            before = self._executions()
-            child.kill(getattr(signal, plan.signal))
-            in_server_s = session.clock() - reached_at
+
+class _Crash:
+    """One run; counts its requests."""
+
+    def __init__(self, scenario: Crashing, plan: CrashingPlan) -> None:
+        self._session = scenario.session
+        self._plan = plan
+        self._id = self._session.correlation_ids[plan.id_offset]
+        self._limit_s = self._session.settings.request_timeout_ms / 1e3
+        self._requests = 0
+
+    def run(self) -> int:
+        stage = "before the kill"
         try:
-            self._ask_afresh(plan)
-            self._prove_execution(before, in_server_s, limit_s)
+            with _Child(self._session.target.address, doomed_request(self._id, self._plan.values)) as child:
+                self._kill_while_executing(child)
+            stage = f"after a client was killed by {self._plan.signal} in the middle of an inference"
+            self._ask_afresh()
         except (ScenarioFailure, InferenceServerException) as exc:
             raise ScenarioFailure(
-                f"after a client was killed by {plan.signal} in the middle of an inference: {exc}",
-                requests=2,
-                **getattr(exc, "evidence", {}),
+                f"{stage}: {exc}", requests=self._requests, id=self._id, **getattr(exc, "evidence", {})
             ) from exc
-        return 2
+        return self._requests
 
-    def _ask_afresh(self, plan: CrashingPlan) -> None:
+    def _kill_while_executing(self, child: _Child) -> None:
+        session = self._session
+        said = child.say(self._limit_s)
+        if not said.startswith("reached"):
+            raise ScenarioFailure(f"the client process never reached the server: {said}")
+        self._requests += 1
+        reached_at = session.clock()
+        while not self._executes():
+            if session.clock() - reached_at > self._limit_s:
+                raise ScenarioFailure(
+                    f"{SLOW_MODEL} has read request {self._id} but not begun it in {self._limit_s:g} s"
+                )
+            session.sleep(POLL_S)
+        session.sleep(self._plan.delay_s)
+        if not self._executes():
+            raise ScenarioFailure(
+                f"{SLOW_MODEL} executed request {self._id} for less than {self._plan.delay_s:g} s, or let go of it "
+                f"although its client was there (the client {child.say(0)})"
+            )
+        child.kill(getattr(signal, self._plan.signal))
+
+    def _executes(self) -> bool:
+        """What the witness says of our request."""
+        self._requests += 1
+        question = np.array([self._id, ASKS], np.int64)
+        tensor = InferInput("INPUT0", [2], "INT64").set_data_from_numpy(question)
+        answer = infer(self._session, self._session.client, WITNESS_MODEL, [tensor]).as_numpy("OUTPUT0")
+        return bool(answer[0])
+
+    def _ask_afresh(self) -> None:
         """Live, ready, and a fresh request on a fresh connection."""
-        session = self.session
-        limit_s = session.settings.request_timeout_ms / 1e3
+        session = self._session
         client = session.connect()
         try:
             for quality, ask in (("live", client.is_server_live), ("ready", client.is_server_ready)):
-                if not ask(client_timeout=limit_s):
+                if not ask(client_timeout=self._limit_s):
                     raise ScenarioFailure(f"the server is not {quality}")
-            check_identity(session, client, identity_models(TRIALS, session.target.models)[0], plan.values)
+            self._requests += 1
+            check_identity(session, client, identity_models(TRIALS, session.target.models)[0], self._plan.values)
         finally:
             client.close()
 
-    def _prove_execution(self, before: _Executions, in_server_s: float, limit_s: float) -> None:
-        """See that the execution which the kill interrupted ends. Skip if the request had only queued until then."""
-        session = self.session
-        asked_at = session.clock()
-        while (now := self._executions()).count == before.count:
-            if session.clock() - asked_at > limit_s:
-                raise ScenarioFailure(
-                    f"{SLOW_MODEL} has ended no execution for {limit_s:g} s, though it had got the client's request",
-                    executions=now.count,
-                )
-            session.sleep(POLL_S)
-        queued_s = now.queued_s - before.queued_s
-        if queued_s > in_server_s:
-            raise Skip(
-                f"the request queued for {queued_s:.1f} s behind other clients', so it was not executing when its "
-                f"client was killed after {in_server_s:.1f} s"
-            )
 
-    def _executions(self) -> _Executions:
-        limit_s = self.session.settings.request_timeout_ms / 1e3
-        statistics = self.session.client.get_inference_statistics(SLOW_MODEL, client_timeout=limit_s)
-        versions = statistics.model_stats
-        return _Executions(
-            count=sum(version.execution_count for version in versions),
-            queued_s=sum(version.inference_stats.queue.ns for version in versions) / 1e9,
-        )
-
-
-@dataclass(frozen=True)
-class _Executions:
-    """What the slow model has executed since it was loaded."""
-
-    count: int
-    queued_s: float
-    """How long the requests it executed had queued, in all."""
-
-
-def doomed_request(values: tuple[int, ...]) -> bytes:
+def doomed_request(correlation_id: int, values: tuple[int, ...]) -> bytes:
     """The ModelInferRequest that the child sends."""
     request = service_pb2.ModelInferRequest(model_name=SLOW_MODEL)
+    request.parameters["sequence_id"].int64_param = correlation_id
     request.inputs.add(name="INPUT0", datatype="FP32", shape=[1, len(values)])
     request.raw_input_contents.append(np.array(values, np.float32).tobytes())
     encoded: bytes = request.SerializeToString()

@@ -10,6 +10,9 @@ import numpy as np
 SLOW_MODEL = "custom_zero_1_float32"
 """An identity model with an execution delay of 10 s: a request to it is still executing when its client crashes."""
 
+WITNESS_MODEL = "custom_executing"
+"""Tells which requests the slow model of this project is executing (models/custom_executing)."""
+
 IMAGE_MODEL = "resnet_v1_50"
 IMAGE_INPUT = "input:0"
 IMAGE_OUTPUT = "resnet_v1_50/predictions/Softmax:0"
