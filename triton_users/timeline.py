@@ -116,12 +116,15 @@ class Point:
     scenarios: dict[str, Slice] = field(default_factory=dict)
     gauges: dict[str, int] = field(default_factory=dict)
     """The highest value of each gauge seen in this stretch."""
+    _dumped: dict[str, Any] | None = None
 
     @property
     def span_s(self) -> float:
         return self.end_s - self.start_s
 
     def slice(self, scenario: str) -> Slice:
+        """The scenario's slice, to be changed."""
+        self._dumped = None
         found = self.scenarios.get(scenario)
         if found is None:
             found = self.scenarios[scenario] = Slice()
@@ -130,10 +133,24 @@ class Point:
     def absorb(self, later: Point) -> None:
         """Cover the next point's time as well."""
         self.end_s = later.end_s
+        self._dumped = None
         for name, part in later.scenarios.items():
             self.slice(name).add(part)
-        for name, value in later.gauges.items():
+        self.note(later.gauges)
+
+    def note(self, gauges: Mapping[str, int]) -> None:
+        """Keep the higher of each gauge's values."""
+        self._dumped = None
+        for name, value in gauges.items():
             self.gauges[name] = max(value, self.gauges.get(name, value))
+
+    def dump(self, end_s: float) -> dict[str, Any]:
+        """The point as the report has it, cut off at `end_s`; remembered, since most points never change again."""
+        if end_s < self.end_s:
+            return _dump(self, end_s)
+        if self._dumped is None:
+            self._dumped = _dump(self, self.end_s)
+        return self._dumped
 
 
 class Timeline:
@@ -166,9 +183,7 @@ class Timeline:
     def gauge(self, now_s: float, values: Mapping[str, int]) -> None:
         """Note values of this moment; a point shows the highest it saw."""
         self._reach(now_s)
-        gauges = self.points[self._index(now_s)].gauges
-        for name, value in values.items():
-            gauges[name] = max(value, gauges.get(name, value))
+        self.points[self._index(now_s)].note(values)
 
     def reset(self) -> None:
         """Forget everything."""
@@ -176,7 +191,7 @@ class Timeline:
 
     def dump(self, end_s: float) -> list[dict[str, Any]]:
         """The points as the report has them (docs/report.md), the last one cut off at `end_s`."""
-        return [_dump(point, min(point.end_s, end_s)) for point in self.points if point.start_s < end_s]
+        return [point.dump(end_s) for point in self.points if point.start_s < end_s]
 
     def _index(self, now_s: float) -> int:
         starts = bisect_right(self.points, now_s, key=lambda point: point.start_s)
