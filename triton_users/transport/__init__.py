@@ -12,9 +12,9 @@ while it is idle. It works for any greenlet of the thread that made it, monkey-p
 
 - Targets: `host:port`, `grpc://host:port`, `grpcs://host:port` (TLS), `[::1]:8001`, `unix:/path`; anything else is a
   `TargetError` (a `ValueError`).
-- Errors of a call: `CallError`, which is a `grpc.RpcError` and a finished `grpc.Call`. When an exception thrown into the
-  caller ended the call (`GreenletExit`, `gevent.Timeout`), that exception goes on to the caller, and the observer gets a
-  CANCELLED `CallError` whose `__cause__` it is.
+- Errors of a call: `CallError`, which is a `grpc.RpcError` and a finished `grpc.Call`. When an exception thrown into
+  the caller ended the call (`GreenletExit`, `gevent.Timeout`), that exception goes on to the caller, and the observer
+  gets a CANCELLED `CallError` whose `__cause__` it is.
 - `request_serializer` may return `bytes` or a `StreamedMessage(length, chunks)`, whose chunks are made while they are
   sent: a 1 GiB request needs no 1 GiB.
 - `observer`: a `CallObserver`, told of every call's timing and bytes; see its methods.

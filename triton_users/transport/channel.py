@@ -1,6 +1,7 @@
-"""The `grpc.Channel`: finds a connection for every call, makes and replaces connections; knows no frames and no messages.
+"""The `grpc.Channel`: finds a connection for every call, makes and replaces connections; knows no frames, no messages.
 
-At most one link takes new calls. Links that the server is draining (GOAWAY) live on beside it until their last stream ends.
+At most one link takes new calls. Links that the server is draining (GOAWAY) live on beside it until their last stream
+ends.
 A greenlet exists only while a connection is being made.
 """
 
@@ -20,14 +21,14 @@ from grpc import ChannelConnectivity
 
 from triton_users.transport.connectivity import Connectivity
 from triton_users.transport.dial import dial
-from triton_users.transport.errors import CallError, ConnectFailure, ConnectionLost, Outcome
+from triton_users.transport.errors import CallError, ConnectFailure, Outcome
 from triton_users.transport.exchange import Exchange
 from triton_users.transport.http2.connection import ConnectionState
-from triton_users.transport.link import Link
+from triton_users.transport.link import STALE_S, Link
 from triton_users.transport.method import Method
 from triton_users.transport.observer import CallObserver
 from triton_users.transport.options import ChannelOptions, ChannelStats
-from triton_users.transport.streaming import StreamStream, StreamUnary, UnaryStream
+from triton_users.transport.stream_call import StreamStream, StreamUnary, UnaryStream
 from triton_users.transport.target import parse_target
 from triton_users.transport.tls import TlsCredentials
 from triton_users.transport.unary import UnaryUnary
@@ -62,7 +63,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         #: Calls that wait for a link or for a stream, first come, first served.
         self.waiting: deque[Exchange] = deque()
         self._draining: list[Link] = []
-        self._connector: gevent.Greenlet | None = None
+        self._connector: gevent.Greenlet[[], None] | None = None
         self._connectivity = Connectivity()
         self._closed = False
         self._failures = 0
@@ -170,14 +171,18 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
 
     # A link for a call
 
-    def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
-        """Wait for a link on which `call` may open a stream now. CallError for its own verdict, or UNAVAILABLE."""
+    def raise_if_closed(self) -> None:
+        """ValueError, as grpc's own channel raises it."""
         if self._closed:
             raise ValueError("Cannot invoke RPC on closed channel!")
+
+    def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
+        """Wait for a link on which `call` may open a stream now. CallError for its own verdict, or UNAVAILABLE."""
+        self.raise_if_closed()
         failures = self._failures
         self.waiting.append(call)
         try:
-            if self.link is not None and self.link.received_s + 1.0 < call.called_s:
+            if self.link is not None and self.link.received_s + STALE_S < call.called_s:
                 self.link.poll()
             while True:
                 call.raise_if_over()

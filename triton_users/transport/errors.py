@@ -1,4 +1,4 @@
-"""The exceptions that leave the channel, and the finished state of a call that they carry; knows no HTTP/2 and no sockets."""
+"""The exceptions that leave the channel, and the finished call that they carry; knows no HTTP/2 and no sockets."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class UnsupportedError(TransportError, NotImplementedError):
     """A feature of `grpc.Channel` that this channel does not have; the message names it and what to use instead."""
 
 
+class WrongThreadError(TransportError, RuntimeError):
+    """The channel was used from another thread than the one that made it: the caller's mistake."""
+
+
 class ConnectFailure(TransportError):
     """A connection could not be made; the message says why."""
 
@@ -41,7 +45,7 @@ class MessageFault(TransportError):
 class Outcome:
     """How a call ended: status, text, metadata. A plain value; treat it as frozen."""
 
-    __slots__ = ("code", "debug", "details", "initial_metadata", "trailing_metadata", "unprocessed")
+    __slots__ = ("code", "debug", "details", "initial_metadata", "trailing_metadata")
 
     def __init__(
         self,
@@ -50,7 +54,6 @@ class Outcome:
         initial_metadata: Metadata = (),
         trailing_metadata: Metadata = (),
         debug: str = "",
-        unprocessed: bool = False,
     ) -> None:
         self.code = code
         self.details = details
@@ -58,30 +61,28 @@ class Outcome:
         self.trailing_metadata = trailing_metadata
         #: What happened below gRPC, for people.
         self.debug = debug
-        #: Whether the server is known to have done nothing for it, so that it may be sent again.
-        self.unprocessed = unprocessed
 
 
 class FinishedCall(grpc.Call):  # type: ignore[misc]  # grpc has no type information
     """The `grpc.Call` of a call that is over."""
 
     def __init__(self, outcome: Outcome) -> None:
-        self._outcome = outcome
+        self.outcome = outcome
 
     def code(self) -> grpc.StatusCode:
-        return self._outcome.code
+        return self.outcome.code
 
     def details(self) -> str:
-        return self._outcome.details
+        return self.outcome.details
 
     def initial_metadata(self) -> Metadata:
-        return self._outcome.initial_metadata
+        return self.outcome.initial_metadata
 
     def trailing_metadata(self) -> Metadata:
-        return self._outcome.trailing_metadata
+        return self.outcome.trailing_metadata
 
     def debug_error_string(self) -> str:
-        return self._outcome.debug
+        return self.outcome.debug
 
     def is_active(self) -> bool:
         return False
@@ -104,7 +105,21 @@ class CallError(grpc.RpcError, FinishedCall):  # type: ignore[misc]  # grpc has 
         FinishedCall.__init__(self, outcome)
 
     def __str__(self) -> str:
-        return f"{self._outcome.code.name}: {self._outcome.details}"
+        return f"{self.outcome.code.name}: {self.outcome.details}"
 
     def __repr__(self) -> str:
-        return f"CallError({self._outcome.code.name}, {self._outcome.details!r})"
+        return f"CallError({self.outcome.code.name}, {self.outcome.details!r})"
+
+
+def interrupted(exc: BaseException) -> CallError:
+    """What observers get when `exc`, which is not ours, ended a call; its `__cause__` is `exc`.
+
+    CANCELLED if it was thrown into the greenlet (GreenletExit, gevent.Timeout, KeyboardInterrupt), INTERNAL if it is an
+    error of the caller's own code.
+    """
+    if isinstance(exc, Exception):
+        error = CallError(Outcome(grpc.StatusCode.INTERNAL, f"the caller's code raised {exc!r}"))
+    else:
+        error = CallError(Outcome(grpc.StatusCode.CANCELLED, f"the caller was interrupted by {exc!r}"))
+    error.__cause__ = exc
+    return error

@@ -1,19 +1,20 @@
-"""One call between its greenlets and its HTTP/2 stream: waiting, waking, deadline, the end from our side; knows no messages.
+"""One call between its greenlets and its HTTP/2 stream: waiting, waking, the deadline, the end from our side.
 
-Greenlets of the call wait in `wait`; `progress`, in the hub, switches to them at once. Every wait ends by news of the
-stream, by the deadline, by `end` (cancel, close), by the loss of the connection, or by an exception thrown into the greenlet.
+It knows no messages. Greenlets of the call wait in `wait`; `progress`, in the hub, switches to them at once. Every wait
+ends by news of the stream, by the deadline, by `end` (cancel, close), by the loss of the connection, or by an exception
+thrown into the greenlet.
 """
 
 from __future__ import annotations
 
 import sys
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-from gevent import getcurrent
+from gevent import getcurrent, monkey
 
-from triton_users.transport.errors import CallError, Outcome
+from triton_users.transport.errors import CallError, Outcome, WrongThreadError
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream, StreamState
 
@@ -21,23 +22,40 @@ if TYPE_CHECKING:
     from triton_users.transport.channel import Channel
     from triton_users.transport.link import Link
 
+#: The thread's, not the greenlet's, whether or not the standard library has been patched.
+_thread_ident: Final = monkey.get_original("_thread", "get_ident")
+
 
 class Exchange:
-    """Base of the calls. A link's `Owner`."""
+    """Base of the calls, and a link's `Owner`."""
 
-    __slots__ = ("_sender", "_timer", "called_s", "channel", "deadline_s", "hub", "link", "outcome", "started_s", "stream")
+    __slots__ = (
+        "_timer",
+        "_waiter",
+        "called_s",
+        "channel",
+        "deadline_s",
+        "hub",
+        "link",
+        "outcome",
+        "started_s",
+        "stream",
+    )
 
     def __init__(self, channel: Channel, called_s: float) -> None:
         self.channel = channel
         self.hub = channel.hub
+        if _thread_ident() != self.hub.thread_ident:
+            raise WrongThreadError("a Channel belongs to the thread that made it; make one for each thread")
         self.called_s = called_s
+        #: When the last attempt's first byte was about to be handed to the socket.
         self.started_s: float | None = None
         self.deadline_s: float | None = None
         self.link: Link | None = None
         self.stream: Stream | None = None
         #: Our own verdict (deadline, cancellation); None while there is none.
         self.outcome: Outcome | None = None
-        self._sender: Any = None
+        self._waiter: Any = None
         self._timer: Any = None
 
     @property
@@ -49,24 +67,24 @@ class Exchange:
     # Waiting
 
     def wait(self) -> None:
-        """Wait for any news."""
-        self._sender = getcurrent()
+        """Wait for any news, or for the turn that `Link.when_writable` or `Channel.acquire` promises."""
+        self._waiter = getcurrent()
         try:
             self.hub.switch()
         finally:
-            self._sender = None
+            self._waiter = None
 
     def progress(self) -> None:
         """Wake the waiting greenlet. In the hub."""
-        greenlet, self._sender = self._sender, None
+        greenlet, self._waiter = self._waiter, None
         if greenlet is not None:
             self.wake(greenlet)
 
     def wake(self, greenlet: Any) -> None:
-        """Switch to a greenlet that waits. In the hub; what it raises there is reported as the hub reports it."""
+        """Switch to a greenlet that waits. In the hub; what it lets out is reported as the hub reports it."""
         try:
             greenlet.switch()
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # whatever a greenlet can die of; the hub decides
             self.hub.handle_error(self, *sys.exc_info())
 
     # The end from our side
@@ -75,11 +93,11 @@ class Exchange:
         """Arm the deadline, counted from the time of the call. `stop_deadline` must follow."""
         self.deadline_s = self.called_s + timeout_s
         left_s = self.deadline_s - perf_counter()
-        if left_s <= 0:
-            self._expire()
-        else:
+        if left_s > 0:
             self._timer = self.hub.loop.timer(left_s)
             self._timer.start(self._expire, update=True)
+        else:
+            self._expire()
 
     def stop_deadline(self) -> None:
         """Disarm the deadline."""
@@ -91,14 +109,16 @@ class Exchange:
     def _expire(self) -> None:
         self.end(Outcome(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
 
+    def time_left(self) -> float | None:
+        """Seconds to the deadline, not negative; None without one."""
+        return None if self.deadline_s is None else max(0.0, self.deadline_s - perf_counter())
+
     def end(self, outcome: Outcome) -> bool:
         """End the call with our own verdict, tell the server, wake the call's greenlets; False if it was over."""
         if self.over:
             return False
         self.outcome = outcome
-        stream = self.stream
-        if stream is not None and self.link is not None:
-            self.link.reset(stream, ErrorCode.CANCEL)
+        self.abandon()
         if getcurrent() is self.hub:
             self.progress()
         else:
@@ -106,16 +126,12 @@ class Exchange:
         return True
 
     def abandon(self) -> None:
-        """The greenlet was interrupted: end the stream, wake nobody."""
+        """End the stream with RST_STREAM, if it is open; wake nobody."""
         stream = self.stream
-        if stream is not None and stream.state is not StreamState.CLOSED and self.link is not None:
+        if stream is not None and self.link is not None and stream.state is not StreamState.CLOSED:
             self.link.reset(stream, ErrorCode.CANCEL)
 
     def raise_if_over(self) -> None:
         """Raise our own verdict, if there is one."""
         if self.outcome is not None:
             raise CallError(self.outcome)
-
-    def time_left(self) -> float | None:
-        """Seconds to the deadline, not negative; None without one."""
-        return None if self.deadline_s is None else max(0.0, self.deadline_s - perf_counter())

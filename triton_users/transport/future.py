@@ -1,4 +1,4 @@
-"""A call that runs in a greenlet of its own, seen as a `grpc.Future` and a `grpc.Call`; knows not what the call does."""
+"""A call that runs in a greenlet of its own, seen as a `grpc.Future` and `grpc.Call`; knows not what it does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import gevent
 import grpc
 from gevent.event import Event
 
-from triton_users.transport.errors import CallError, Outcome
+from triton_users.transport.errors import CallError, Outcome, interrupted
 from triton_users.transport.exchange import Exchange
 from triton_users.transport.metadata import Metadata
 from triton_users.transport.status import conclude, head_meaning
@@ -26,19 +26,15 @@ class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no t
         self._finished = Event()
         self._result: Any = None
         self._error: CallError | None = None
-        self._greenlet = gevent.spawn(self._run, run)
+        gevent.spawn(self._run, run)
 
     def _run(self, run: Callable[[], Any]) -> None:
         try:
             self._result = run()
         except CallError as exc:
             self._error = exc
-        except BaseException as exc:
-            self._error = CallError(Outcome(grpc.StatusCode.CANCELLED, f"the call was interrupted by {exc!r}"))
-            self._error.__cause__ = exc
-            if isinstance(exc, Exception):
-                self._error = CallError(Outcome(grpc.StatusCode.INTERNAL, repr(exc)))
-                self._error.__cause__ = exc
+        except BaseException as exc:  # noqa: BLE001  # it is the future's result, whatever it is
+            self._error = interrupted(exc)
         finally:
             self._finished.set()
             callbacks, self._callbacks = self._callbacks, []
@@ -48,8 +44,6 @@ class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no t
     # grpc.Future
 
     def cancel(self) -> bool:
-        if self._finished.is_set():
-            return False
         return self._exchange.end(Outcome(grpc.StatusCode.CANCELLED, "Locally cancelled by application!"))
 
     def cancelled(self) -> bool:
@@ -59,7 +53,7 @@ class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no t
         return not self._finished.is_set()
 
     def done(self) -> bool:
-        return self._finished.is_set()
+        return bool(self._finished.is_set())
 
     def _wait(self, timeout: float | None) -> None:
         if not self._finished.wait(timeout):
@@ -102,7 +96,7 @@ class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no t
     def _outcome(self) -> Outcome:
         self._finished.wait()
         if self._error is not None:
-            return self._error._outcome
+            return self._error.outcome
         assert self._exchange.stream is not None
         return conclude(self._exchange.stream)
 

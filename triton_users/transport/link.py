@@ -4,8 +4,8 @@ One watcher of gevent's loop stays armed for the connection's whole life. Its ca
 there, feeds the state machine and tells the streams' owners, which switch to a waiting greenlet at once. So there is no
 greenlet for a connection and no watcher for a request, and an idle connection still answers PING and notices its end.
 
-Everything here is non-blocking. What the socket does not take waits in `backlog`, and whoever has more to send waits until
-that is empty; only control frames are added to it meanwhile, up to a bound.
+Everything here is non-blocking. What the socket does not take waits in `backlog`, and whoever has more to send waits
+until that is empty; only control frames are added to it meanwhile, up to a bound.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from gevent.event import Event
 
 from triton_users.transport.dial import READ, WRITE
 from triton_users.transport.errors import ConnectionLost
-from triton_users.transport.http2.connection import Connection, ConnectionState, Limits
+from triton_users.transport.http2.connection import Connection, Limits
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream
 from triton_users.transport.options import ChannelOptions
 from triton_users.transport.tls import TlsPipe
 
-#: Bytes read at once; twice that after a full read, up to the maximum, so that only busy connections pay for large buffers.
+#: Bytes read at once; twice that after a full read, up to the maximum: only busy connections pay for large buffers.
 READ_SIZE: Final = 64 * 1024
 MAX_READ_SIZE: Final = 1024 * 1024
+#: A connection on which nothing has come for this long is looked at before a call trusts it.
+STALE_S: Final = 1.0
 #: Control frames that may wait for a peer that does not read. Picked arbitrarily: 60,000 PING answers.
 MAX_BACKLOG: Final = 1024 * 1024
 
@@ -44,7 +46,7 @@ class Keeper(Protocol):
     """Who the link belongs to."""
 
     def link_changed(self, link: Link) -> None:
-        """A stream ended, the backlog emptied, or the link's state changed. Called anywhere; must neither block nor switch."""
+        """A stream ended, the backlog emptied, or the state changed. Called anywhere; must neither block nor switch."""
 
 
 class Link:
@@ -52,8 +54,8 @@ class Link:
 
     __slots__ = (
         "_hub",
-        "_keeper",
         "_keepalive",
+        "_keeper",
         "_pinged_s",
         "_pipe",
         "_read_size",

@@ -29,9 +29,10 @@ _ENCODING_NAMES: Final = {grpc.Compression.Gzip: "gzip", grpc.Compression.Deflat
 class StreamedMessage:
     """A request whose bytes are made while they are sent.
 
-    `chunks` yields buffers (bytes, bytearray, memoryview, C-contiguous numpy array, ...) of together `length` bytes; a call
-    that ends early does not ask for the rest. Each chunk is held until it is sent, so it bounds the memory; one of
-    256 KiB to 1 MiB is a good size. A fresh `iter(chunks)` is taken for each attempt to send. It is never compressed.
+    `chunks` yields buffers (bytes, bytearray, memoryview, C-contiguous numpy array, ...) of together `length` bytes; a
+    call that ends early does not ask for the rest. A chunk is held until the next one is made, so two of them bound the
+    memory; 256 KiB is a good size, and making one must take well under 5 ms, for that holds the hub. A fresh
+    `iter(chunks)` is taken for each attempt to send. It is never compressed.
     """
 
     __slots__ = ("chunks", "length")
@@ -51,19 +52,16 @@ def encoding_name(compression: grpc.Compression | None) -> str | None:
     return None if compression is None else _ENCODING_NAMES.get(compression)
 
 
-def encode_message(message: bytes, encoding: str | None = None) -> bytes:
-    """Prefix and bytes of a message, compressed where `encoding` says so."""
-    if encoding is None:
-        return PREFIX.pack(0, len(message)) + message
+def compress(message: bytes, encoding: str) -> bytes:
+    """The compressed form of a message."""
     compressor = zlib.compressobj(wbits=_WINDOW_BITS[encoding])
-    packed = compressor.compress(message) + compressor.flush()
-    return PREFIX.pack(1, len(packed)) + packed
+    return compressor.compress(message) + compressor.flush()
 
 
 def decompress(packed: bytes, encoding: str, limit: int) -> bytes:
     """The bytes of a compressed message, at most `limit` of them; MessageFault for more, or if it cannot be read."""
     if encoding not in _WINDOW_BITS:
-        raise MessageFault(grpc.StatusCode.UNIMPLEMENTED, f"the server compressed with {encoding!r}, which we do not know")
+        raise MessageFault(grpc.StatusCode.UNIMPLEMENTED, f"the server compressed with {encoding!r}, unknown to us")
     inflater = zlib.decompressobj(wbits=_WINDOW_BITS[encoding])
     try:
         message = inflater.decompress(packed, limit + 1)

@@ -26,7 +26,9 @@ _KEY: Final = re.compile(r"[0-9a-z_.\-]+")
 _VALUE: Final = re.compile(r"[\x20-\x7e]*")
 #: Fields of the protocol; a caller must not set them and does not see them among the metadata.
 _RESERVED: Final = frozenset(("te", "content-type", "user-agent", "host", "connection"))
-_HIDDEN: Final = frozenset((b"content-type", b"grpc-status", b"grpc-message", b"grpc-encoding", b"grpc-accept-encoding"))
+_HIDDEN: Final = frozenset(
+    (b"content-type", b"grpc-status", b"grpc-message", b"grpc-encoding", b"grpc-accept-encoding")
+)
 
 
 def encode_timeout(seconds: float) -> str:
@@ -83,7 +85,7 @@ def encode_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[b
 
 
 def decode_metadata(fields: Iterable[tuple[bytes, bytes]]) -> Metadata:
-    """What a caller sees of received fields, in order; -bin values that are no base64 are left out, as gRPC's C core does."""
+    """What a caller sees of received fields, in order; -bin values that are no base64 are left out, as gRPC does."""
     metadata: list[tuple[str, str | bytes]] = []
     for name, value in fields:
         if name in _HIDDEN:

@@ -9,7 +9,14 @@ import grpc
 
 from triton_users.transport.errors import CallError, MessageFault, Outcome
 from triton_users.transport.http2.headers import RequestHead, encode_literal
-from triton_users.transport.messages import ACCEPTED_ENCODINGS, StreamedMessage, decompress, encoding_name
+from triton_users.transport.messages import (
+    ACCEPTED_ENCODINGS,
+    PREFIX,
+    StreamedMessage,
+    compress,
+    decompress,
+    encoding_name,
+)
 from triton_users.transport.metadata import encode_metadata, encode_timeout
 from triton_users.transport.options import ChannelOptions
 
@@ -61,32 +68,40 @@ class Method:
             head = self._heads[encoding] = RequestHead((*self._fields, (b"grpc-encoding", encoding.encode())))
         return head
 
-    def timeout_field(self, timeout_s: float) -> bytes:
-        """The encoded `grpc-timeout`; the same few values come again and again."""
-        field = self._timeouts.get(timeout_s)
-        if field is None:
-            field = encode_literal(b"grpc-timeout", encode_timeout(timeout_s).encode())
-            if len(self._timeouts) >= MAX_CACHED_TIMEOUTS:
-                self._timeouts.clear()
-            self._timeouts[timeout_s] = field
-        return field
+    def extra_fields(self, timeout_s: float | None, metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:
+        """The encoded fields that vary by call; ValueError for metadata that the protocol does not allow."""
+        if timeout_s is None:
+            fields = b""
+        else:
+            found = self._timeouts.get(timeout_s)
+            if found is None:
+                found = encode_literal(b"grpc-timeout", encode_timeout(timeout_s).encode())
+                if len(self._timeouts) >= MAX_CACHED_TIMEOUTS:
+                    self._timeouts.clear()
+                self._timeouts[timeout_s] = found
+            fields = found
+        if metadata:
+            fields += b"".join(encode_literal(name, value) for name, value in encode_metadata(metadata))
+        return fields
 
-    def metadata_fields(self, metadata: Iterable[tuple[str, str | bytes]]) -> bytes:
-        """The encoded fields of a call's metadata; ValueError for what the protocol does not allow."""
-        return b"".join(encode_literal(name, value) for name, value in encode_metadata(metadata))
+    def serialize(self, request: Any, encoding: str | None) -> tuple[int, bytes, bytes | StreamedMessage]:
+        """A request's size, the prefix of its message, and the message, compressed where `encoding` says so.
 
-    def serialize(self, request: Any) -> bytes | StreamedMessage:
-        """The message of a request. CallError INTERNAL if it has none, RESOURCE_EXHAUSTED if it is too long."""
+        CallError INTERNAL if it cannot be serialised, RESOURCE_EXHAUSTED if it is too long.
+        """
         serializer = self._serializer
         try:
             message = request if serializer is None else serializer(request)
+            size = len(message)
         except Exception as exc:
             raise CallError(Outcome(grpc.StatusCode.INTERNAL, f"Exception serializing request! {exc!r}")) from exc
-        if len(message) > self.options.max_send_message_bytes:
-            limit = self.options.max_send_message_bytes
-            text = f"Sent message larger than max ({len(message)} vs. {limit})"
+        if size > self.options.max_send_message_bytes:
+            text = f"Sent message larger than max ({size} vs. {self.options.max_send_message_bytes})"
             raise CallError(Outcome(grpc.StatusCode.RESOURCE_EXHAUSTED, text))
-        return message  # type: ignore[no-any-return]  # a serializer's type is its owner's
+        if encoding is None or message.__class__ is StreamedMessage:
+            return size, PREFIX.pack(0, size), message
+        message = compress(message, encoding)
+        return size, PREFIX.pack(1, len(message)), message
 
     def deserialize(self, packed: bool, message: bytes, encoding: str | None) -> Any:
         """The response in a message. MessageFault if it is compressed without an encoding, or cannot be read."""

@@ -43,11 +43,11 @@ class CallObserver(Protocol):
     ) -> None:
         """A unary-unary call ended.
 
-        `called_s` is when the call was made; `started_s` is just before its first byte was handed to the socket (None if
-        none ever was); `ended_s` is when its last byte had been parsed, or when it failed. So `started_s - called_s` is
-        time queued in this client (no connection yet, MAX_CONCURRENT_STREAMS reached) and `ended_s - started_s` is the
-        server's time. `response` is the deserialised message, None on an error. After a transparent retry the times are
-        those of the last attempt, except `called_s`.
+        `called_s` is when the call was made; `started_s` is just before its first byte was handed to the socket (None
+        if none ever was); `ended_s` is when its last byte had been parsed, or when it failed. So `started_s - called_s`
+        is time queued in this client (no connection yet, MAX_CONCURRENT_STREAMS reached) and `ended_s - started_s` is
+        the server's time. `response` is the deserialised message, None on an error. After a transparent retry the times
+        are those of the last attempt, except `called_s`.
         """
         ...
 

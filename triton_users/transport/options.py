@@ -34,8 +34,8 @@ class ChannelOptions:
     keepalive_without_calls: bool = False
     """Whether to send keep-alive PINGs while no call is open. gRPC servers answer too many with GOAWAY."""
     stream_window_bytes: int = 4 * 2**20
-    """How far a server may run ahead of the reader of one call. 4 MiB is picked so that a picture-sized response needs no
-    WINDOW_UPDATE; a single message may be larger than that."""
+    """How far a server may run ahead of the reader of one call. 4 MiB is picked so that a picture-sized response needs
+    no WINDOW_UPDATE; a single message may be larger than that."""
     max_frame_bytes: int = 2**20
     """The largest DATA frame the server may send (16,384 to 16,777,215). Larger frames cost less time per byte."""
     max_header_list_bytes: int = 64 * 2**10

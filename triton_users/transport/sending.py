@@ -1,47 +1,44 @@
-"""Sends a message of any size under flow control, in slices that leave the hub its turn; knows frames only by name."""
+"""Sends a message of any size under flow control, in slices that leave the hub its turn; knows no calls' outcomes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Any, Final
 
 from gevent import sleep
 
 from triton_users.transport.exchange import Exchange
-from triton_users.transport.messages import PREFIX, StreamedMessage
+from triton_users.transport.http2.stream import StreamState
+from triton_users.transport.messages import StreamedMessage
 
-#: How long one greenlet sends before the hub has its turn. Half of the 5 ms for which the hub may be held, because one more
-#: piece may be in the making.
+#: How long one greenlet sends before the hub has its turn. Half of the 5 ms for which the hub may be held, because one
+#: more chunk may be in the making.
 SLICE_S: Final = 0.0025
 
 
-def send_large(call: Exchange, opening: bytes, prefix: bytes, message: bytes | StreamedMessage, end_stream: bool) -> int:
-    """Send `opening` (HEADERS, or nothing), the prefix and the message on the call's stream: the count of message bytes taken.
+def send_large(
+    call: Exchange, opening: bytes, prefix: bytes, message: bytes | StreamedMessage, end_stream: bool
+) -> None:
+    """Send `opening` (HEADERS, or nothing), then the prefix and the message as DATA of the call's stream.
 
-    Returns early, without an error, when the call is over. ValueError if a StreamedMessage's chunks do not have its length.
+    Returns early, without an error, when the stream or the call is over. ValueError if a StreamedMessage's chunks do
+    not have its length; whatever its chunks raise.
     """
     link, stream = call.link, call.stream
-    assert link is not None and stream is not None
-    pieces: Iterable[Any] = message.chunks if isinstance(message, StreamedMessage) else (message,)
-    left = len(message)
+    assert link is not None
+    assert stream is not None
+    core = link.core
+    left = len(prefix) + len(message)
     slice_ends_s = perf_counter() + SLICE_S
-    view = memoryview(prefix)
-    chunks = iter(pieces)
-    first = True
-    while True:
-        last = end_stream and (left == 0 if first else len(view) == left)
+    for view in _views(prefix, message):
         while len(view):
-            if call.over:
-                return len(message) - left
-            if link.backlog:
-                if opening:
-                    link.send(opening)
-                    opening = b""
-                link.when_writable(call)
-                call.wait()
-                continue
-            taken, parts = link.core.take_data(stream, view, last)
+            if call.outcome is not None or stream.state >= StreamState.HALF_CLOSED_REMOTE:
+                return
+            parts: list[bytes | memoryview] = []
+            taken = 0
+            if not link.backlog:
+                taken, parts = core.take_data(stream, view, end_stream and left == len(view))
             if opening:
                 parts.insert(0, opening)
                 opening = b""
@@ -49,30 +46,31 @@ def send_large(call: Exchange, opening: bytes, prefix: bytes, message: bytes | S
                 link.send_parts(parts)
             if taken:
                 view = view[taken:]
-                left -= 0 if first else taken
+                left -= taken
             else:
+                if link.backlog:
+                    link.when_writable(call)
                 call.wait()
             if perf_counter() > slice_ends_s:
                 sleep(0)
                 slice_ends_s = perf_counter() + SLICE_S
-        if first and not left:
-            return len(message)
-        first = False
+
+
+def _views(prefix: bytes, message: bytes | StreamedMessage) -> Iterator[memoryview]:
+    """The bytes to send, piece by piece. ValueError unless they are as many as announced."""
+    yield memoryview(prefix)
+    if not isinstance(message, StreamedMessage):
+        yield memoryview(message)
+        return
+    left = message.length
+    chunks: Iterable[Any] = message.chunks
+    for chunk in chunks:
+        view = memoryview(chunk).cast("B")
+        if len(view) > left:
+            raise ValueError(f"the chunks of a StreamedMessage({message.length}) hold more than that")
+        left -= len(view)
+        yield view
         if not left:
-            return len(message)
-        view = _next_view(chunks, left, message)
-
-
-def _next_view(chunks: Any, left: int, message: Any) -> memoryview:
-    chunk = next(chunks, None)
-    if chunk is None:
-        raise ValueError(f"the chunks of a StreamedMessage({len(message)}) end {left} bytes early")
-    view = memoryview(chunk).cast("B")
-    if len(view) > left:
-        raise ValueError(f"the chunks of a StreamedMessage({len(message)}) hold more than that")
-    return view
-
-
-def prefix_of(message: bytes | StreamedMessage) -> bytes:
-    """The uncompressed prefix of a message."""
-    return PREFIX.pack(0, len(message))
+            return
+    if left:
+        raise ValueError(f"the chunks of a StreamedMessage({message.length}) end {left} bytes early")

@@ -81,7 +81,7 @@ def head_meaning(head: HeaderList) -> HeadMeaning:
     meaning = head.meaning
     if meaning.__class__ is not HeadMeaning:
         meaning = head.meaning = HeadMeaning(head)
-    return meaning  # type: ignore[no-any-return]  # `meaning` is opaque to HTTP/2
+    return meaning
 
 
 def trailers_meaning(trailers: HeaderList) -> TrailersMeaning:
@@ -89,7 +89,7 @@ def trailers_meaning(trailers: HeaderList) -> TrailersMeaning:
     meaning = trailers.meaning
     if meaning.__class__ is not TrailersMeaning:
         meaning = trailers.meaning = TrailersMeaning(trailers)
-    return meaning  # type: ignore[no-any-return]  # `meaning` is opaque to HTTP/2
+    return meaning
 
 
 def conclude(stream: Stream) -> Outcome:
@@ -102,7 +102,7 @@ def conclude(stream: Stream) -> Outcome:
     if stream.reset_code is not None:
         name = error_name(stream.reset_code)
         code = STATUS_BY_RESET.get(stream.reset_code, StatusCode.UNKNOWN)  # type: ignore[call-overload]  # IntEnum keys
-        return Outcome(code, f"the server reset the stream with {name}", initial, (), "", stream.unprocessed)
+        return Outcome(code, f"the server reset the stream with {name}", initial, ())
     return _by_http(stream, initial) or Outcome(StatusCode.UNKNOWN, "the response ended without trailers", initial)
 
 
@@ -135,4 +135,4 @@ def _by_fault(stream: Stream, fault: Exception, initial: tuple[tuple[str, str | 
     if isinstance(fault, ConnectionFault) and not stream.unprocessed:
         text = f"the server broke HTTP/2: {fault}"
         return Outcome(StatusCode.UNAVAILABLE, text, initial, (), error_name(fault.code))
-    return Outcome(StatusCode.UNAVAILABLE, str(fault), initial, (), repr(fault), stream.unprocessed)
+    return Outcome(StatusCode.UNAVAILABLE, str(fault), initial, (), repr(fault))

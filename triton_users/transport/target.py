@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from triton_users.transport.errors import TargetError
 
 _SHAPES = "host:port, grpc://host:port, grpcs://host:port, [::1]:8001 or unix:/path"
-_HOST_PORT = re.compile(r"(?:\[(?P<ip6>[0-9A-Fa-f:.]+(?:%[0-9A-Za-z_.\-]+)?)\]|(?P<host>[^\[\]:/@?#\s]+)):(?P<port>[0-9]{1,5})/?")
+_HOST_PORT = re.compile(
+    r"(?:\[(?P<ip6>[0-9A-Fa-f:.]+(?:%[0-9A-Za-z_.\-]+)?)\]|(?P<host>[^\[\]:/@?#\s]+)):(?P<port>[0-9]{1,5})/?"
+)
 
 
 @dataclass(frozen=True)

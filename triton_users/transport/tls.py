@@ -89,7 +89,7 @@ class TlsPipe:
         return self._outgoing.read()
 
     def decrypt(self, ciphertext: bytes) -> tuple[bytes, bytes]:
-        """The plaintext that `ciphertext` completes, and bytes to send back. ConnectionLost at a broken or ended session."""
+        """The plaintext that `ciphertext` completes, and bytes to send back. ConnectionLost if the session is over."""
         self._incoming.write(ciphertext)
         pieces = []
         try:

@@ -1,7 +1,7 @@
-"""How much fruitless work a peer may cause: a budget of frames that is earned by time and by useful traffic; knows no frame.
+"""How much fruitless work a peer may cause: a budget, earned by time and by useful traffic; knows no frames.
 
-Every frame that asks for work and brings a call no further (PING, SETTINGS, an empty DATA, anything for a stream that is
-gone) spends from it. An honest server stays far below; one that floods gets ENHANCE_YOUR_CALM.
+Every frame that asks for work and brings a call no further (PING, SETTINGS, an empty DATA, anything for a stream that
+is gone) spends from it. An honest server stays far below; one that floods gets ENHANCE_YOUR_CALM.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ DEFAULT_WINDOW: Final = 65_535
 LAST_STREAM_ID: Final = 2**31 - 1
 #: The most bytes of DATA cut at once, so that a large request does not hold its caller: 50 to 100 us of copying.
 MAX_DATA_AT_ONCE: Final = 256 * 1024
-#: What a new stream and a byte of DATA earn the peer (see `Budget`). Picked so that a server may answer each request with
-#: several WINDOW_UPDATE and PING frames, and go on for a while on a stream that we have reset.
+#: What a new stream and a byte of DATA earn the peer (see `Budget`). Picked so that a server may answer each request
+#: with several WINDOW_UPDATE and PING frames, and go on for a while on a stream that we have reset.
 EARNED_PER_STREAM: Final = 16.0
 EARNED_PER_BYTE: Final = 1 / 1024
 
@@ -115,13 +115,14 @@ class Connection(FrameReader):
         """Whether the peer allows one more stream now."""
         return self.state is ConnectionState.OPEN and len(self.streams) < self.peer.max_streams
 
-    def request(self, head: RequestHead, extra: bytes, body: bytes) -> tuple[Stream, bytes] | None:
+    def request(self, head: RequestHead, extra: bytes, prefix: bytes, body: bytes) -> tuple[Stream, bytes] | None:
         """Open a stream whose whole request goes out at once; None if a window or a frame is too small for that.
 
-        `extra` holds literal fields (`encode_literal`) that follow the head's. Between this call and the sending of its
-        bytes nothing else may be sent: stream ids must rise on the wire, and header blocks must keep their order.
+        `extra` holds literal fields (`encode_literal`) that follow the head's; DATA is `prefix + body`. Between this
+        call and the sending of its bytes nothing else may be sent: stream ids must rise on the wire, and header blocks
+        must keep their order.
         """
-        size = len(body)
+        size = len(prefix) + len(body)
         window = self.peer.initial_window
         if size > window or size > self.send_window or size > self.peer.max_frame:
             return None
@@ -136,7 +137,7 @@ class Connection(FrameReader):
             opening = frames.encode_headers(stream_id, block, False, self.peer.max_frame)
         else:
             opening = _pack_head(length >> 8, length & 0xFF, _HEADERS, END_HEADERS, stream_id) + block
-        return stream, opening + _pack_head(size >> 8, size & 0xFF, _DATA, END_STREAM, stream_id) + body
+        return stream, opening + _pack_head(size >> 8, size & 0xFF, _DATA, END_STREAM, stream_id) + prefix + body
 
     def open(self, head: RequestHead, extra: bytes) -> tuple[Stream, bytes]:
         """Open a stream and return its HEADERS; the rules of `request` apply."""
@@ -154,6 +155,16 @@ class Connection(FrameReader):
         stream = self.streams[stream_id] = Stream(stream_id, self.peer.initial_window, self.limits.stream_window)
         self._earned += EARNED_PER_STREAM
         return stream
+
+    def data(self, stream: Stream, prefix: bytes, body: bytes) -> bytes | None:
+        """One DATA frame with all of `prefix + body`, without END_STREAM; None if a window or a frame is too small."""
+        size = len(prefix) + len(body)
+        if size > stream.send_window or size > self.send_window or size > self.peer.max_frame:
+            return None
+        stream.send_window -= size
+        self.send_window -= size
+        self._earned += EARNED_PER_STREAM
+        return _pack_head(size >> 8, size & 0xFF, _DATA, 0, stream.id) + prefix + body
 
     def take_data(self, stream: Stream, data: memoryview, end_stream: bool) -> tuple[int, list[bytes | memoryview]]:
         """Cut as much of `data` into DATA frames as the windows allow: the count of bytes taken, and what to send.

@@ -1,4 +1,4 @@
-"""HTTP/2 error codes and the two exceptions that say the peer broke the protocol; refuses to know what is done about it."""
+"""HTTP/2 error codes, and the two exceptions that say the peer broke the protocol; decides nothing about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of HTTP/2 frames (RFC 9113 sections 4 and 6): building and taking apart; knows no stream and no connection."""
+"""The bytes of HTTP/2 frames (RFC 9113 sections 4 and 6): building and taking apart; knows no stream's state."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def encode_headers(stream_id: int, block: bytes, end_stream: bool, max_frame: in
     return b"".join(frames)
 
 
-def encode_settings(values: Mapping[int, int]) -> bytes:
+def encode_settings(values: Mapping[Setting, int]) -> bytes:
     """A SETTINGS frame."""
     payload = b"".join(_SETTING.pack(key, value) for key, value in values.items())
     return encode_frame(FrameType.SETTINGS, 0, 0, payload)

@@ -1,15 +1,16 @@
-"""Header lists to and from HPACK blocks (RFC 7541, RFC 9113 section 8), with two caches; knows no frames and no streams.
+"""Header lists to and from HPACK blocks (RFC 7541, RFC 9113 section 8), with two caches; knows no frames, no streams.
 
 The `hpack` library costs 50 to 100 us a call, more than all the rest of a request, so neither direction calls it for a
 block seen before:
 
 - A request's fixed fields (`RequestHead`) are indexed in the peer's table at their first use. Encoding them again gives
-  the same bytes as long as our table does not change, so those bytes are kept until it does. Fields that vary by call are
-  appended as literals without indexing, which leave the table alone.
+  the same bytes as long as our table does not change, so those bytes are kept until it does. Fields that vary by call
+  are appended as literals without indexing, which leave the table alone.
 - What a received block means and does to the table can be told from its bytes (`survey`). A block that refers only to
-  the static table means the same for ever, and what it adds to the dynamic table can be added when somebody looks there:
-  its list is remembered, its additions wait. A block that refers to the dynamic table and adds nothing means the same
-  until something is added: its list is remembered until then. gRPC's servers send the second kind, nginx the first.
+  the static table means the same for ever, and what it adds to the dynamic table can be added when somebody looks
+  there: its list is remembered, its additions wait. A block that refers to the dynamic table and adds nothing means
+  the same until something is added: its list is remembered until then. gRPC's servers send the second kind, nginx the
+  first.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class HeaderDecoder:
         else:
             found = self._dependent.get(block) or self._decode(block)
         if found.__class__ is StreamFault:
-            raise found  # type: ignore[misc]  # its class was just compared
+            raise found
         return found  # type: ignore[return-value]  # its class was just compared
 
     def _decode(self, block: bytes) -> HeaderList | StreamFault:

@@ -1,7 +1,7 @@
-"""Cuts received bytes into frames and checks what needs no stream: sizes, padding, the order of header blocks, the preface.
+"""Cuts received bytes into frames and checks what needs no stream: sizes, padding, order of header blocks, preface.
 
-DATA is handed on as it arrives, so that neither a large frame nor a slow peer makes anyone collect or copy it twice; every
-other frame is handed on whole. Who inherits says what frames mean.
+DATA is handed on as it arrives, so that neither a large frame nor a slow peer makes anyone collect or copy it twice;
+every other frame is handed on whole. Who inherits says what frames mean.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FrameReader:
     # What frames mean
 
     def on_data(self, stream_id: int, length: int, payload: int, ends: bool) -> Stream | None:
-        """A DATA frame begins: flow-controlled length and bytes of payload in it. The stream to give them to, or None."""
+        """A DATA frame begins: its flow-controlled length, the payload in it. The stream to give that to, or None."""
         raise NotImplementedError
 
     def on_payload(self, stream: Stream, piece: bytes) -> None:

@@ -10,10 +10,10 @@ from typing import Final
 from triton_users.transport.http2.faults import ConnectionFault, ErrorCode
 from triton_users.transport.http2.frames import MAX_WINDOW, Setting
 
-#: Every permitted value, and the error for the others. The peer is a server, so it must not enable push (section 6.5.2).
+#: Every permitted value, and the error for the others. A server must not enable push (section 6.5.2).
 PERMITTED: Final = {
-    Setting.ENABLE_PUSH: (range(0, 1), ErrorCode.PROTOCOL_ERROR),
-    Setting.INITIAL_WINDOW_SIZE: (range(0, MAX_WINDOW + 1), ErrorCode.FLOW_CONTROL_ERROR),
+    Setting.ENABLE_PUSH: (range(1), ErrorCode.PROTOCOL_ERROR),
+    Setting.INITIAL_WINDOW_SIZE: (range(MAX_WINDOW + 1), ErrorCode.FLOW_CONTROL_ERROR),
     Setting.MAX_FRAME_SIZE: (range(16_384, 2**24), ErrorCode.PROTOCOL_ERROR),
 }
 

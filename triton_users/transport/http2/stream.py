@@ -82,7 +82,7 @@ class Stream:
         self.receive_window = receive_window
         #: DATA bytes consumed for which no credit has been given back yet.
         self.receive_unacked = 0
-        #: Whether the owner says, by `Connection.consume`, when it has taken DATA; else that counts as taken on arrival.
+        #: Whether the owner tells, by `Connection.consume`, when it has taken DATA; else it counts as taken on arrival.
         self.owner_consumes = False
         #: The response's first header list; interim (1xx) ones are dropped.
         self.head: HeaderList | None = None
