@@ -33,7 +33,7 @@ def infer_request(case: Identity) -> bytes:
     """The ModelInferRequest that tritonclient makes of `case` with zeros as values.
 
     perf_analyzer's differs by what its client adds to each request and tritonclient forbids: the parameter
-    `triton_enable_empty_final_response` (45 bytes).
+    `triton_enable_empty_final_response` (42 bytes).
     """
     request = service_pb2.ModelInferRequest(model_name=case.model)
     request.inputs.add(name=case.input, datatype="FP32", shape=[case.floats])

@@ -160,5 +160,5 @@ def render(processes: Sequence[Process], warm_up_s: float) -> str:
 
 def summary(log: Path) -> str:
     """Locust's own count of requests and failures."""
-    lines = re.findall(r"^\s+Aggregated .*$", log.read_text(errors="replace"), re.MULTILINE)
+    lines = re.findall(r"^\s+Aggregated .*%\).*$", log.read_text(errors="replace"), re.MULTILINE)
     return lines[-1].strip() if lines else "Locust printed no statistics"
