@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from triton_users.selfcheck import Limits
 from triton_users.settings import DEFAULT_WEIGHTS, TRIALS, Settings, UsageError
+from triton_users.trust import Limits
 from triton_users.verdict import METRICS, parse_thresholds
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _LIMIT_HELP: Mapping[str, str] = {
     "gc_pause_ms": "The client is too slow when a garbage collection takes this long, in ms. 0: off.",
     "send_delay_ms": "The client is too slow when requests wait this long to be sent (p99 of 5 s), in ms. 0: off.",
 }
-"""One line for each field of selfcheck.Limits; the option is `--max-` and the field's name."""
+"""One line for each field of trust.Limits; the option is `--max-` and the field's name."""
 
 
 def add_options(parser: LocustArgumentParser, **_: Any) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import gevent
 
 from triton_users import ledger
-from triton_users.report import Checkpoint, ReportFolder, RunInfo, build_report, render_text
+from triton_users.checkpoint import Checkpoint
+from triton_users.report import ReportFolder, RunInfo, build_report, render_text
 from triton_users.report.build import State
 from triton_users.timeline import Timeline
 

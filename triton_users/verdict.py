@@ -188,7 +188,7 @@ def judge(
 
     `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
-    missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`selfcheck.sentences`).
+    missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`trust.sentences`).
 
     It fails when a scenario outside `allow_failure` failed, when nothing ran, when a scenario that was asked for by
     name did not run, when another one did not although its weight made that all but impossible, when a threshold does

@@ -6,9 +6,11 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from triton_users.report.charts import Chart
-from triton_users.report.html import render_html
+from triton_users.report.html import LINE, pretty, render_html
 from triton_users.report.junit import render_junit
 from triton_users.report.text import WIDTH, milliseconds, render_text, size, table
 
@@ -135,6 +137,18 @@ def test_a_scenarios_name_cannot_break_out_of_the_page(report_of) -> None:
     assert name not in html
     Page(html)
     ElementTree.fromstring(render_junit(report))
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda i: st.lists(i) | st.dictionaries(st.text(), i)))
+def test_a_record_shown_in_lines_is_still_the_same_record(record) -> None:
+    assert json.loads(pretty(record)) == record
+
+
+def test_the_steps_of_a_sequence_are_shown_a_line_each() -> None:
+    steps = [["START", number, number, number] for number in range(30)]
+    lines = pretty({"steps": steps}).split("\n")
+    assert len(lines) == len(steps) + 4
+    assert max(map(len, lines)) <= LINE
 
 
 def test_a_report_of_nothing_renders_in_every_form(empty) -> None:

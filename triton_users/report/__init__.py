@@ -7,15 +7,14 @@
     folder.write(report)                                            # report.json, .html, .txt, junit.xml; each atomic
     sys.exit(report["verdict"]["exit_code"])
 
-    checkpoint = Checkpoint(folder, lambda: build_report(info, collector, timeline, now_s=elapsed(), state="running"))
-    checkpoint.start()      # every 30 s, until stop()
+`checkpoint.Checkpoint` writes one now and then while the run goes on, with `state="running"`.
 
 The report is a dict of plain values; `docs/report.md` and `schema.json` beside this file describe it. `build_report` is
 a pure function of what it is given; it works the verdict out as well.
 """
 
 from triton_users.report.build import SCHEMA, RunInfo, build_report
-from triton_users.report.folder import Checkpoint, ReportFolder
+from triton_users.report.folder import ReportFolder
 from triton_users.report.text import render_text
 
-__all__ = ["SCHEMA", "Checkpoint", "ReportFolder", "RunInfo", "build_report", "render_text"]
+__all__ = ["SCHEMA", "ReportFolder", "RunInfo", "build_report", "render_text"]

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from importlib import metadata
 from typing import Any, Literal
 
-from triton_users import selfcheck
+from triton_users import trust
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
 from triton_users.timeline import Timeline
@@ -45,7 +45,7 @@ class RunInfo:
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Scenario that nobody named and that cannot run here -> why, and what to do about it."""
     thresholds: Sequence[Threshold] = ()
-    limits: selfcheck.Limits = field(default_factory=selfcheck.Limits)
+    limits: trust.Limits = field(default_factory=trust.Limits)
     fail_on_bottleneck: bool = False
     server: Mapping[str, Any] = field(default_factory=dict)
     """"name", "version", "address" and "models" (a list of names) of the server under test."""
@@ -68,7 +68,7 @@ def build_report(
     """
     total = collector.total
     points = timeline.dump(now_s)
-    found = selfcheck.findings(collector.workers.values(), info.limits)
+    found = trust.findings(collector.workers.values(), info.limits)
     verdict = judge(
         total,
         weights=info.weights,
@@ -77,7 +77,7 @@ def build_report(
         users=max((point["users"] or 0 for point in points), default=0),
         checks=apply(info.thresholds, total, now_s),
         uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
-        bottlenecks=selfcheck.sentences(found),
+        bottlenecks=trust.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
     )
     evidence = collector.evidence()
@@ -217,7 +217,7 @@ def quantiles_ms(histogram: Histogram) -> dict[str, float | None]:
 
 def _verdict(verdict: Verdict, workers: list[dict[str, Any]]) -> dict[str, Any]:
     lost = [
-        f"worker {worker['worker']} was lost: its last counts came {selfcheck.hms(worker['last_seen_s'])} "
+        f"worker {worker['worker']} was lost: its last counts came {trust.hms(worker['last_seen_s'])} "
         "into the run, what it did after that is missing"
         for worker in workers
         if worker["state"] == "lost"
@@ -235,7 +235,7 @@ def _verdict(verdict: Verdict, workers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _worker(worker: WorkerState, state: State) -> dict[str, Any]:
-    windows = selfcheck.windows_of(worker)
+    windows = trust.windows_of(worker)
     still = "reporting" if state == "running" else "lost"
     return {
         "worker": worker.worker,

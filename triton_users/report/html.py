@@ -13,9 +13,11 @@ from typing import Any
 
 from triton_users.report.charts import LOG_RATIO, Chart, sparkline
 from triton_users.report.text import headline, milliseconds, number, printable, size
-from triton_users.selfcheck import LABELS, hms
+from triton_users.trust import LABELS, hms
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
+LINE = 100
+"""Characters of a failure's record that stand on one line."""
 _COLOURS = 10
 """How many colours style.css has for scenarios."""
 
@@ -321,7 +323,7 @@ def _failures(report: dict[str, Any]) -> str:
         shown = "".join(
             f"<details><summary>{hms(failure['at_s'])} &middot; {e(failure['reason'])}</summary>"
             f'<p class="soft small">worker {e(failure["worker"])}</p>'
-            f"<pre>{e_lines(json.dumps(failure['record'], indent=2, ensure_ascii=False))}</pre></details>"
+            f"<pre>{e_lines(pretty(failure['record']))}</pre></details>"
             for failure in evidence["failures"]
         )
         dropped = (
@@ -339,6 +341,18 @@ def _failures(report: dict[str, Any]) -> str:
     again = report["reproduce"]
     hint = f'<p class="soft">The same plan again: <code>{e(again)}</code></p>' if again else ""
     return f"<h2>Failures</h2>{''.join(parts)}{hint}"
+
+
+def pretty(value: Any, indent: str = "") -> str:
+    """JSON with what fits into a line on one line: a sequence's steps are then a line each."""
+    line = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or len(line) + len(indent) <= LINE:
+        return line
+    deeper = indent + "  "
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {pretty(item, deeper)}" for key, item in value.items()]
+        return f"{{\n{deeper}" + f",\n{deeper}".join(parts) + f"\n{indent}}}"
+    return f"[\n{deeper}" + f",\n{deeper}".join(pretty(item, deeper) for item in value) + f"\n{indent}]"
 
 
 def e_lines(text: str) -> str:

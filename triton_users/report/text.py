@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from triton_users.selfcheck import hms
+from triton_users.trust import hms
 
 WIDTH = 120
 SHOWN_FAILURES = 3

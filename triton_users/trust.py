@@ -1,0 +1,141 @@
+"""Where a client was too slow to be believed, decided from what its workers saw of themselves. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+
+from triton_users.ledger import WorkerState
+from triton_users.settings import UsageError
+
+MAX_TIMES = 5
+"""Stretches of time that one sentence names."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond which values the client is said to have been the bottleneck. A 0 turns a limit off."""
+
+    hub_lag_ms: float = 50.0
+    """99th percentile in a window of how late the gevent hub wakes a greenlet: what it adds to a latency by itself."""
+    cpu_percent: float = 95.0
+    """CPU time of this process in a window, out of one core: all that one gevent process can use."""
+    gc_pause_ms: float = 50.0
+    """The longest garbage collection in a window: every user of the process stands still."""
+    send_delay_ms: float = 50.0
+    """99th percentile in a window of the time between the call and the first byte on the socket."""
+
+    def check(self) -> None:
+        """Raise UsageError for the first limit that cannot be used."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value < float("inf"):
+                raise UsageError(f"the self-check limit {field.name} is {value}; it must be 0 (off) or more")
+
+
+@dataclass(slots=True)
+class Window:
+    """What a stretch of time showed at its worst, see `Limits`. Times are the node's own, in seconds."""
+
+    start_s: float
+    end_s: float
+    hub_lag_ms: float
+    cpu_percent: float
+    gc_pause_ms: float
+    send_delay_ms: float
+    rss_mib: float
+    """Resident memory of the process. It has no limit: what is much depends on the tensors."""
+
+    def absorb(self, later: Window) -> None:
+        """Cover the next window's time as well, keeping the worse of each value."""
+        self.end_s = later.end_s
+        for name in (*LIMITED, "rss_mib"):
+            setattr(self, name, max(getattr(self, name), getattr(later, name)))
+
+
+LIMITED = tuple(field.name for field in fields(Limits))
+LABELS: Mapping[str, tuple[str, str]] = {
+    "hub_lag_ms": ("hub lag (p99)", "ms"),
+    "cpu_percent": ("CPU", "% of a core"),
+    "gc_pause_ms": ("garbage collection pause", "ms"),
+    "send_delay_ms": ("send delay (p99)", "ms"),
+}
+"""Each limit's name and unit, for people."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A stretch of time in which one worker was not to be trusted, for one cause."""
+
+    worker: str
+    what: str
+    """One of the names of `Limits`."""
+    worst: float
+    limit: float
+    start_s: float
+    """Seconds into the run."""
+    end_s: float
+
+    def __str__(self) -> str:
+        label, unit = LABELS[self.what]
+        when = f"{hms(self.start_s)} to {hms(self.end_s)}"
+        return f"worker {self.worker}, {when}: {label} {self.worst:.3g} {unit}, limit {self.limit:g}"
+
+
+def windows_of(state: WorkerState) -> list[Window]:
+    """One worker's windows in seconds of the run instead of its own."""
+    shift_s = state.last_seen_s - state.at_s
+    return [
+        Window(max(0.0, start + shift_s), end + shift_s, *rest)
+        for start, end, *rest in state.selfcheck.get("windows", ())
+    ]
+
+
+def findings(workers: Iterable[WorkerState], limits: Limits) -> list[Finding]:
+    """Where a limit was passed: one finding for each worker, cause and unbroken stretch of time, in order of time."""
+    found: list[Finding] = []
+    for state in workers:
+        windows = windows_of(state)
+        for what in LIMITED:
+            if limit := getattr(limits, what):
+                found += _stretches(state.worker, what, limit, windows)
+    return sorted(found, key=lambda finding: (finding.start_s, finding.worker))
+
+
+def _stretches(worker: str, what: str, limit: float, windows: list[Window]) -> Iterable[Finding]:
+    worst, start_s, end_s = 0.0, 0.0, 0.0
+    for window in windows:
+        value = getattr(window, what)
+        if value > limit:
+            start_s = start_s if worst else window.start_s
+            worst, end_s = max(worst, value), window.end_s
+        elif worst:
+            yield Finding(worker, what, worst, limit, start_s, end_s)
+            worst = 0.0
+    if worst:
+        yield Finding(worker, what, worst, limit, start_s, end_s)
+
+
+def sentences(found: Iterable[Finding]) -> list[str]:
+    """One sentence for each worker and cause: what was passed by how much, and when."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in found:
+        groups.setdefault((finding.worker, finding.what), []).append(finding)
+    told = []
+    for (worker, what), group in groups.items():
+        label, unit = LABELS[what]
+        worst = max(finding.worst for finding in group)
+        times = ", ".join(f"{hms(finding.start_s)} to {hms(finding.end_s)}" for finding in group[:MAX_TIMES])
+        if len(group) > MAX_TIMES:
+            times += f" and {len(group) - MAX_TIMES} more times, the last one until {hms(group[-1].end_s)}"
+        told.append(
+            f"latencies are not to be trusted, the client was the bottleneck: {label} on worker {worker} was up to "
+            f"{worst:.3g} {unit} (limit {group[0].limit:g}) from {times}"
+        )
+    return told
+
+
+def hms(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    whole = int(seconds + 0.5)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
