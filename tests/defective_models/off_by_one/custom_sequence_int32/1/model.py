@@ -1,0 +1,31 @@
+"""Defective: the sum is one too high from the WRONG_STEPth response of each sequence on."""
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+WRONG_STEP = 3
+
+
+def read(request, name):
+    return np.from_dlpack(pb_utils.get_input_tensor_by_name(request, name))
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self._sums = {}
+
+    def execute(self, requests):
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request):
+        total = read(request, "INPUT").copy()
+        if read(request, "READY").flat[0]:
+            key = request.correlation_id()
+            step = 1
+            if not read(request, "START").flat[0]:
+                former, step = self._sums[key]
+                total, step = total + former, step + 1
+            if step == WRONG_STEP:
+                total = total + np.int32(1)  # the defect
+            self._sums[key] = (total, step)
+        return pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack("OUTPUT", total)])
