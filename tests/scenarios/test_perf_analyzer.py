@@ -68,10 +68,10 @@ def test_it_gets_ids_of_its_own_and_the_settings(tmp_path: Path) -> None:
     assert "-p 700" in caught.value.evidence["output"]
 
 
-def test_a_validated_option_gets_its_data(tmp_path: Path) -> None:
+def test_an_option_with_data_gets_it(tmp_path: Path) -> None:
     perf_analyzer = scenario(tmp_path, "import sys; sys.exit(open(sys.argv[-1]).read())")
     with pytest.raises(ScenarioFailure, match='"validation_data"'):
-        perf_analyzer.run(PerfAnalyzerPlan(f"{MODEL}, validated", (5, 7)))
+        perf_analyzer.run(PerfAnalyzerPlan(f"{MODEL} with data", (5, 7)))
 
 
 def test_an_error_exit_is_a_failure_that_shows_the_end_of_its_output(tmp_path: Path) -> None:

@@ -42,15 +42,15 @@ def command(name: str, concurrency: int = 2) -> list[str]:
     )
 
 
-def test_each_model_is_an_option_and_all_but_the_images_come_validated_too() -> None:
+def test_each_model_is_an_option_and_all_but_the_images_come_with_data_too() -> None:
     assert list(OPTIONS) == [
         "resnet_v1_50",
         "custom_sequence_int32",
         "custom_sequence_float32",
         "custom_nobatch_zero_1_float32",
-        "custom_sequence_int32, validated",
-        "custom_sequence_float32, validated",
-        "custom_nobatch_zero_1_float32, validated",
+        "custom_sequence_int32 with data",
+        "custom_sequence_float32 with data",
+        "custom_nobatch_zero_1_float32 with data",
     ]
 
 
@@ -73,27 +73,27 @@ def test_identity_models_get_a_shape() -> None:
     assert command("custom_nobatch_zero_1_float32")[-2:] == ["--shape", "INPUT0:16"]
 
 
-def test_validated_options_get_data() -> None:
-    assert command("custom_sequence_int32, validated")[-2:] == ["--input-data", "/tmp/data.json"]
+def test_options_with_data_get_it() -> None:
+    assert command("custom_sequence_int32 with data")[-2:] == ["--input-data", "/tmp/data.json"]
 
 
 def test_the_data_of_an_accumulator_are_one_sequence_and_its_sums() -> None:
-    assert json.loads(input_data(OPTIONS["custom_sequence_int32, validated"], (5, 7, 1))) == {
+    assert json.loads(input_data(OPTIONS["custom_sequence_int32 with data"], (5, 7, 1))) == {
         "data": [[{"INPUT": [5]}, {"INPUT": [7]}, {"INPUT": [1]}]],
         "validation_data": [[{"OUTPUT": [5]}, {"OUTPUT": [12]}, {"OUTPUT": [13]}]],
     }
 
 
 def test_numbers_for_an_fp32_model_are_written_as_floats() -> None:
-    text = input_data(OPTIONS["custom_sequence_float32, validated"], (5,))
+    text = input_data(OPTIONS["custom_sequence_float32 with data"], (5,))
     assert text == '{"data": [[{"INPUT": [5.0]}]], "validation_data": [[{"OUTPUT": [5.0]}]]}'
 
 
-def test_the_data_of_an_identity_model_come_back() -> None:
-    data = json.loads(input_data(OPTIONS["custom_nobatch_zero_1_float32, validated"], (5, 7)))
-    assert [tensor["INPUT0"] for tensor in data["data"]] == [tensor["OUTPUT0"] for tensor in data["validation_data"]]
+def test_an_identity_model_gets_tensors_but_no_validation() -> None:
+    data = json.loads(input_data(OPTIONS["custom_nobatch_zero_1_float32 with data"], (5, 7)))
+    assert list(data) == ["data"]
+    assert [tensor["INPUT0"]["shape"] for tensor in data["data"]] == [[IDENTITY_LENGTH]] * 2
     assert data["data"][1]["INPUT0"]["content"] == [7.0 + place for place in range(IDENTITY_LENGTH)]
-    assert data["data"][1]["INPUT0"]["shape"] == [IDENTITY_LENGTH]
 
 
 OUTPUT = """

@@ -41,7 +41,7 @@ class PerfAnalyzerPlan:
 
     option: str
     values: tuple[int, ...]
-    """The data of a validated option; not used by the others."""
+    """What an option with data sends; not used by the others."""
 
 
 class PerfAnalyzer(Scenario):
@@ -93,7 +93,7 @@ class PerfAnalyzer(Scenario):
     def _run_in(self, folder: Path, plan: PerfAnalyzerPlan) -> int:
         session, settings, option = self.session, self.session.settings, self.options[plan.option]
         csv_file, data_file, output_file = folder / "report.csv", folder / "data.json", folder / "output.txt"
-        if option.validated:
+        if option.with_data:
             data_file.write_text(input_data(option, plan.values))
         command = [
             *session.target.perf_analyzer,

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.models import (
@@ -44,12 +43,12 @@ class PerfOption:
     """Set for sequence models."""
     identity: IdentityModel | None = None
     """Set for identity models."""
-    validated: bool = False
-    """Whether perf_analyzer sends data of ours and compares the answers with ours."""
+    with_data: bool = False
+    """Whether it sends data of ours, and for sequence models compares the answers with ours."""
 
     @property
     def name(self) -> str:
-        return f"{self.model}, validated" if self.validated else self.model
+        return f"{self.model} with data" if self.with_data else self.model
 
 
 def options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
@@ -57,10 +56,10 @@ def options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
     found = list(image_options(target, settings))
     sequences = all_sequence_models(settings.trials, target.models)
     identities = identity_models(settings.trials, target.models)
-    for validated in (False, True):
-        found += [PerfOption(model.name, sequence=model, validated=validated) for model in sequences]
+    for with_data in (False, True):
+        found += [PerfOption(model.name, sequence=model, with_data=with_data) for model in sequences]
         found += [
-            PerfOption(model.name, ("--shape", f"{model.input}:{IDENTITY_LENGTH}"), identity=model, validated=validated)
+            PerfOption(model.name, ("--shape", f"{model.input}:{IDENTITY_LENGTH}"), identity=model, with_data=with_data)
             for model in identities
         ]
     return tuple(found)
@@ -74,26 +73,28 @@ def image_options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
 
 
 def input_data(option: PerfOption, values: tuple[int, ...]) -> str:
-    """The `--input-data` JSON of a validated option: data to send and what must be answered.
+    """The `--input-data` JSON of an option with data.
 
-    For a sequence model the values are one sequence, for an identity model each is the start of one tensor.
+    For a sequence model the values are one sequence, and `validation_data` say what must be answered. For an identity
+    model each value is the start of one tensor. Its answers cannot be validated: perf_analyzer (2.51) refuses
+    validation data for an output of variable size, whatever shapes it is told.
     """
-    data: Any
-    wanted: Any
-    if option.sequence is not None:
-        model = option.sequence
-        answers = expected_answers(values, model.datatype, model.accumulates)
-        data = [[{model.input: [_typed(value, model.datatype)]} for value in values]]
-        wanted = [[{model.output: [answer]} for answer in answers]]
-    else:
+    if option.sequence is None:
         assert option.identity is not None
-        tensors = [
+        tensors = (
             {"content": [float(value + place) for place in range(IDENTITY_LENGTH)], "shape": [IDENTITY_LENGTH]}
             for value in values
-        ]
-        data = [{option.identity.input: tensor} for tensor in tensors]
-        wanted = [{option.identity.output: tensor} for tensor in tensors]
-    return json.dumps({"data": data, "validation_data": wanted})
+        )
+        return json.dumps({"data": [{option.identity.input: tensor} for tensor in tensors]})
+    model = option.sequence
+    answers = expected_answers(values, model.datatype, model.accumulates)
+    sent = values if model.datatype == "INT32" else map(float, values)  # perf_analyzer takes no 5 for 5.0
+    return json.dumps(
+        {
+            "data": [[{model.input: [value]} for value in sent]],
+            "validation_data": [[{model.output: [answer]} for answer in answers]],
+        }
+    )
 
 
 def arguments(
@@ -105,7 +106,7 @@ def arguments(
     listed += ["-p", str(window_ms), "-s", str(STABLE_PERCENT), *option.arguments]
     if option.sequence is not None:
         listed += ["--sequence-id-range", f"{ids.start}:{ids.stop}"]
-    if option.validated:
+    if option.with_data:
         listed += ["--input-data", data_file]
     return listed
 
@@ -133,7 +134,3 @@ def next_concurrency(concurrency: int, queue_us: int | None) -> int:
     if queue_us > HIGH_QUEUE_US:
         return max(concurrency - 1, 1)
     return concurrency
-
-
-def _typed(value: int, datatype: str) -> int | float:
-    return value if datatype == "INT32" else float(value)
