@@ -10,6 +10,7 @@ from gevent.lock import RLock
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
+from triton_users import web
 from triton_users.events import add_hooks
 from triton_users.exchange import RESET_MESSAGE, MasterSide, WorkerSide
 from triton_users.lead import Lead
@@ -113,3 +114,5 @@ def _install_lead(environment: Environment) -> None:
     environment.events.quit.add_listener(on_quit)
     if isinstance(runner, MasterRunner):
         MasterSide(environment, lead.merge, lead.missing)
+    if environment.web_ui is not None:
+        web.register(environment, lambda: lead.reporting)

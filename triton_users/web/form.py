@@ -1,0 +1,91 @@
+"""Looks at Locust's start form before Locust does: what is wrong with it, in words. Changes nothing, starts nothing.
+
+Locust itself takes each field as it comes: a value that cannot be converted ends in an error page, with the fields
+before it already taken over for the next run.
+"""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from locust.util.timespan import parse_timespan
+
+from triton_users.ledger.plain import cut
+from triton_users.options import judging_from, settings_from
+from triton_users.run import left_out
+from triton_users.survey import survey, with_perf_analyzer
+from triton_users.users import tls_from
+
+SHOWN = 60
+"""Characters of a wrong value that are repeated in the message."""
+
+_KINDS: Mapping[type, str] = {int: "a whole number", float: "a number"}
+
+
+def refusal(form: Mapping[str, str], options: Namespace, host: str, *, running: bool, shaped: bool = False) -> str:
+    """Why no test can start with this form; "" when one can.
+
+    `options` are the ones in force and `host` is the server in force: the form may leave out what it does not change.
+    Asks the server what it is, unless a test is running. `shaped`: a load shape sets the number of users.
+    """
+    try:
+        _check_load(form, shaped)
+        candidate = Namespace(**{**vars(options), **_converted(form, vars(options))})
+        settings = settings_from(candidate, drawn_seed=1)
+        judging_from(candidate)
+        tls = tls_from(candidate)
+        host = form.get("host", host).strip()
+        if not host:
+            return "Host: write the address of a Triton, for instance grpc://127.0.0.1:8001"
+        if not running:
+            left_out(with_perf_analyzer(survey(host, tls), host), settings)
+    except (ValueError, OSError) as error:  # UsageError and the transport's TargetError are ValueErrors
+        text = cut(str(error), 2_000)
+        return text[:1].upper() + text[1:]
+    return ""
+
+
+def _check_load(form: Mapping[str, str], shaped: bool) -> None:
+    """Locust's own fields, which it would look at one by one while it takes over the others."""
+    if "user_count" in form or not shaped:
+        users = _number("user_count", form.get("user_count", ""), int)
+        if users < 0:
+            raise ValueError(f"number of users: {users} cannot be; write 0 or more")
+    if "spawn_rate" in form or not shaped:
+        rate = _number("spawn_rate", form.get("spawn_rate", ""), float)
+        if not 0 < rate < math.inf:
+            raise ValueError(f"ramp up: {rate:g} users a second cannot be; write a number over 0")
+    if run_time := form.get("run_time", ""):
+        try:
+            parse_timespan(run_time)
+        except ValueError:
+            raise ValueError(f"run time: {_shown(run_time)} is none; write for instance 90, 20m or 1h30m") from None
+
+
+def _converted(form: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The form's values of these options, each of the type that Locust will give it. Raises ValueError."""
+    values: dict[str, Any] = {}
+    for name, text in form.items():
+        now = options.get(name)
+        if isinstance(now, bool):
+            values[name] = text == "true"
+        elif isinstance(now, (int, float)) and name not in ("run_time", "spawn_rate", "num_users"):
+            values[name] = _number(name, text, type(now))
+        elif isinstance(now, str):
+            values[name] = text
+    return values
+
+
+def _number(name: str, text: str, kind: type) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        label = {"user_count": "number of users", "spawn_rate": "ramp up"}.get(name, name.replace("_", " "))
+        raise ValueError(f"{label}: {_shown(text)} is not {_KINDS[kind]}") from None
+
+
+def _shown(text: str) -> str:
+    return repr(cut(text, SHOWN)) if text else "nothing"

@@ -1,0 +1,159 @@
+"""Ties our pages to Locust's web server: routes, login, the tab, the start form. Knows Flask, computes nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from flask import Blueprint, Response, request
+from locust.runners import STATE_RUNNING, STATE_SPAWNING
+
+from triton_users.report.folder import RENDERERS
+from triton_users.web import form, view
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+    from locust.env import Environment
+
+    from triton_users.reporting import Reporting
+
+FRESH_S = 1.0
+"""How old a running test's report may be when it is shown, in seconds: all viewers share one."""
+TAB = "scenarios"
+"""The tab's key in the page's address."""
+
+_SCRIPT = b'<script type="module" src="./triton/tab.js"></script></body>'
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
+"""Our pages load nothing from anywhere else, and run no script that a server's answer might smuggle in."""
+
+
+def register(environment: Environment, reporting: Callable[[], Reporting | None]) -> None:
+    """Add the tab, the live page and the form's check to `environment.web_ui`, before it starts to serve.
+
+    `reporting` gives the newest run's reporting, None before the first run.
+    """
+    web_ui: Any = environment.web_ui
+    app = web_ui.app
+    newest = _Newest(reporting)
+    web_ui.template_args["extended_tabs"] = [
+        *web_ui.template_args.get("extended_tabs", ()),
+        {"title": "Scenarios", "key": TAB},
+    ]
+    prefix = app.blueprints["locust"].url_prefix or ""  # --web-base-path
+    app.register_blueprint(_pages(environment, newest), url_prefix=f"{prefix}/triton")
+
+    @app.after_request  # type: ignore[untyped-decorator]  # Locust types its app as Any
+    def add_the_tab(response: Response) -> Response:
+        if request.endpoint == "locust.index" and response.status_code == 200 and response.mimetype == "text/html":
+            response.set_data(response.get_data().replace(b"</body>", _SCRIPT, 1))
+        return response
+
+    @web_ui.auth_required_if_enabled  # type: ignore[untyped-decorator]
+    def look_at_the_form() -> ResponseReturnValue | None:
+        runner = environment.runner
+        message = form.refusal(
+            request.form,
+            environment.parsed_options,  # type: ignore[arg-type]  # the locust command sets them
+            environment.host or "",
+            running=runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING),
+            shaped=environment.shape_class is not None,
+        )
+        return _json({"success": False, "message": message, "host": environment.host}) if message else None
+
+    @app.before_request  # type: ignore[untyped-decorator]
+    def refuse_a_bad_form() -> ResponseReturnValue | None:
+        if request.endpoint == "locust.swarm" and request.method == "POST":
+            return look_at_the_form()  # type: ignore[no-any-return]
+        return None
+
+
+class _Newest:
+    """The newest run's report, built at most once in FRESH_S."""
+
+    def __init__(self, reporting: Callable[[], Reporting | None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._reporting = reporting
+        self._clock = clock
+        self._of: Reporting | None = None
+        self._report: dict[str, Any] = {}
+        self._built_s = -math.inf
+
+    def report(self) -> dict[str, Any] | None:
+        """None before the first run."""
+        reporting = self._reporting()
+        if reporting is None or reporting.finished:
+            return None if reporting is None else reporting.report()
+        if reporting is not self._of or self._clock() - self._built_s >= FRESH_S:
+            self._report, self._of, self._built_s = reporting.report(), reporting, self._clock()
+        return self._report
+
+    def run(self) -> str:
+        """Names the run and its last reset: what a page knows of another one is of no use."""
+        reporting, report = self._reporting(), self.report()
+        return "" if reporting is None or report is None else f"{reporting.folder.path.name} {report['started']}"
+
+
+def _pages(environment: Environment, newest: _Newest) -> Blueprint:
+    pages = Blueprint("triton", __name__, static_folder="static", static_url_path="")
+    web_ui: Any = environment.web_ui
+    pages.before_request(web_ui.auth_required_if_enabled(lambda: None))
+
+    @pages.after_request
+    def guard(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = _POLICY
+        # Locust allows every site to read its answers; what a failure carries is for this page alone.
+        response.headers["Access-Control-Allow-Origin"] = request.host_url.rstrip("/")
+        return response
+
+    def about() -> dict[str, Any]:
+        runner: Any = environment.runner
+        return {"run": newest.run(), "locust": {"state": runner.state, "users": runner.user_count}}
+
+    @pages.get("/")
+    def page() -> Response:
+        return pages.send_static_file("live.html")
+
+    @pages.get("/scenarios.json")
+    def scenarios() -> Response:
+        report = newest.report()
+        if report is None:
+            return _json(about())
+        told = {name: report[name] for name in ("state", "verdict")}
+        return _json({**about(), **told, "scenarios": view.table(report)})
+
+    @pages.get("/live.json")
+    def live() -> Response:
+        """`?run=` and `since=` (seconds) and `failures=` (a count) say what the page has; all may be left out."""
+        report = newest.report()
+        told = about()
+        if report is None:
+            return _json(told)
+        known = request.args if request.args.get("run") == told["run"] else {}
+        try:
+            since_s, failures_known = float(known.get("since", -1)), int(known.get("failures", -1))
+        except ValueError:
+            return _json({"message": "since must be a number of seconds and failures a whole number"}, 400)
+        return _json({**told, **view.live(report, since_s=since_s, failures_known=failures_known)})
+
+    @pages.get("/report/<name>")
+    def report_file(name: str) -> Response:
+        """The newest run's report in one of its forms, as of now while it runs."""
+        report = newest.report()
+        if name not in RENDERERS or report is None:
+            return _json({"message": f"there is no run yet, or no report called {name}"}, 404)
+        kind = {"json": "application/json", "html": "text/html", "xml": "application/xml"}.get(name.split(".")[-1])
+        # Rendering takes a tenth of a second after 12 hours; in a thread it does not hold up the hub.
+        text = gevent.get_hub().threadpool.apply(RENDERERS[name], (report,))
+        response = Response(text, mimetype=kind or "text/plain")
+        response.headers["Content-Disposition"] = f"attachment; filename={name}"
+        return response
+
+    return pages
+
+
+def _json(values: dict[str, Any], status: int = 200) -> Response:
+    """Compact JSON; Flask's own would be indented, since Locust runs it in debug mode."""
+    return Response(json.dumps(values, separators=(",", ":")), status, mimetype="application/json")
