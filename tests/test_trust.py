@@ -7,8 +7,8 @@ from triton_users.settings import UsageError
 from triton_users.trust import Limits, findings, hms, sentences, windows_of
 
 
-def worker(name: str, windows: list[list[float]], shift_s: float = 0.0) -> WorkerState:
-    state = WorkerState(name, "i", 0.0, last_seen_s=100.0 + shift_s, at_s=100.0)
+def worker(name: str, windows: list[list[float]], began_s: float = 0.0) -> WorkerState:
+    state = WorkerState(name, "i", 0.0, last_seen_s=100.0, began_s=began_s)
     state.selfcheck = {"windows": windows}
     return state
 
@@ -40,7 +40,7 @@ def test_neighbouring_windows_over_a_limit_are_one_stretch_with_its_worst_value(
 
 
 def test_a_workers_own_seconds_become_seconds_of_the_run() -> None:
-    (window,) = windows_of(worker("w", [[5.0, 10.0, *QUIET]], shift_s=30.0))
+    (window,) = windows_of(worker("w", [[5.0, 10.0, *QUIET]], began_s=30.0))
     assert (window.start_s, window.end_s) == (35.0, 40.0)
 
 

@@ -84,7 +84,7 @@ class Finding:
 
 def windows_of(state: WorkerState) -> list[Window]:
     """One worker's windows in seconds of the run instead of its own."""
-    shift_s = state.last_seen_s - state.at_s
+    shift_s = state.began_s
     return [
         Window(max(0.0, start + shift_s), end + shift_s, *rest)
         for start, end, *rest in state.selfcheck.get("windows", ())

@@ -93,9 +93,29 @@ def test_a_repeated_snapshot_and_an_older_one_bring_nothing() -> None:
 
 def test_a_change_covers_the_time_between_two_snapshots_by_the_workers_clock() -> None:
     recorder, collector = Recorder("w", "run"), Collector("run")
-    assert collector.merge(recorder.snapshot(1000.0), 5.0).span_s == 0
-    recorder.snapshot(1003.0)
-    assert collector.merge(recorder.snapshot(1006.0), 12.0).span_s == 6.0
+    assert collector.merge(recorder.snapshot(3.0), 15.0).span_s == 3.0
+    recorder.snapshot(6.0)
+    assert collector.merge(recorder.snapshot(9.0), 22.0).span_s == 6.0
+
+
+def test_a_late_workers_failures_are_told_in_seconds_of_the_run() -> None:
+    recorder, collector = Recorder("w", "run"), Collector("run")
+    collector.merge(recorder.snapshot(1.0), 101.5)
+    collector.merge(recorder.snapshot(4.0), 104.0)
+    recorder.failure("S", 5.0, "wrong", {})
+    collector.merge(recorder.snapshot(7.0), 108.0)
+    assert collector.evidence()["S"].first[0]["at_s"] == 105.0
+
+
+def test_a_worker_that_reports_after_its_last_count_stays_final_until_it_counts_again() -> None:
+    recorder, collector = Recorder("w", "run"), Collector("run")
+    recorder.run_finished("S", "passed", 1, 10)
+    collector.merge(recorder.snapshot(1.0, final=True), 1.0)
+    collector.merge(recorder.snapshot(4.0), 4.0)
+    assert not collector.lost()
+    recorder.run_finished("S", "passed", 1, 10)
+    collector.merge(recorder.snapshot(7.0), 7.0)
+    assert [state.worker for state in collector.lost()] == ["w"]
 
 
 def test_a_worker_that_comes_back_as_a_new_process_is_counted_beside_its_former_self() -> None:

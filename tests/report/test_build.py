@@ -108,7 +108,7 @@ def test_failures_carry_what_reproduces_them(report) -> None:
     evidence = by_name(report, "ResNet")["evidence"]
     assert (evidence["seen"], evidence["dropped"], len(evidence["failures"])) == (8, 0, 8)
     assert evidence["failures"][0]["record"]["plan"] == {"model": "resnet"}
-    assert [failure["at_s"] for failure in evidence["failures"]] == sorted([33.0, 36.0, 39.0, 42.0] * 2)
+    assert [failure["at_s"] for failure in evidence["failures"]] == sorted([34.0, 37.0, 40.0, 43.0] * 2)
 
 
 def test_times_are_in_utc(report) -> None:

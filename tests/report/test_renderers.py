@@ -118,7 +118,7 @@ def test_html_has_charts_tables_settings_versions_and_evidence(report) -> None:
     assert charts[:3] == ["throughput", "events", "gauges"]
     assert set(charts[3:]) == {"latency SequenceValid", "latency Timeout", "latency ResNet"}
     text = " ".join(page.text)
-    for wanted in ("Thresholds", "Scenarios", "Workers", "Settings", "locust", "0:00:33", "resnet_v1_50", "seed 7"):
+    for wanted in ("Thresholds", "Scenarios", "Workers", "Settings", "locust", "0:00:34", "resnet_v1_50", "seed 7"):
         assert wanted in text
 
 

@@ -21,6 +21,8 @@ class WorkerState:
     """Seconds into the run when its first snapshot came."""
     last_seen_s: float
     """Seconds into the run when its newest snapshot came."""
+    began_s: float
+    """Seconds into the run when the worker began to count, its own second 0, as its fastest snapshot shows it."""
     at_s: float = 0.0
     """The newest snapshot's time by the worker's own clock."""
     sequence: int = 0
@@ -43,7 +45,7 @@ class Change:
     now_s: float
     """Seconds into the run when it came."""
     span_s: float
-    """How much time it covers: from the worker's snapshot before it until this one, in seconds."""
+    """How much time it covers, in seconds: since the worker's snapshot before it, or since the worker began."""
     counted: Ledger
 
 
@@ -86,14 +88,17 @@ class Collector:
             self.refused[reason] = self.refused.get(reason, 0) + 1
             return None
         if state is None:
-            state = self.workers[key] = WorkerState(*key, first_seen_s=now_s, last_seen_s=now_s, at_s=at_s)
+            state = self.workers[key] = WorkerState(*key, first_seen_s=now_s, last_seen_s=now_s, began_s=now_s - at_s)
         counted = ledger.since(state.ledger)
         self.total.add(counted)
         change = Change(state.worker, now_s, max(0.0, at_s - state.at_s), counted)
         state.ledger = ledger
         state.evidence.update(evidence)
         state.gauges, state.selfcheck = gauges, selfcheck
-        state.sequence, state.at_s, state.last_seen_s, state.final = sequence, at_s, now_s, final
+        state.sequence, state.at_s, state.last_seen_s = sequence, at_s, now_s
+        state.began_s = min(state.began_s, now_s - at_s)
+        # A worker goes on to report after its last count; only a new count would take its word back.
+        state.final = final or (state.final and not counted.scenarios and not counted.rows)
         state.merged += 1
         return change
 
@@ -107,10 +112,12 @@ class Collector:
         return together
 
     def evidence(self) -> dict[str, Evidence]:
-        """Scenario -> its kept failures, of all workers."""
-        names = dict.fromkeys(name for state in self.workers.values() for name in state.evidence)
-        workers = self.workers.values()
-        return {name: Evidence.together(s.evidence[name] for s in workers if name in s.evidence) for name in names}
+        """Scenario -> its kept failures, of all workers, their times in seconds of the run."""
+        of: dict[str, list[Evidence]] = {}
+        for state in self.workers.values():
+            for name, evidence in state.evidence.items():
+                of.setdefault(name, []).append(evidence.later(state.began_s))
+        return {name: Evidence.together(parts) for name, parts in of.items()}
 
     def lost(self) -> list[WorkerState]:
         """Workers that never said they were done: after the end of a run, those whose last counts may be missing."""

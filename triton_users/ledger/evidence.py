@@ -16,7 +16,8 @@ KEPT_LAST = 5
 class Evidence:
     """One scenario's failures, the first and the last ones; `seen` counts them all.
 
-    A failure is a dict: "scenario", "worker", "at_s" (seconds into the run), "reason", "record" (what reproduces it).
+    A failure is a dict: "scenario", "worker", "at_s" (seconds since the worker began), "reason", "record" (what
+    reproduces it).
     """
 
     seen: int = 0
@@ -35,6 +36,11 @@ class Evidence:
     def dropped(self) -> int:
         """How many failures were seen and not kept."""
         return self.seen - len(self.first) - len(self.last)
+
+    def later(self, seconds: float) -> Evidence:
+        """The same with every failure's time moved."""
+        first, last = ([{**f, "at_s": f["at_s"] + seconds} for f in kept] for kept in (self.first, self.last))
+        return Evidence(self.seen, first, deque(last, maxlen=KEPT_LAST))
 
     def dump(self) -> list[Any]:
         """Plain values, in the order of the fields."""

@@ -59,7 +59,7 @@ class Recorder:
         self.ledger.scenario(scenario).sequence_failures += 1
 
     def failure(self, scenario: str, at_s: float, reason: str, record: Mapping[str, Any]) -> None:
-        """Keep the evidence of a failed run, within bounds; `run_finished` counts it. `at_s`: seconds into the run."""
+        """Keep the evidence of a failed run, within bounds; `run_finished` counts it. `at_s`: as in `snapshot`."""
         self._evidence.setdefault(scenario, Evidence()).keep(
             {
                 "scenario": scenario,
@@ -79,8 +79,8 @@ class Recorder:
     ) -> dict[str, Any]:
         """Everything counted in this run so far, as plain values.
 
-        `at_s` is this node's own clock, in seconds; only differences between its snapshots are used. `gauges` are
-        values of this moment ("users", "open_sequences"), summed over workers. `final`: this node will count no more.
+        `at_s`: seconds since this node began to count for the run, or since the reset. `gauges` are values of this
+        moment ("users", "open_sequences"), summed over workers. `final`: this node will count no more.
         Evidence is sent when there is new one, and all of it in a final snapshot.
         """
         self._sequence += 1
