@@ -82,8 +82,20 @@ class HeaderEncoder:
         self._blocks: dict[RequestHead, bytes] = {}
 
     def resize(self, table_size: int) -> None:
-        """The peer's HEADER_TABLE_SIZE; the next block announces the change (RFC 7541 section 4.2)."""
-        self._encoder.header_table_size = min(table_size, MAX_ENCODER_TABLE)
+        """The peer's HEADER_TABLE_SIZE; the next block announces the change.
+
+        RFC 7541 section 4.2: of several changes, only the smallest and the last are announced. `hpack` would announce
+        each, and forgets one that is made twice.
+        """
+        encoder = self._encoder
+        size = min(table_size, MAX_ENCODER_TABLE)
+        pending = encoder.table_size_changes
+        if size == encoder.header_table_size and not pending:
+            return
+        smallest = min([size, *pending])
+        encoder.header_table_size = size
+        encoder.table_size_changes = [smallest, size] if smallest < size else [size]
+        encoder.header_table.resized = True
         self._blocks.clear()
 
     def encode(self, head: RequestHead) -> bytes:
