@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from triton_users.server import pins, support
 from triton_users.server.cache import cache_folder, once
 from triton_users.server.errors import InstallError, Unsupported
+from triton_users.server.interpreter import Interpreter, candidates
 from triton_users.server.progress import Progress, silent
 from triton_users.server.wheels import unpack
 
@@ -45,8 +46,8 @@ class Installation:
     @property
     def stub(self) -> Path:
         """The program that runs a Python model; it must lie beside the Python backend's library."""
-        major, minor = self.python_version
-        return self.root / f"pytriton/tritonserver/python_backend_stubs/{major}.{minor}/triton_python_backend_stub"
+        stubs = self.root / "pytriton/tritonserver/python_backend_stubs"
+        return stubs / support.dotted(self.python_version) / "triton_python_backend_stub"
 
     @property
     def libraries(self) -> Path:
@@ -82,29 +83,50 @@ class Installation:
 
 
 def ensure_installed(progress: Progress = silent) -> Installation:
-    """Install what is missing and say where everything is; costs a few milliseconds when nothing is missing.
+    """Install what is missing and say where everything is; costs a few hundredths of a second when nothing is missing.
 
     Unsupported when this machine cannot run the server, InstallError when something cannot be fetched or written.
     """
     support.check(support.this_machine())
-    version = sys.version_info[:2]
-    cache = cache_folder()
-    packages = pins.PACKAGES[version]
-    root = once(
-        _root_folder(),
-        lambda folder: _fill_root(folder, version, progress),
-        progress,
-    )
-    # The base interpreter is part of the name: an environment made for another one would not work with this libpython.
-    base = os.path.realpath(sys.executable)
+    root = once(_root_folder(), lambda folder: _fill_root(folder, progress), progress)
+    interpreter = _usable(root, candidates())
+    packages = pins.PACKAGES[interpreter.version]
+    dotted = support.dotted(interpreter.version)
+    # The interpreter is part of the name: an environment made for another one would not work with its libpython.
+    program = pins.short_hash(os.path.realpath(interpreter.executable))
     environment = once(
-        cache / f"python-{version[0]}.{version[1]}-{pins.fingerprint(packages)}-{pins.short_hash(base)}",
-        lambda folder: _fill_environment(folder, packages, version, progress),
+        cache_folder() / f"python-{dotted}-{pins.fingerprint(packages)}-{program}",
+        lambda folder: _fill_environment(folder, interpreter, progress),
         progress,
     )
-    installation = Installation(root, environment, version, _libpython_folder())
-    _check_libraries(installation)
-    return installation
+    return Installation(root, environment, interpreter.version, interpreter.libraries)
+
+
+def _usable(root: Path, interpreters: Iterable[Interpreter]) -> Interpreter:
+    """The first interpreter that the stub in `root` can run on. Unsupported, with what to install, when none can."""
+    lacking = []
+    for interpreter in interpreters:
+        tried = Installation(root, Path(), interpreter.version, interpreter.libraries)
+        environment = tried.server_environment()
+        missing = {
+            name for program in (tried.tritonserver, tried.stub) for name in missing_libraries(program, environment)
+        }
+        if not missing:
+            return interpreter
+        lacking.append((interpreter, sorted(missing)))
+    known = f"Python {support.dotted(support.PYTHONS[0])} to {support.dotted(support.PYTHONS[-1])}"
+    if not lacking:
+        raise Unsupported(
+            f"The embedded Triton needs {known}; this is {support.dotted(sys.version_info[:2])}, and PATH has no "
+            f"other. Install one of them.\n{support.REMEDY}"
+        )
+    found = "; ".join(f"{interpreter.name} lacks {', '.join(names)}" for interpreter, names in lacking)
+    version = support.dotted(lacking[0][0].version)
+    raise Unsupported(
+        f"The embedded Triton needs {known} with its shared library: {found}. On Debian or Ubuntu: apt install "
+        f"libpython{version}. With pyenv: build it with --enable-shared. Python from uv or conda has it.\n"
+        f"{support.REMEDY}"
+    )
 
 
 def installed_root() -> Installation | None:
@@ -130,8 +152,8 @@ def _root_folder() -> Path:
     return cache_folder() / f"triton-{pins.TRITON_VERSION}-{pins.fingerprint(pins.SERVER)}"
 
 
-def _fill_root(folder: Path, version: tuple[int, int], progress: Progress) -> None:
-    unpack(pins.SERVER, folder, version, progress, "Triton and perf_analyzer")
+def _fill_root(folder: Path, progress: Progress) -> None:
+    unpack(pins.SERVER, folder, support.PYTHONS[0], progress, "Triton and perf_analyzer")
     for pattern in ("**/bin/tritonserver", "**/triton_python_backend_stub", "**/bin/perf_analyzer"):
         for program in folder.glob(pattern):
             program.chmod(0o755)  # zip archives are unpacked without the executable bit
@@ -140,46 +162,16 @@ def _fill_root(folder: Path, version: tuple[int, int], progress: Progress) -> No
     (folder / "nvidia/cuda_runtime/lib/libb64.so.0d").symlink_to(Path("../../../nvidia_pytriton.libs", bundled.name))
 
 
-def _fill_environment(
-    folder: Path, packages: tuple[pins.Wheel, ...], version: tuple[int, int], progress: Progress
-) -> None:
+def _fill_environment(folder: Path, interpreter: Interpreter, progress: Progress) -> None:
     # Without pip, because a bare Debian has no ensurepip; the packages are unpacked wheels.
-    command = [sys.executable, "-m", "venv", "--without-pip", "--symlinks", str(folder)]
+    command = [interpreter.executable, "-m", "venv", "--without-pip", "--symlinks", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TOOL_LIMIT_S)
+    dotted = support.dotted(interpreter.version)
     if done.returncode != 0:
         raise InstallError(
-            f"Cannot make a Python environment for the server: {done.stderr.strip() or done.stdout.strip()}\n"
-            f"On Debian or Ubuntu: apt install python{version[0]}.{version[1]}-venv"
+            f"Cannot make a Python environment for the server with {interpreter.name}: "
+            f"{done.stderr.strip() or done.stdout.strip()}\nOn Debian or Ubuntu: apt install python{dotted}-venv"
         )
-    site_packages = folder / f"lib/python{version[0]}.{version[1]}/site-packages"
-    unpack(packages, site_packages, version, progress, "the server's Python packages")
-
-
-def _libpython_folder() -> Path | None:
-    """Where this Python's shared library is, when it is in its own folder (pyenv, conda, uv)."""
-    folder, name = sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
-    if folder and name and (Path(folder) / name).exists():
-        return Path(folder)
-    return None
-
-
-def _check_libraries(installation: Installation) -> None:
-    """Raise Unsupported, naming what to install, when the server or its stub lacks a shared library."""
-    environment = installation.server_environment()
-    missing = {
-        name
-        for program in (installation.tritonserver, installation.stub)
-        for name in missing_libraries(program, environment)
-    }
-    if any(name.startswith("libpython") for name in missing):
-        version = ".".join(map(str, installation.python_version))
-        raise Unsupported(
-            f"The embedded Triton needs Python {version} as a shared library, which is not here. On Debian or "
-            f"Ubuntu: apt install libpython{version}. With pyenv: build it with --enable-shared. Python from uv or "
-            f"conda has it.\n{support.REMEDY}"
-        )
-    if missing:
-        raise Unsupported(
-            f"The embedded Triton lacks {', '.join(sorted(missing))} on this machine. Install what provides it.\n"
-            f"{support.REMEDY}"
-        )
+    packages = pins.PACKAGES[interpreter.version]
+    site_packages = folder / f"lib/python{dotted}/site-packages"
+    unpack(packages, site_packages, interpreter.version, progress, "the server's Python packages")

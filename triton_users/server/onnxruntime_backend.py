@@ -10,6 +10,7 @@ functions give empty data under numpy 2.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 from typing import Any
@@ -52,7 +53,7 @@ class TritonPythonModel:
         except Exception as exc:  # noqa: BLE001 - whatever onnxruntime says of one request must not end the model
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(exc)))
         named = zip(self._outputs, answers, strict=True)
-        return pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack(name, answer) for name, answer in named])
+        return pb_utils.InferenceResponse([tensor(name, answer) for name, answer in named])
 
     @staticmethod
     def _threads(config: dict[str, Any]) -> int:
@@ -64,3 +65,12 @@ class TritonPythonModel:
     def _compare(kind: str, configured: list[str], present: list[str]) -> None:
         if sorted(configured) != sorted(present):
             raise pb_utils.TritonModelException(f"the network's {kind} are {present}, config.pbtxt says {configured}")
+
+
+def tensor(name: str, array: np.ndarray[Any, Any]) -> Any:
+    """A Triton tensor of `array`. Triton gives the capsule a name that numpy does not expect, which numpy's destructor
+    of it reports on standard error, once a response; Triton owns the memory by then, so the destructor can go.
+    """
+    capsule = array.__dlpack__()
+    ctypes.pythonapi.PyCapsule_SetDestructor(ctypes.py_object(capsule), None)
+    return pb_utils.Tensor.from_dlpack(name, capsule)

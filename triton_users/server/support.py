@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from dataclasses import dataclass
 
 from triton_users.server.errors import Unsupported
@@ -31,29 +30,24 @@ class Machine:
     architecture: str
     #: Version of glibc, or None when the C library is another one.
     glibc: tuple[int, int] | None
-    #: Major and minor version of the running Python.
-    python: tuple[int, int]
 
 
 def this_machine() -> Machine:
     """The facts of the machine we run on."""
-    return Machine(platform.system(), platform.machine(), _glibc(), sys.version_info[:2])
+    return Machine(platform.system(), platform.machine(), _glibc())
 
 
 def check(machine: Machine) -> None:
-    """Return when `machine` can run the embedded server, raise Unsupported with every reason when it cannot."""
-    reasons = []
+    """Return when `machine` can run the embedded server, raise Unsupported with the reason when it cannot."""
+    reason = None
     if (machine.system, machine.architecture) != ("Linux", "x86_64"):
-        reasons.append(f"it needs Linux on x86_64, this is {machine.system} on {machine.architecture}")
+        reason = f"it needs Linux on x86_64, this is {machine.system} on {machine.architecture}"
     elif machine.glibc is None:
-        reasons.append(f"it needs glibc {_dotted(OLDEST_GLIBC)} or newer, this C library is not glibc")
+        reason = f"it needs glibc {dotted(OLDEST_GLIBC)} or newer, this C library is not glibc"
     elif machine.glibc < OLDEST_GLIBC:
-        reasons.append(f"it needs glibc {_dotted(OLDEST_GLIBC)} or newer, this is {_dotted(machine.glibc)}")
-    if machine.python not in PYTHONS:
-        known = f"{_dotted(PYTHONS[0])} to {_dotted(PYTHONS[-1])}"
-        reasons.append(f"it needs Python {known}, this is {_dotted(machine.python)}")
-    if reasons:
-        raise Unsupported(f"The embedded Triton cannot run on this machine: {'; '.join(reasons)}.\n{REMEDY}")
+        reason = f"it needs glibc {dotted(OLDEST_GLIBC)} or newer, this is {dotted(machine.glibc)}"
+    if reason is not None:
+        raise Unsupported(f"The embedded Triton cannot run on this machine: {reason}.\n{REMEDY}")
 
 
 def _glibc() -> tuple[int, int] | None:
@@ -65,5 +59,6 @@ def _glibc() -> tuple[int, int] | None:
         return None  # no confstr, no such name, or an unknown format: not a glibc we can judge
 
 
-def _dotted(version: tuple[int, ...]) -> str:
+def dotted(version: tuple[int, ...]) -> str:
+    """For example, 3.11."""
     return ".".join(map(str, version))

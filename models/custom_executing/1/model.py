@@ -12,6 +12,8 @@ State: a table of the ids that execute, of at most MAX_IDS; the oldest is forgot
 table. Tensors are exchanged through DLPack: the backend's numpy functions give empty data under numpy 2.
 """
 
+import ctypes
+
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
@@ -19,6 +21,15 @@ import triton_python_backend_utils as pb_utils
 MAX_IDS = 4096
 
 ENDS, BEGINS = 0, 1
+
+
+def tensor(name, array):
+    """A Triton tensor of `array`. Triton gives the capsule a name that numpy does not expect, which numpy's destructor
+    of it reports on standard error, once a response; Triton owns the memory by then, so the destructor can go.
+    """
+    capsule = array.__dlpack__()
+    ctypes.pythonapi.PyCapsule_SetDestructor(ctypes.py_object(capsule), None)
+    return pb_utils.Tensor.from_dlpack(name, capsule)
 
 
 class TritonPythonModel:
@@ -37,4 +48,4 @@ class TritonPythonModel:
         elif what == ENDS:
             self._executing.pop(key, None)
         answer = np.array([key in self._executing], dtype=np.int64)
-        return pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack("OUTPUT0", answer)])
+        return pb_utils.InferenceResponse([tensor("OUTPUT0", answer)])

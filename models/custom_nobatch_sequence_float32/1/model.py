@@ -17,6 +17,7 @@ Tensors are exchanged through DLPack: the backend's numpy functions give empty d
 This file is the same in every `custom_*_sequence_*` model, so that each folder is complete in itself.
 """
 
+import ctypes
 import json
 import time
 from collections import OrderedDict
@@ -69,6 +70,15 @@ def flag(request, name):
     return bool(read(request, name).flat[0])
 
 
+def tensor(name, array):
+    """A Triton tensor of `array`. Triton gives the capsule a name that numpy does not expect, which numpy's destructor
+    of it reports on standard error, once a response; Triton owns the memory by then, so the destructor can go.
+    """
+    capsule = array.__dlpack__()
+    ctypes.pythonapi.PyCapsule_SetDestructor(ctypes.py_object(capsule), None)
+    return pb_utils.Tensor.from_dlpack(name, capsule)
+
+
 class TritonPythonModel:
     def initialize(self, args):
         batching = json.loads(args["model_config"])["sequence_batching"]
@@ -95,4 +105,4 @@ class TritonPythonModel:
 
     @staticmethod
     def _response(array):
-        return pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack("OUTPUT", array)])
+        return pb_utils.InferenceResponse([tensor("OUTPUT", array)])

@@ -16,6 +16,7 @@ Tensors are exchanged through DLPack: the backend's numpy functions give empty d
 This file is the same in every `custom_*zero_1_float32` model, so that each folder is complete in itself.
 """
 
+import ctypes
 import json
 import time
 
@@ -60,5 +61,14 @@ class TritonPythonModel:
 def tell(ids, what):
     """Tell the witness what happens to `ids`; its answer, or that there is no witness, does not matter here."""
     for key in ids:
-        tensor = pb_utils.Tensor.from_dlpack("INPUT0", np.array([key, what], dtype=np.int64))
-        pb_utils.InferenceRequest(model_name=WITNESS, requested_output_names=["OUTPUT0"], inputs=[tensor]).exec()
+        told = tensor("INPUT0", np.array([key, what], dtype=np.int64))
+        pb_utils.InferenceRequest(model_name=WITNESS, requested_output_names=["OUTPUT0"], inputs=[told]).exec()
+
+
+def tensor(name, array):
+    """A Triton tensor of `array`. Triton gives the capsule a name that numpy does not expect, which numpy's destructor
+    of it reports on standard error, once a response; Triton owns the memory by then, so the destructor can go.
+    """
+    capsule = array.__dlpack__()
+    ctypes.pythonapi.PyCapsule_SetDestructor(ctypes.py_object(capsule), None)
+    return pb_utils.Tensor.from_dlpack(name, capsule)

@@ -1,5 +1,6 @@
 """Defective: when the client of a delayed request goes away, the whole server dies."""
 
+import ctypes
 import os
 import signal
 import time
@@ -34,7 +35,14 @@ def tell(request, what):
     """Tell the witness, as the healthy model does."""
     key = request.correlation_id()
     if isinstance(key, int) and key:
-        tensor = pb_utils.Tensor.from_dlpack("INPUT0", np.array([key, what], dtype=np.int64))
+        told = tensor("INPUT0", np.array([key, what], dtype=np.int64))
         pb_utils.InferenceRequest(
-            model_name="custom_executing", requested_output_names=["OUTPUT0"], inputs=[tensor]
+            model_name="custom_executing", requested_output_names=["OUTPUT0"], inputs=[told]
         ).exec()
+
+
+def tensor(name, array):
+    """A Triton tensor of `array`, as the healthy models make it."""
+    capsule = array.__dlpack__()
+    ctypes.pythonapi.PyCapsule_SetDestructor(ctypes.py_object(capsule), None)
+    return pb_utils.Tensor.from_dlpack(name, capsule)

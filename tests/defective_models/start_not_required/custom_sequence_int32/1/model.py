@@ -1,5 +1,7 @@
 """Defective: sums sequences rightly, but answers a request that belongs to no started sequence."""
 
+import ctypes
+
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
@@ -20,4 +22,11 @@ class TritonPythonModel:
         self._sums[key] = total
         if flags & pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_END:
             del self._sums[key]
-        return pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack("OUTPUT", total)])
+        return pb_utils.InferenceResponse([tensor("OUTPUT", total)])
+
+
+def tensor(name, array):
+    """A Triton tensor of `array`, as the healthy models make it."""
+    capsule = array.__dlpack__()
+    ctypes.pythonapi.PyCapsule_SetDestructor(ctypes.py_object(capsule), None)
+    return pb_utils.Tensor.from_dlpack(name, capsule)
