@@ -106,11 +106,10 @@ class Node:
         row = self._rows.get(key)
         if row is None:
             row = self._rows[key] = self.recorder.row(*key)
-        latency_us, delay_us = int(response_time * 1e3), int(queued_ms * 1e3)
         if exception is None:
-            row.record(latency_us, delay_us, request_length, response_length)
+            row.record(int(response_time * 1e3), int(queued_ms * 1e3), request_length, response_length)
         else:
-            row.record_error(str(exception), latency_us, delay_us, request_length, response_length)
+            row.record_error(str(exception), request_length, response_length)
 
     def _on_scenario_finished(
         self,

@@ -95,7 +95,7 @@ class Slice:
     failures: int = 0
     expected_deadlines: int = 0
     requests: float = 0.0
-    """Requests that ended, as the rows count them; not whole where a snapshot covers two points."""
+    """Requests that were answered, as the rows count them; not whole where a snapshot covers two points."""
     latency: Buckets = field(default_factory=Buckets)
 
     def add(self, other: Slice) -> None:
@@ -178,7 +178,7 @@ class Timeline:
         for name, row in rows.items():
             part = self.points[here].slice(name)
             part.latency = part.latency.plus(Buckets.of(row.latency))
-            self._spread(name, row.requests, change.now_s - change.span_s, change.now_s)
+            self._spread(name, row.answered, change.now_s - change.span_s, change.now_s)
 
     def gauge(self, now_s: float, values: Mapping[str, int]) -> None:
         """Note values of this moment; a point shows the highest it saw."""

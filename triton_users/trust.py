@@ -79,7 +79,7 @@ class Finding:
     def __str__(self) -> str:
         label, unit = LABELS[self.what]
         when = f"{hms(self.start_s)} to {hms(self.end_s)}"
-        return f"worker {self.worker}, {when}: {label} {self.worst:.3g} {unit}, limit {self.limit:g}"
+        return f"worker {self.worker}, {when}: {label} {digits(self.worst)} {unit}, limit {self.limit:g}"
 
 
 def windows_of(state: WorkerState) -> list[Window]:
@@ -130,9 +130,14 @@ def sentences(found: Iterable[Finding]) -> list[str]:
             times += f" and {len(group) - MAX_TIMES} more times, the last one until {hms(group[-1].end_s)}"
         told.append(
             f"latencies are not to be trusted, the client was the bottleneck: {label} on worker {worker} was up to "
-            f"{worst:.3g} {unit} (limit {group[0].limit:g}) from {times}"
+            f"{digits(worst)} {unit} (limit {group[0].limit:g}) from {times}"
         )
     return told
+
+
+def digits(value: float) -> str:
+    """A measured value with three digits, thousands marked."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def hms(seconds: float) -> str:

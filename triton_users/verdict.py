@@ -56,13 +56,13 @@ METRICS: Mapping[str, _Metric] = {
     "failure_ratio": _Metric(
         "failed runs, out of all runs", True, lambda counts, _, __: counts.failed / counts.runs if counts.runs else None
     ),
-    "p50_ms": _Metric("median latency of a request, in ms", True, _quantile_ms(0.50)),
-    "p95_ms": _Metric("95th percentile of the latency of a request, in ms", True, _quantile_ms(0.95)),
-    "p99_ms": _Metric("99th percentile of the latency of a request, in ms", True, _quantile_ms(0.99)),
+    "p50_ms": _Metric("median latency of an answered request, in ms", True, _quantile_ms(0.50)),
+    "p95_ms": _Metric("95th percentile of the latency of an answered request, in ms", True, _quantile_ms(0.95)),
+    "p99_ms": _Metric("99th percentile of the latency of an answered request, in ms", True, _quantile_ms(0.99)),
     "requests_per_s": _Metric(
-        "requests that ended, per second",
+        "requests that were answered, per second",
         False,
-        lambda _, requests, s: requests.requests / s if s > 0 and requests.requests else None,
+        lambda _, requests, s: requests.answered / s if s > 0 and requests.requests else None,
     ),
     "runs": _Metric("runs that came to an end (test count)", False, lambda counts, _, __: float(counts.runs)),
 }

@@ -30,7 +30,7 @@ def happen(recorder: Recorder, event) -> None:
     elif kind == "request":
         recorder.row(scenario, what).record(value, value // 10, 100, 50)
     elif kind == "error":
-        recorder.row(scenario, "a").record_error(what, value, 0, 100, 0)
+        recorder.row(scenario, "a").record_error(what, 100, 0)
     elif kind == "deadline":
         recorder.deadline_exceeded(scenario, what)
     else:

@@ -33,7 +33,7 @@ def make_report(**changes: Any) -> dict[str, Any]:
             recorder.deadline_exceeded("Timeout", expected=True)
             recorder.run_finished("Timeout", "passed", 1, 100_000)
             if number in (11, 12, 13, 14):
-                recorder.row("ResNet", "resnet_v1_50").record_error(HOSTILE, 50_000, 30, 9, 9)
+                recorder.row("ResNet", "resnet_v1_50").record_error(HOSTILE, 9, 9)
                 recorder.run_finished("ResNet", "failed", 1, 50_000, HOSTILE)
                 recorder.failure(
                     "ResNet", number * 3.0, HOSTILE, {"seed": 7, "got": HOSTILE, "plan": {"model": "resnet"}}

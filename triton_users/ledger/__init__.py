@@ -9,7 +9,7 @@ Three parts, in the order the numbers travel:
     recorder = Recorder(worker=runner.client_id, run=run_id)      # on each node; run_id is the same on all, new per run
     row = recorder.row("SequenceValid", "custom_sequence_int32")  # look it up once, keep it, also across reset()
     row.record(latency_us=850, delay_us=12, sent=120, received=90)
-    row.record_error("StatusCode.UNAVAILABLE: ...", latency_us=850, delay_us=12, sent=120, received=0)
+    row.record_error("StatusCode.UNAVAILABLE: ...", sent=120, received=0)
     recorder.run_finished("SequenceValid", "passed", requests=16, duration_us=14_000)
     recorder.failure("SequenceValid", at_s=12.5, reason="...", record={...})
     data["ledger"] = recorder.snapshot(at_s=elapsed())            # final=True for the last one

@@ -108,14 +108,19 @@ class Row:
     received: int = 0
     """Bytes received."""
     latency: Histogram = field(default_factory=Histogram)
-    """From just before a request's bytes go to the socket until its last byte is parsed; failed requests too."""
+    """From just before a request's bytes go to the socket until its last byte is parsed; of answered requests only."""
     delay: Histogram = field(default_factory=Histogram)
     """Send delay: from the call until its bytes go to the socket. The client's own share, not in `latency`."""
 
     @property
+    def answered(self) -> int:
+        """Requests that ended as wanted; an error that a scenario provokes is an answer."""
+        return self.latency.total
+
+    @property
     def requests(self) -> int:
         """Requests that ended, well or badly."""
-        return self.latency.total
+        return self.answered + self.failed
 
     @property
     def failed(self) -> int:
@@ -123,15 +128,20 @@ class Row:
         return sum(self.errors.values())
 
     def record(self, latency_us: int, delay_us: int, sent: int, received: int) -> None:
-        """Count one request that ended. This is the hot path."""
+        """Count one request that was answered. This is the hot path."""
         self.sent += sent
         self.received += received
         self.latency.record(latency_us)
         self.delay.record(delay_us)
 
-    def record_error(self, message: str, latency_us: int, delay_us: int, sent: int, received: int) -> None:
-        """Count one request that ended with an error; texts that differ in numbers only are counted together."""
-        self.record(latency_us, delay_us, sent, received)
+    def record_error(self, message: str, sent: int, received: int) -> None:
+        """Count one request that ended with an error; texts that differ in numbers only are counted together.
+
+        Its latency is not recorded: a refused connection takes microseconds and a silent server a whole timeout, and
+        neither says how fast an answer is.
+        """
+        self.sent += sent
+        self.received += received
         count_text(self.errors, normalise(message))
 
     def add(self, other: Row) -> None:
@@ -248,7 +258,7 @@ class Ledger:
         """Plain values for msgpack or JSON; rows that have counted nothing are left out."""
         return {
             "scenarios": {name: counts.dump() for name, counts in self.scenarios.items()},
-            "rows": [[*key, *row.dump()] for key, row in self.rows.items() if row.latency.counts],
+            "rows": [[*key, *row.dump()] for key, row in self.rows.items() if row.requests],
         }
 
     @classmethod

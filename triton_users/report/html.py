@@ -13,7 +13,7 @@ from typing import Any
 
 from triton_users.report.charts import LOG_RATIO, Chart, sparkline
 from triton_users.report.text import headline, milliseconds, number, printable, size
-from triton_users.trust import LABELS, hms
+from triton_users.trust import LABELS, digits, hms
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
 LINE = 100
@@ -108,7 +108,7 @@ def _tiles(report: dict[str, Any]) -> str:
         ("Test count", number(totals["runs"]), "", "Runs that ended, failed ones included, skipped ones not"),
         ("Failed runs", number(totals["failed"]), "bad" if totals["failed"] else "good", ""),
         ("Request count", number(totals["requests"]), "", "Inference requests that runs sent, failed runs included"),
-        ("Requests per second", f"{totals['requests_per_s']:,.1f}", "", "RPCs that ended, over the whole run"),
+        ("Requests per second", f"{totals['requests_per_s']:,.1f}", "", "RPCs that were answered, over the whole run"),
         ("Latency p50", f"{milliseconds(totals['latency_ms']['p50'])} ms", "", ""),
         ("Latency p99", f"{milliseconds(totals['latency_ms']['p99'])} ms", "", ""),
         (
@@ -155,7 +155,7 @@ class _Charts:
         latency = "".join(self._latency(name) for name in self._names)
         return (
             f"<h2>Over time</h2>{self._throughput()}{self._events()}{self._gauges()}"
-            f'<h2>Latency of a request, p50 and p99</h2><div class="charts">{latency}</div>'
+            f'<h2>Latency of answered requests, p50 and p99</h2><div class="charts">{latency}</div>'
         )
 
     def _of(self, name: str, key: str) -> list[float | None]:
@@ -424,7 +424,7 @@ def _workers(report: dict[str, Any]) -> str:
             limit = limits.get(key, 0.0)
             worst = max(values, default=None)
             colour = "bad" if worst is not None and limit and worst > limit else ""
-            shown = "-" if worst is None else f"max {worst:,.3g}" if worst < 1000 else f"max {worst:,.0f}"
+            shown = "-" if worst is None else f"max {digits(worst)}"
             line = sparkline(values, max(top, limit), f"{key} of {worker['worker']}", limit)
             cells.append(f'<td>{line}<div class="small {colour or "soft"}">{shown}</div></td>')
         rows.append(

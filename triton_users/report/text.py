@@ -50,7 +50,7 @@ def _scenarios(report: dict[str, Any]) -> str:
             number(scenario["requests"]),
             milliseconds(scenario["latency_ms"]["p50"]),
             milliseconds(scenario["latency_ms"]["p99"]),
-            scenario["status"].upper() if scenario["status"] in ("failed", "not run") else scenario["status"],
+            scenario["status"].upper() if scenario["why"] in report["verdict"]["reasons"] else scenario["status"],
             scenario["description"],
         ]
         for scenario in report["scenarios"]
@@ -67,7 +67,7 @@ def _totals(report: dict[str, Any]) -> str:
         f"{number(totals['failed'])} failed, {number(totals['skipped'])} skipped.",
         f"Request count {number(totals['requests'])} (inference requests that runs sent, failed runs included); "
         f"{number(totals['rpcs'])} RPCs ended, {number(totals['rpcs_failed'])} with an error, "
-        f"{totals['requests_per_s']:,.1f}/s; latency p50 {milliseconds(latency['p50'])} ms, "
+        f"{totals['requests_per_s']:,.1f}/s answered; latency p50 {milliseconds(latency['p50'])} ms, "
         f"p99 {milliseconds(latency['p99'])} ms, max {milliseconds(latency['max'])} ms.",
         f"Deadlines: {number(totals['expected_deadlines'])} expected, {number(totals['unexpected_deadlines'])} not. "
         f"Wrong sequence responses: {number(totals['sequence_failures'])}.",
