@@ -11,6 +11,7 @@ import random
 import weakref
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Final
@@ -22,8 +23,9 @@ from grpc import ChannelConnectivity
 from triton_users.transport.connectivity import Connectivity
 from triton_users.transport.dial import dial
 from triton_users.transport.errors import CallError, ConnectFailure, Outcome
-from triton_users.transport.exchange import Exchange
+from triton_users.transport.exchange import Exchange, thread_ident
 from triton_users.transport.http2.connection import ConnectionState
+from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.link import STALE_S, Link
 from triton_users.transport.method import Method
 from triton_users.transport.observer import CallObserver
@@ -116,7 +118,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         return Method(path, authority, self._secure, self.options, serializer, deserializer)
 
     def subscribe(self, callback: Callable[[ChannelConnectivity], Any], try_to_connect: bool | None = False) -> None:
-        self._connectivity.subscribe(callback)
+        self._connectivity.subscribe(callback, bool(try_to_connect))
         if try_to_connect and self.link is None and not self._closed:
             self._connect()
 
@@ -131,8 +133,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         outcome = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
         for waiter in list(self.waiting):
             waiter.end(outcome)
-        links = [*self._draining, self.link] if self.link is not None else list(self._draining)
-        for link in links:
+        for link in self._links():
             for stream in list(link.core.streams.values()):
                 stream.owner.end(outcome)
             link.close()
@@ -152,22 +153,26 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            self.close()
+        if getattr(self, "_closed", True):
+            return
+        try:
+            if thread_ident() == self.hub.thread_ident:
+                self.close()
+            else:  # the garbage collector runs in any thread, but a link belongs to its hub's
+                for link in self._links():
+                    self.hub.loop.run_callback_threadsafe(link.close)
+        except RuntimeError:
+            pass  # the interpreter is exiting: there are no greenlets any more
+
+    def _links(self) -> list[Link]:
+        return [*self._draining, self.link] if self.link is not None else list(self._draining)
 
     def stats(self) -> ChannelStats:
         """What the channel has done so far."""
-        links = [*self._draining, self.link] if self.link is not None else self._draining
-        past = self._past
-        return ChannelStats(
-            connections=past.connections,
-            open_streams=sum(len(link.core.streams) for link in links),
-            waiting_calls=len(self.waiting),
-            bytes_sent=past.bytes_sent + sum(link.bytes_sent for link in links),
-            bytes_received=past.bytes_received + sum(link.bytes_received for link in links),
-            pings_sent=past.pings_sent + sum(link.pings_sent for link in links),
-            pings_answered=past.pings_answered + sum(link.core.pings_answered for link in links),
-        )
+        stats = replace(self._past, waiting_calls=len(self.waiting))
+        for link in self._links():
+            stats = replace(_added(stats, link), open_streams=stats.open_streams + len(link.core.streams))
+        return stats
 
     # A link for a call
 
@@ -231,17 +236,11 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
             self.hub.loop.run_callback(self._serve)
 
     def _retire(self, link: Link) -> None:
-        """Keep a closed link's counts."""
-        past = self._past
-        self._past = ChannelStats(
-            connections=past.connections,
-            open_streams=0,
-            waiting_calls=0,
-            bytes_sent=past.bytes_sent + link.bytes_sent,
-            bytes_received=past.bytes_received + link.bytes_received,
-            pings_sent=past.pings_sent + link.pings_sent,
-            pings_answered=past.pings_answered + link.core.pings_answered,
-        )
+        """A link is over: keep its counts, and what its server thinks of our pace."""
+        self._past = _added(self._past, link)
+        if link.core.goaway_code == ErrorCode.ENHANCE_YOUR_CALM and self.options.keepalive_time_s is not None:
+            # gRPC's A8: the server finds our keep-alive PINGs too many.
+            self.options = replace(self.options, keepalive_time_s=2 * self.options.keepalive_time_s)
 
     # Connecting
 
@@ -261,10 +260,8 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
                     link = self._try_to_connect()
                 except ConnectFailure as exc:
                     self._note_failure(exc)
-                    if not self.waiting:
-                        break
-                    gevent.sleep(0)  # those that do not wait for readiness leave now
-                    if not self.waiting:
+                    gevent.sleep(0)  # the calls that do not wait for readiness leave now
+                    if not self.waiting and not self._connectivity.wanted:
                         break
                 else:
                     self._note_success(link)
@@ -297,15 +294,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
     def _note_success(self, link: Link) -> None:
         self._backoff_s = self.options.backoff_initial_s
         self._retry_s = 0.0
-        self._past = ChannelStats(
-            self._past.connections + 1,
-            0,
-            0,
-            self._past.bytes_sent,
-            self._past.bytes_received,
-            self._past.pings_sent,
-            self._past.pings_answered,
-        )
+        self._past = replace(self._past, connections=self._past.connections + 1)
         self.link = link
         self._connectivity.change(ChannelConnectivity.READY)
         self.link_changed(link)
@@ -319,6 +308,17 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         self._connectivity.change(ChannelConnectivity.TRANSIENT_FAILURE)
         if self.waiting:
             self.hub.loop.run_callback(self._serve)
+
+
+def _added(stats: ChannelStats, link: Link) -> ChannelStats:
+    """`stats` with a link's counts."""
+    return replace(
+        stats,
+        bytes_sent=stats.bytes_sent + link.bytes_sent,
+        bytes_received=stats.bytes_received + link.bytes_received,
+        pings_sent=stats.pings_sent + link.pings_sent,
+        pings_answered=stats.pings_answered + link.core.pings_answered,
+    )
 
 
 class _WeakKeeper:

@@ -16,17 +16,26 @@ class Connectivity:
     def __init__(self) -> None:
         self.state = ChannelConnectivity.IDLE
         self._callbacks: list[Callable[[ChannelConnectivity], Any]] = []
+        self._eager: list[Callable[[ChannelConnectivity], Any]] = []
         self._undelivered: list[tuple[Callable[[ChannelConnectivity], Any], ChannelConnectivity]] = []
         self._delivering = False
 
-    def subscribe(self, callback: Callable[[ChannelConnectivity], Any]) -> None:
-        """Tell `callback` the state now and at each change."""
+    @property
+    def wanted(self) -> bool:
+        """Whether a subscriber wants a connection that no call has asked for."""
+        return bool(self._eager)
+
+    def subscribe(self, callback: Callable[[ChannelConnectivity], Any], eager: bool) -> None:
+        """Tell `callback` the state now and at each change; an eager one wants it to become READY."""
         self._callbacks.append(callback)
+        if eager:
+            self._eager.append(callback)
         self._deliver([(callback, self.state)])
 
     def unsubscribe(self, callback: Callable[[ChannelConnectivity], Any]) -> None:
         """No effect for a callback that is not subscribed."""
         self._callbacks = [known for known in self._callbacks if known != callback]
+        self._eager = [known for known in self._eager if known != callback]
         self._undelivered = [item for item in self._undelivered if item[0] != callback]
 
     def change(self, state: ChannelConnectivity) -> None:

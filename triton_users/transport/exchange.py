@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from triton_users.transport.link import Link
 
 #: The thread's, not the greenlet's, whether or not the standard library has been patched.
-_thread_ident: Final = monkey.get_original("_thread", "get_ident")
+thread_ident: Final = monkey.get_original("_thread", "get_ident")
 
 
 class Exchange:
@@ -45,7 +45,7 @@ class Exchange:
     def __init__(self, channel: Channel, called_s: float) -> None:
         self.channel = channel
         self.hub = channel.hub
-        if _thread_ident() != self.hub.thread_ident:
+        if thread_ident() != self.hub.thread_ident:
             raise WrongThreadError("a Channel belongs to the thread that made it; make one for each thread")
         self.called_s = called_s
         #: When the last attempt's first byte was about to be handed to the socket.

@@ -26,9 +26,13 @@ from triton_users.transport.http2.stream import Stream
 from triton_users.transport.options import ChannelOptions
 from triton_users.transport.tls import TlsPipe
 
-#: Bytes read at once; twice that after a full read, up to the maximum: only busy connections pay for large buffers.
+#: Bytes read at once: twice that after a full read, so that only busy connections pay for large buffers, and half of it
+#: after one that took too long to digest (a flood of tiny messages), so that the hub is never held for long.
 READ_SIZE: Final = 64 * 1024
+MIN_READ_SIZE: Final = 4 * 1024
 MAX_READ_SIZE: Final = 1024 * 1024
+#: How long one read may take to digest before the next one is made smaller.
+DIGEST_S: Final = 0.002
 #: A connection on which nothing has come for this long is looked at before a call trusts it.
 STALE_S: Final = 1.0
 #: Control frames that may wait for a peer that does not read. Picked arbitrarily: 60,000 PING answers.
@@ -213,12 +217,18 @@ class Link:
         if not data:
             self.lose(ConnectionLost("the server closed the connection"))
             return False
-        if len(data) == self._read_size and self._read_size < MAX_READ_SIZE:
-            self._read_size *= 2
-        elif len(data) * 8 < self._read_size > READ_SIZE:
-            self._read_size //= 2
         self.bytes_received += len(data)
+        if len(data) < self._read_size:
+            self._receive(data)
+            if self._read_size != READ_SIZE:
+                self._read_size = READ_SIZE
+            return True
+        started_s = perf_counter()
         self._receive(data)
+        if perf_counter() - started_s > DIGEST_S:
+            self._read_size = max(MIN_READ_SIZE, self._read_size // 2)
+        elif self._read_size < MAX_READ_SIZE:
+            self._read_size *= 2
         return True
 
     def _receive(self, data: bytes) -> None:
@@ -299,6 +309,8 @@ class Link:
         """The connection is over: close the socket, end all streams, tell everyone. In the hub, or at its start."""
         if self.lost is not None:
             return
+        if self.core.goaway is not None and isinstance(why, ConnectionLost):
+            why = ConnectionLost(f"{why}, after {self.core.goaway}")
         self.lost = why
         self._shut(self.core.lost(why))
 
