@@ -2,7 +2,7 @@
 
 Stock Locust loses the workers' last data when a run ends: on `--run-time`, Ctrl+C and SIGTERM the master fires
 `test_stop` and prints before the workers were even told to stop. So here the master, when the test is stopping, first
-tells the workers itself and waits until each one that lives has sent its last snapshot.
+tells the workers itself and waits until each one that lives has answered; its last snapshot comes before its answer.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any
 import gevent
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.stats import StatsEntry
 
 logger = logging.getLogger(__name__)
 
 STOP_MESSAGE = "triton_stop"
+STOPPED_MESSAGE = "triton_stopped"
 RESET_MESSAGE = "triton_reset"
 KEY = "triton_ledger"
 """Where a snapshot stands in Locust's stats message."""
@@ -39,61 +41,84 @@ class WorkerSide:
         self._runner: WorkerRunner = environment.runner  # type: ignore[assignment]  # the caller looked
         self._snapshot = snapshot
         self._reset = reset
-        self._final = False
+        self._stopped = False
+        self._start_worker = self._runner.start_worker
+        # The master may still be ramping up when the run is stopped: no user may start after the last snapshot.
+        self._runner.start_worker = self._start_unless_stopped  # type: ignore[method-assign]
         environment.events.report_to_master.add_listener(self._on_report)
         environment.events.test_stop.add_listener(self._on_test_stop)
         self._runner.register_message(STOP_MESSAGE, self._on_stop_message)
         self._runner.register_message(RESET_MESSAGE, self._on_reset_message)
 
+    def started(self) -> None:
+        """A run has begun here: tell the master at once, so that it knows this node even if it dies the next moment."""
+        self._stopped = False
+        self._runner._send_stats()
+
+    def _start_unless_stopped(self, user_classes_count: dict[str, int], **kwargs: Any) -> None:
+        if not self._stopped:
+            self._start_worker(user_classes_count, **kwargs)
+
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
-        snapshot = self._snapshot(self._final)
+        snapshot = self._snapshot(self._stopped)
         if snapshot is not None:
             data[KEY] = snapshot
 
     def _on_test_stop(self, **_: Any) -> None:
-        self._final = True
-        try:
-            self._runner._send_stats()  # Locust's own last statistics, and ours with them
-        finally:
-            self._final = False
+        self._stopped = True
+        self._runner._send_stats()  # Locust's own last statistics, and ours with them
 
     def _on_stop_message(self, environment: Environment, msg: Any, **_: Any) -> None:
-        self._runner.stop()
+        try:
+            self._runner.stop()
+        finally:
+            self._runner.send_message(STOPPED_MESSAGE)
 
     def _on_reset_message(self, environment: Environment, msg: Any, **_: Any) -> None:
         self._reset(msg.data["ledger"])
+        self._runner.stats.reset_all()  # what it has not yet sent: Locust only resets the master's statistics
+        self._runner._send_stats()  # so that the master knows this node again
 
 
 class MasterSide:
     """Takes snapshots out of Locust's reports, and holds the end of a test until all workers' last ones are in."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        merge: Callable[[dict[str, Any]], None],
-        missing: Callable[[set[str]], set[str]],
-    ) -> None:
-        """`missing(workers)`: which of these workers have not sent their last snapshot of this run."""
+    def __init__(self, environment: Environment, merge: Callable[[dict[str, Any]], bool]) -> None:
+        """`merge(snapshot)`: False when it is of an earlier run, or from before a reset."""
         self._environment = environment
         self._runner: MasterRunner = environment.runner  # type: ignore[assignment]  # the caller looked
         self._merge = merge
-        self._missing = missing
-        environment.events.worker_report.add_listener(self._on_report)
+        self._waiting: set[str] = set()
+        self._ramp_up: gevent.Greenlet[..., Any] | None = None
+        # In front of Locust's own listener, which adds up all it gets.
+        environment.events.worker_report._handlers.insert(0, self._on_report)
+        environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
+        self._runner.register_message(STOPPED_MESSAGE, self._on_stopped_message)
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         snapshot = data.pop(KEY, None)
-        if snapshot is not None:
-            self._merge(snapshot)
+        if snapshot is not None and not self._merge(snapshot):
+            nothing = StatsEntry(self._runner.stats, "Aggregated", "")
+            data.update(stats=[], stats_total=nothing.serialize(), errors={})
+
+    def _on_stopped_message(self, environment: Environment, msg: Any, **_: Any) -> None:
+        self._waiting.discard(msg.node_id)
+
+    def _on_test_start(self, **_: Any) -> None:
+        current = gevent.getcurrent()  # Locust fires this in the greenlet that goes on to start all users
+        self._ramp_up = current if isinstance(current, gevent.Greenlet) else None
 
     def _on_test_stopping(self, **_: Any) -> None:
-        clients = self._runner.clients
-        counting = {node.id for node in (*clients.spawning, *clients.running)}
+        if self._ramp_up is not None and self._ramp_up is not gevent.getcurrent():
+            self._ramp_up.kill()  # at its end it would declare a test running that has been stopped
+        self._runner._users_dispatcher = None  # as Locust does next: a worker that joins now gets no users
+        self._waiting = set(self._runner.clients)
         self._runner.send_message(STOP_MESSAGE)
         limit = time.monotonic() + FINAL_LIMIT_S + (self._environment.stop_timeout or 0)
-        while missing := self._missing({node for node in counting if self._lives(node)}):
+        while missing := sorted(filter(self._lives, self._waiting)):
             if time.monotonic() > limit:
-                logger.error("No last counts came from: %s", ", ".join(sorted(missing)))
+                logger.error("No last counts came from: %s", ", ".join(missing))
                 return
             gevent.sleep(0.02)
 

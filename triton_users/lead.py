@@ -24,6 +24,7 @@ from triton_users.reporting import Reporting
 from triton_users.run import Decided, left_out, new_run_id, new_seed, weights
 from triton_users.scenarios import ALL
 from triton_users.settings import Settings, UsageError
+from triton_users.stress import TritonStressUser
 from triton_users.survey import survey, with_perf_analyzer
 from triton_users.users import tls_from
 
@@ -94,6 +95,8 @@ class Lead:
                 ledger=secrets.token_hex(8),
             )
             info = replace(_info(settings, decided, host), **judging)
+            if not any(issubclass(user_class, TritonStressUser) for user_class in environment.user_classes):
+                info = replace(info, weights={}, left_out={})  # a locustfile of its own users has no scenarios
             self.reporting = Reporting(info, Path(options.report_dir), decided.ledger, self._look)
         except (UsageError, OSError) as error:
             environment.process_exit_code = EXIT_USAGE
@@ -105,14 +108,9 @@ class Lead:
         self._decide(decided)
         return decided
 
-    def merge(self, snapshot: Mapping[str, Any]) -> None:
-        """Take in a node's counts."""
-        if self.reporting is not None:
-            self.reporting.merge(snapshot)
-
-    def missing(self, workers: set[str]) -> set[str]:
-        """Which of these workers have not sent their last counts of this run."""
-        return set() if self.reporting is None else self.reporting.missing(workers)
+    def merge(self, snapshot: Mapping[str, Any]) -> bool:
+        """Take in a node's counts; False when they are of an earlier run, or from before a reset."""
+        return self.reporting is None or self.reporting.merge(snapshot)
 
     def reset(self) -> str:
         """Forget all counts of the run, as Locust does with its statistics; returns the name of the new ones."""

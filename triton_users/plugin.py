@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 from typing import Any
 
+import gevent
 from gevent.event import Event
 from gevent.lock import RLock
 from locust.env import Environment
@@ -19,6 +21,9 @@ from triton_users.options import settings_from
 from triton_users.run import Decided
 
 logger = logging.getLogger(__name__)
+
+QUIT_LIMIT_S = 30.0
+"""How long a worker may take to end beyond its users' stop timeout, in seconds; then the kernel ends it."""
 
 
 def install(environment: Environment) -> None:
@@ -36,16 +41,31 @@ def install(environment: Environment) -> None:
         _install_worker(environment, runner)
     else:
         _install_lead(environment)
+    gevent.signal_handler(signal.SIGINT, _interrupt)
+
+
+def _interrupt() -> None:
+    """Ctrl+C, as Locust expects it, but to the main greenlet only.
+
+    Python would raise it in whichever greenlet happens to run: mostly a user in the middle of a request, which would
+    be a failure of the server then, or be counted by half.
+    """
+    main = gevent.get_hub().parent
+    if main is not None:
+        gevent.kill(main, KeyboardInterrupt)
 
 
 def _install_worker(environment: Environment, runner: WorkerRunner) -> None:
     node = Node(environment, runner.client_id)
-    WorkerSide(environment, node.snapshot, node.reset)
+    exchange = WorkerSide(environment, node.snapshot, node.reset)
+    environment.reset_stats = False  # the master tells us when, so that Locust's counts and ours are reset as one
 
     def on_test_start(**_: Any) -> None:
         node.start(Decided.unpack(environment.parsed_options.triton_run))  # type: ignore[union-attr]  # from the master
+        exchange.started()
 
     def on_quitting(**_: Any) -> None:
+        signal.setitimer(signal.ITIMER_REAL, (environment.stop_timeout or 0) + QUIT_LIMIT_S)
         runner.stop()  # so that the last counts are sent before Locust says good-bye to the master
         node.end()
 
@@ -113,6 +133,6 @@ def _install_lead(environment: Environment) -> None:
     environment.events.quitting.add_listener(on_quitting)
     environment.events.quit.add_listener(on_quit)
     if isinstance(runner, MasterRunner):
-        MasterSide(environment, lead.merge, lead.missing)
+        MasterSide(environment, lead.merge)
     if environment.web_ui is not None:
         web.register(environment, lambda: lead.reporting)

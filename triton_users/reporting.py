@@ -40,15 +40,12 @@ class Reporting:
         self._ticker = gevent.spawn(self._tick)
         self._report: dict[str, Any] | None = None
 
-    def merge(self, snapshot: Mapping[str, Any]) -> None:
-        """Take in a node's counts."""
+    def merge(self, snapshot: Mapping[str, Any]) -> bool:
+        """Take in a node's counts; False when they are of an earlier run, or from before a reset."""
         change = self._collector.merge(snapshot, self._now_s())
         if change is not None:
             self._timeline.add(change)
-
-    def missing(self, workers: set[str]) -> set[str]:
-        """Which of these workers have not sent their last counts."""
-        return self._collector.missing(workers)
+        return snapshot.get("run") == self._collector.run
 
     def reset(self, run: str) -> None:
         """Forget all counts; those that come are of `run` from here on."""
