@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import gevent
 import numpy as np
 from gevent.queue import SimpleQueue
 from locust import task
@@ -15,8 +16,8 @@ from triton_users.users import TritonGrpcUser
 
 record()
 
-#: Seconds to wait for an answer.
-LIMIT_S = 10
+#: Seconds in which a sequence must be through, its wait for a slot included.
+LIMIT_S = 20
 
 _ids = itertools.count(1)
 
@@ -34,8 +35,10 @@ class Stream(TritonGrpcUser):
     @task
     def sequence(self) -> None:
         """One sequence of ones: its last answer must be its length."""
-        sequence_id = next(_ids)
-        length = CASE["length"]
+        with gevent.Timeout(LIMIT_S):
+            self.send(next(_ids), CASE["length"])
+
+    def send(self, sequence_id: int, length: int) -> None:
         for step in range(length):
             self.client.async_stream_infer(
                 CASE["model"],
@@ -47,7 +50,7 @@ class Stream(TritonGrpcUser):
                 sequence_end=step == length - 1,
                 enable_empty_final_response=True,
             )
-            result, error = self.answers.get(timeout=LIMIT_S)
+            result, error = self.answers.get()
             if error is not None:
                 raise error
         if result.as_numpy("OUTPUT").item() != length:
