@@ -191,14 +191,12 @@ class UnaryExchange(Exchange):
         if trailers is None or trailers_meaning(trailers).code is not _OK:
             raise CallError(conclude(stream))
         body = join_pieces(stream.inbox)
+        size = len(body) - PREFIX_SIZE
+        limit = self._method.options.max_receive_message_bytes
         try:
-            if (
-                len(body) >= PREFIX_SIZE
-                and body[0] == 0
-                and int.from_bytes(body[1:5], "big") == len(body) - PREFIX_SIZE
-            ):
+            if 0 <= size <= limit and body[0] == 0 and int.from_bytes(body[1:5], "big") == size:
                 return self._method.deserialize(False, body[PREFIX_SIZE:], None)
-            reader = MessageReader(self._method.options.max_receive_message_bytes)
+            reader = MessageReader(limit)
             messages = reader.feed(body)
             if len(messages) != 1 or not reader.between_messages:
                 text = f"{len(messages)} messages in the {len(body)} bytes of a unary call's answer"

@@ -1,17 +1,19 @@
 """grpcio's own server as a peer, in a process of its own (under gevent in one process it hangs).
 
-Methods of `/peer.Peer/` take and give bytes; see each handler. Run: `python -m tests.transport.peers.grpcio_server
-[--tls CERT KEY [CLIENT_CA]] [--max-streams N] [--unix PATH]`; it prints its port, and ends when its standard input does.
+Methods of `/peer.Peer/` take and give bytes; see each handler. It prints its port, and ends when its standard input
+does.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 
@@ -134,7 +136,7 @@ def main() -> None:
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("peer.Peer", handlers),))
     if arguments.tls:
-        certificate, key, *authority = [open(path, "rb").read() for path in arguments.tls]
+        certificate, key, *authority = [Path(path).read_bytes() for path in arguments.tls]
         credentials = grpc.ssl_server_credentials([(key, certificate)], *authority, bool(authority))
         port = server.add_secure_port(arguments.address, credentials)
     elif arguments.unix:
@@ -145,6 +147,7 @@ def main() -> None:
     print(port, flush=True)
     sys.stdin.read()
     server.stop(0)
+    os._exit(0)  # handlers that sleep would hold an ordinary exit
 
 
 if __name__ == "__main__":
