@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triton_users.report.charts import Chart
-from triton_users.report.html import LINE, pretty, render_html
+from triton_users.report.html import render_html
 from triton_users.report.junit import render_junit
+from triton_users.report.markup import LINE, pretty
 from triton_users.report.text import WIDTH, milliseconds, render_text, size, table
 
 VOID = {"meta", "link", "br", "input"}

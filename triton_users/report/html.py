@@ -1,35 +1,26 @@
 """The report as one HTML page that needs nothing from anywhere. A pure function of the report.
 
-Everything that came from outside this program goes through `e`. The charts are drawn by `charts.py`.
+Everything that came from outside this program goes through `markup.e`. The charts are those of `over_time.py`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from html import escape
 from importlib import resources
 from typing import Any
 
-from triton_users.report.charts import LOG_RATIO, Chart, sparkline
-from triton_users.report.text import headline, milliseconds, number, printable, size
+from triton_users.report.charts import sparkline
+from triton_users.report.markup import count, e, e_lines, ms, n, pretty, table, td
+from triton_users.report.over_time import OverTime
+from triton_users.report.text import headline, milliseconds, number, size
 from triton_users.trust import LABELS, digits, hms
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
-LINE = 100
-"""Characters of a failure's record that stand on one line."""
-_COLOURS = 10
-"""How many colours style.css has for scenarios."""
-
-
-def e(text: object) -> str:
-    """Text for HTML, control characters written out."""
-    return escape(printable(str(text)))
 
 
 def render_html(report: dict[str, Any]) -> str:
     """The whole page."""
-    charts = _Charts(report)
+    charts = OverTime(report)
     body = "".join(
         [
             _header(report),
@@ -134,161 +125,22 @@ def _tiles(report: dict[str, Any]) -> str:
     )
 
 
-class _Charts:
-    """All charts over time, and the data the script shows under the pointer."""
-
-    def __init__(self, report: dict[str, Any]) -> None:
-        points = report["timeline"]
-        self._points = points
-        self._end_s = report["duration_s"]
-        self._times = [(point["start_s"] + point["end_s"]) / 2 for point in points]
-        self._spans = [(point["start_s"], point["end_s"]) for point in points]
-        names = [scenario["name"] for scenario in report["scenarios"]]
-        self._colour = {name: f"var(--c{i % _COLOURS})" for i, name in enumerate(names)}
-        self._names = [name for name in names if any(name in point["scenarios"] for point in points)]
-        self.data: dict[str, Any] = {"starts": [s for s, _ in self._spans], "ends": [end for _, end in self._spans]}
-        self.data["charts"] = {}
-
-    def html(self) -> str:
-        if not self._points:
-            return '<h2>Over time</h2><p class="soft">Nothing was counted.</p>'
-        latency = "".join(self._latency(name) for name in self._names)
-        return (
-            f"<h2>Over time</h2>{self._throughput()}{self._events()}{self._gauges()}"
-            f'<h2>Latency of answered requests, p50 and p99</h2><div class="charts">{latency}</div>'
-        )
-
-    def _of(self, name: str, key: str) -> list[float | None]:
-        return [point["scenarios"].get(name, {}).get(key) for point in self._points]
-
-    def _card(self, title: str, legend: Iterable[tuple[str, str]], svg: str, wide: bool = True) -> str:
-        items = "".join(f'<span><i style="background:{colour}"></i>{e(label)}</span>' for colour, label in legend)
-        return (
-            f'<div class="card chart{" wide" if wide else ""}"><div class="head"><h3>{e(title)}</h3>'
-            f'<div class="legend">{items}</div></div>{svg}</div>'
-        )
-
-    def _throughput(self) -> str:
-        names = [name for name in self._names if any(self._of(name, "requests_per_s"))]
-        rates = {name: [value or 0.0 for value in self._of(name, "requests_per_s")] for name in names}
-        total = [sum(rates[name][i] for name in names) for i in range(len(self._points))]
-        chart = Chart(
-            self._times, self._end_s, max(total), width=1120, height=250, label="Requests per second over time"
-        )
-        low = [0.0] * len(total)
-        for name in names:
-            high = [a + b for a, b in zip(low, rates[name], strict=True)]
-            chart.area(low, high, f'fill="{self._colour[name]}" fill-opacity="0.8"')
-            low = high
-        self.data["charts"]["throughput"] = [["all", [round(value, 1) for value in total]], *rates.items()]
-        legend = [(self._colour[name], name or "(none)") for name in names]
-        return self._card("Requests per second", legend, chart.svg("throughput"))
-
-    def _events(self) -> str:
-        failures = [float(sum(part["failures"] for part in point["scenarios"].values())) for point in self._points]
-        deadlines = [
-            float(sum(part["expected_deadlines"] for part in point["scenarios"].values())) for point in self._points
-        ]
-        highest = max(a + b for a, b in zip(failures, deadlines, strict=True))
-        chart = Chart(
-            self._times, self._end_s, highest, width=1120, height=130, label="Failures and deadlines over time"
-        )
-        chart.bars(self._spans, [0.0] * len(failures), failures, 'fill="var(--bad)"')
-        chart.bars(self._spans, failures, deadlines, 'fill="var(--c9)" fill-opacity="0.55"')
-        self.data["charts"]["events"] = [["failed runs", failures], ["expected deadlines", deadlines]]
-        legend = [("var(--bad)", "failed runs"), ("var(--c9)", "expected deadlines")]
-        return self._card("Failures and expected deadlines", legend, chart.svg("events"))
-
-    def _gauges(self) -> str:
-        shown = [("users", "var(--c0)", "users"), ("open_sequences", "var(--c1)", "open sequences")]
-        series = [(label, colour, [point[key] for point in self._points]) for key, colour, label in shown]
-        series = [(label, colour, values) for label, colour, values in series if any(v is not None for v in values)]
-        if not series:
-            return ""
-        highest = max(value or 0 for _, _, values in series for value in values)
-        chart = Chart(
-            self._times, self._end_s, highest, width=1120, height=130, label="Users and open sequences over time"
-        )
-        for _, colour, values in series:
-            chart.line(values, f'stroke="{colour}"')
-        self.data["charts"]["gauges"] = [[label, values] for label, _, values in series]
-        title = " and ".join(label for label, _, _ in series)
-        return self._card(title.capitalize(), [(c, label) for label, c, _ in series], chart.svg("gauges"))
-
-    def _latency(self, name: str) -> str:
-        p50, p99 = self._of(name, "p50_ms"), self._of(name, "p99_ms")
-        known = [value for value in (*p50, *p99) if value is not None]
-        if not known:
-            return ""
-        positive = [value for value in known if value > 0]
-        spread = bool(positive) and max(positive) / min(positive) > LOG_RATIO
-        chart = Chart(
-            self._times,
-            self._end_s,
-            max(known),
-            width=360,
-            height=150,
-            lowest=min(positive) if spread else None,
-            unit="ms, logarithmic" if spread else "ms",
-            label=f"Latency of {name} over time",
-        )
-        colour = self._colour[name]
-        chart.area(p50, p99, f'fill="{colour}" fill-opacity="0.16"')
-        chart.line(p99, f'stroke="{colour}" stroke-opacity="0.55"')
-        chart.line(p50, f'stroke="{colour}"')
-        failed = [t for t, failures in zip(self._times, self._of(name, "failures"), strict=True) if failures]
-        chart.marks(failed, 'stroke="var(--bad)" stroke-width="2"')
-        key = f"latency {name}"
-        self.data["charts"][key] = [["p50 ms", p50], ["p99 ms", p99], ["requests/s", self._of(name, "requests_per_s")]]
-        self.data["charts"][key].append(["failed runs", self._of(name, "failures")])
-        legend = [(colour, "p50"), (f"color-mix(in srgb, {colour} 50%, transparent)", "p99")]
-        if failed:
-            legend.append(("var(--bad)", "failures"))
-        return self._card(name or "(none)", legend, chart.svg(key), wide=False)
-
-
-def _table(
-    heads: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = (), sortable: bool = False
-) -> str:
-    """A table of cells that are HTML already, each a `<td>`; `right` columns are aligned on the right in the head."""
-    head = "".join(f'<th class="n">{h}</th>' if i in right else f"<th>{h}</th>" for i, h in enumerate(heads))
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    kind = ' class="sortable"' if sortable else ""
-    return f'<div class="card scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _n(value: float | None, shown: str, colour: str = "") -> str:
-    return f'<td class="n {colour}" data-sort="{-1 if value is None else value}">{shown}</td>'
-
-
-def _count(value: int, colour: str = "") -> str:
-    return _n(value, number(value), colour if value else "")
-
-
-def _ms(value: float | None) -> str:
-    return _n(value, milliseconds(value))
-
-
-def _td(html: str) -> str:
-    return f"<td>{html}</td>"
-
-
 def _scenarios(report: dict[str, Any]) -> str:
     heads = ["Scenario", "Status", "Failures", "Runs", "Skips", "Requests", "p50 ms", "p95 ms", "p99 ms", "Description"]
     rows = [
         [
-            _td(f"<b>{e(scenario['name'] or '(none)')}</b>"),
+            td(f"<b>{e(scenario['name'] or '(none)')}</b>"),
             f'<td class="state {_STATUS_CLASS[scenario["status"]]}">{e(scenario["status"])}</td>',
-            _count(scenario["failed"], "bad"),
-            _count(scenario["runs"]),
-            _count(scenario["skipped"]),
-            _count(scenario["requests"]),
-            *(_ms(scenario["latency_ms"][key]) for key in ("p50", "p95", "p99")),
-            _td(_about(scenario)),
+            count(scenario["failed"], "bad"),
+            count(scenario["runs"]),
+            count(scenario["skipped"]),
+            count(scenario["requests"]),
+            *(ms(scenario["latency_ms"][key]) for key in ("p50", "p95", "p99")),
+            td(_about(scenario)),
         ]
         for scenario in report["scenarios"]
     ]
-    return f"<h2>Scenarios</h2>{_table(heads, rows, range(2, 9), sortable=True)}"
+    return f"<h2>Scenarios</h2>{table(heads, rows, range(2, 9), sortable=True)}"
 
 
 def _about(scenario: dict[str, Any]) -> str:
@@ -303,15 +155,15 @@ def _thresholds(report: dict[str, Any]) -> str:
         return ""
     rows = [
         [
-            _td(e(check["scenario"] or "all together")),
-            _td(f"<code>{e(check['metric'])}</code>"),
-            _n(check["value"], "no data" if check["value"] is None else f"{check['value']:.4g}"),
+            td(e(check["scenario"] or "all together")),
+            td(f"<code>{e(check['metric'])}</code>"),
+            n(check["value"], "no data" if check["value"] is None else f"{check['value']:.4g}"),
             f'<td class="n">{e(check["operator"])} {check["limit"]:g}</td>',
             f'<td class="state {"good" if check["passed"] else "bad"}">{"pass" if check["passed"] else "fail"}</td>',
         ]
         for check in checks
     ]
-    return f"<h2>Thresholds</h2>{_table(['Scenario', 'Metric', 'Value', 'Limit', 'Result'], rows, (2, 3))}"
+    return f"<h2>Thresholds</h2>{table(['Scenario', 'Metric', 'Value', 'Limit', 'Result'], rows, (2, 3))}"
 
 
 def _failures(report: dict[str, Any]) -> str:
@@ -343,23 +195,6 @@ def _failures(report: dict[str, Any]) -> str:
     return f"<h2>Failures</h2>{''.join(parts)}{hint}"
 
 
-def pretty(value: Any, indent: str = "") -> str:
-    """JSON with what fits into a line on one line: a sequence's steps are then a line each."""
-    line = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, dict | list) or len(line) + len(indent) <= LINE:
-        return line
-    deeper = indent + "  "
-    if isinstance(value, dict):
-        parts = [f"{json.dumps(key, ensure_ascii=False)}: {pretty(item, deeper)}" for key, item in value.items()]
-        return f"{{\n{deeper}" + f",\n{deeper}".join(parts) + f"\n{indent}}}"
-    return f"[\n{deeper}" + f",\n{deeper}".join(pretty(item, deeper) for item in value) + f"\n{indent}]"
-
-
-def e_lines(text: str) -> str:
-    """Text of several lines for HTML."""
-    return "\n".join(e(line) for line in text.split("\n"))
-
-
 def _rows(report: dict[str, Any]) -> str:
     heads = [
         "Scenario",
@@ -376,19 +211,19 @@ def _rows(report: dict[str, Any]) -> str:
     ]
     rows = [
         [
-            _td(e(scenario["name"] or "(none)")),
-            _td(f"<code>{e(row['model'])}</code>" + _errors(row["errors"])),
-            _count(row["requests"]),
-            _count(row["failed"], "bad"),
-            *(_ms(row["latency_ms"][key]) for key in ("p50", "p95", "p99", "max")),
-            _ms(row["send_delay_ms"]["p99"]),
-            _n(row["bytes_sent"], size(row["bytes_sent"])),
-            _n(row["bytes_received"], size(row["bytes_received"])),
+            td(e(scenario["name"] or "(none)")),
+            td(f"<code>{e(row['model'])}</code>" + _errors(row["errors"])),
+            count(row["requests"]),
+            count(row["failed"], "bad"),
+            *(ms(row["latency_ms"][key]) for key in ("p50", "p95", "p99", "max")),
+            ms(row["send_delay_ms"]["p99"]),
+            n(row["bytes_sent"], size(row["bytes_sent"])),
+            n(row["bytes_received"], size(row["bytes_received"])),
         ]
         for scenario in report["scenarios"]
         for row in scenario["rows"]
     ]
-    return f"<h2>Requests</h2>{_table(heads, rows, range(2, 11), sortable=True)}" if rows else ""
+    return f"<h2>Requests</h2>{table(heads, rows, range(2, 11), sortable=True)}" if rows else ""
 
 
 def _errors(errors: dict[str, int]) -> str:
@@ -429,10 +264,10 @@ def _workers(report: dict[str, Any]) -> str:
             cells.append(f'<td>{line}<div class="small {colour or "soft"}">{shown}</div></td>')
         rows.append(
             [
-                _td(e(worker["worker"])),
+                td(e(worker["worker"])),
                 f'<td class="state {"bad" if worker["state"] == "lost" else "soft"}">{e(worker["state"])}</td>',
-                _count(worker["runs"]),
-                _count(worker["requests"]),
+                count(worker["runs"]),
+                count(worker["requests"]),
                 f'<td class="n">{hms(worker["last_seen_s"])}</td>',
                 *cells,
             ]
@@ -441,7 +276,7 @@ def _workers(report: dict[str, Any]) -> str:
         return ""
     told = "; ".join(" ".join((LABELS[key][0], f"{value:g}", LABELS[key][1])) for key, value in limits.items() if value)
     return (
-        f"<h2>Workers, and whether they were fast enough</h2>{_table(heads, rows, (2, 3, 4))}"
+        f"<h2>Workers, and whether they were fast enough</h2>{table(heads, rows, (2, 3, 4))}"
         f'<p class="soft small">Limits: {e(told)}. Each value is the worst of a window of a few seconds.</p>'
     )
 

@@ -1,0 +1,125 @@
+"""A report's time line as the charts of its page, and as the data that the page's script shows under the pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from triton_users.report.charts import LOG_RATIO, Chart
+from triton_users.report.markup import e
+
+_COLOURS = 10
+"""How many colours style.css has for scenarios."""
+
+
+class OverTime:
+    """All charts over time, and the data the script shows under the pointer."""
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        points = report["timeline"]
+        self._points = points
+        self._end_s = report["duration_s"]
+        self._times = [(point["start_s"] + point["end_s"]) / 2 for point in points]
+        self._spans = [(point["start_s"], point["end_s"]) for point in points]
+        names = [scenario["name"] for scenario in report["scenarios"]]
+        self._colour = {name: f"var(--c{i % _COLOURS})" for i, name in enumerate(names)}
+        self._names = [name for name in names if any(name in point["scenarios"] for point in points)]
+        self.data: dict[str, Any] = {"starts": [s for s, _ in self._spans], "ends": [end for _, end in self._spans]}
+        self.data["charts"] = {}
+
+    def html(self) -> str:
+        if not self._points:
+            return '<h2>Over time</h2><p class="soft">Nothing was counted.</p>'
+        latency = "".join(self._latency(name) for name in self._names)
+        return (
+            f"<h2>Over time</h2>{self._throughput()}{self._events()}{self._gauges()}"
+            f'<h2>Latency of answered requests, p50 and p99</h2><div class="charts">{latency}</div>'
+        )
+
+    def _of(self, name: str, key: str) -> list[float | None]:
+        return [point["scenarios"].get(name, {}).get(key) for point in self._points]
+
+    def _card(self, title: str, legend: Iterable[tuple[str, str]], svg: str, wide: bool = True) -> str:
+        items = "".join(f'<span><i style="background:{colour}"></i>{e(label)}</span>' for colour, label in legend)
+        return (
+            f'<div class="card chart{" wide" if wide else ""}"><div class="head"><h3>{e(title)}</h3>'
+            f'<div class="legend">{items}</div></div>{svg}</div>'
+        )
+
+    def _throughput(self) -> str:
+        names = [name for name in self._names if any(self._of(name, "requests_per_s"))]
+        rates = {name: [value or 0.0 for value in self._of(name, "requests_per_s")] for name in names}
+        total = [sum(rates[name][i] for name in names) for i in range(len(self._points))]
+        chart = Chart(
+            self._times, self._end_s, max(total), width=1120, height=250, label="Requests per second over time"
+        )
+        low = [0.0] * len(total)
+        for name in names:
+            high = [a + b for a, b in zip(low, rates[name], strict=True)]
+            chart.area(low, high, f'fill="{self._colour[name]}" fill-opacity="0.8"')
+            low = high
+        self.data["charts"]["throughput"] = [["all", [round(value, 1) for value in total]], *rates.items()]
+        legend = [(self._colour[name], name or "(none)") for name in names]
+        return self._card("Requests per second", legend, chart.svg("throughput"))
+
+    def _events(self) -> str:
+        failures = [float(sum(part["failures"] for part in point["scenarios"].values())) for point in self._points]
+        deadlines = [
+            float(sum(part["expected_deadlines"] for part in point["scenarios"].values())) for point in self._points
+        ]
+        highest = max(a + b for a, b in zip(failures, deadlines, strict=True))
+        chart = Chart(
+            self._times, self._end_s, highest, width=1120, height=130, label="Failures and deadlines over time"
+        )
+        chart.bars(self._spans, [0.0] * len(failures), failures, 'fill="var(--bad)"')
+        chart.bars(self._spans, failures, deadlines, 'fill="var(--c9)" fill-opacity="0.55"')
+        self.data["charts"]["events"] = [["failed runs", failures], ["expected deadlines", deadlines]]
+        legend = [("var(--bad)", "failed runs"), ("var(--c9)", "expected deadlines")]
+        return self._card("Failures and expected deadlines", legend, chart.svg("events"))
+
+    def _gauges(self) -> str:
+        shown = [("users", "var(--c0)", "users"), ("open_sequences", "var(--c1)", "open sequences")]
+        series = [(label, colour, [point[key] for point in self._points]) for key, colour, label in shown]
+        series = [(label, colour, values) for label, colour, values in series if any(v is not None for v in values)]
+        if not series:
+            return ""
+        highest = max(value or 0 for _, _, values in series for value in values)
+        chart = Chart(
+            self._times, self._end_s, highest, width=1120, height=130, label="Users and open sequences over time"
+        )
+        for _, colour, values in series:
+            chart.line(values, f'stroke="{colour}"')
+        self.data["charts"]["gauges"] = [[label, values] for label, _, values in series]
+        title = " and ".join(label for label, _, _ in series)
+        return self._card(title.capitalize(), [(c, label) for label, c, _ in series], chart.svg("gauges"))
+
+    def _latency(self, name: str) -> str:
+        p50, p99 = self._of(name, "p50_ms"), self._of(name, "p99_ms")
+        known = [value for value in (*p50, *p99) if value is not None]
+        if not known:
+            return ""
+        positive = [value for value in known if value > 0]
+        spread = bool(positive) and max(positive) / min(positive) > LOG_RATIO
+        chart = Chart(
+            self._times,
+            self._end_s,
+            max(known),
+            width=360,
+            height=150,
+            lowest=min(positive) if spread else None,
+            unit="ms, logarithmic" if spread else "ms",
+            label=f"Latency of {name} over time",
+        )
+        colour = self._colour[name]
+        chart.area(p50, p99, f'fill="{colour}" fill-opacity="0.16"')
+        chart.line(p99, f'stroke="{colour}" stroke-opacity="0.55"')
+        chart.line(p50, f'stroke="{colour}"')
+        failed = [t for t, failures in zip(self._times, self._of(name, "failures"), strict=True) if failures]
+        chart.marks(failed, 'stroke="var(--bad)" stroke-width="2"')
+        key = f"latency {name}"
+        self.data["charts"][key] = [["p50 ms", p50], ["p99 ms", p99], ["requests/s", self._of(name, "requests_per_s")]]
+        self.data["charts"][key].append(["failed runs", self._of(name, "failures")])
+        legend = [(colour, "p50"), (f"color-mix(in srgb, {colour} 50%, transparent)", "p99")]
+        if failed:
+            legend.append(("var(--bad)", "failures"))
+        return self._card(name or "(none)", legend, chart.svg(key), wide=False)
