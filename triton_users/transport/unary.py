@@ -225,9 +225,14 @@ class UnaryUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]  # grpc ha
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> Any:
-        return UnaryExchange(
+        exchange = UnaryExchange(
             self._channel, self._method, request, timeout, metadata, credentials, wait_for_ready, compression
-        ).run()
+        )
+        try:
+            return exchange.run()
+        finally:
+            # The stream names its owner: without this cut each call would keep its messages until a garbage collection.
+            exchange.stream = None
 
     def with_call(
         self,
