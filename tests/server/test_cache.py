@@ -1,0 +1,119 @@
+"""Folders of the cache appear complete or not at all, and one process at a time fills them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from triton_users.server.cache import cache_folder, once
+from triton_users.server.errors import InstallError
+from triton_users.server.progress import silent
+
+#: Fills a folder as slowly as it is told to, and says when it has begun.
+FILL = """
+import sys
+from pathlib import Path
+from triton_users.server.cache import once
+from triton_users.server.progress import silent
+
+def fill(folder):
+    print("filling", flush=True)
+    (folder / "part").write_text("one")
+    sys.stdin.readline()
+    (folder / "whole").write_text("two")
+
+once(Path(sys.argv[1]), fill, silent)
+print("done", flush=True)
+"""
+
+
+def process(folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", FILL, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write(folder: Path) -> None:
+    (folder / "whole").write_text("two")
+
+
+def test_a_folder_is_filled_once(tmp_path):
+    fills = []
+
+    def fill(folder):
+        fills.append(folder)
+        write(folder)
+
+    for _ in range(2):
+        assert once(tmp_path / "made", fill, silent) == tmp_path / "made"
+    assert len(fills) == 1
+    assert names(tmp_path / "made") == ["whole"]
+
+
+def test_a_fill_that_fails_leaves_nothing(tmp_path):
+    def fill(folder):
+        write(folder)
+        raise InstallError("no network")
+
+    with pytest.raises(InstallError, match="no network"):
+        once(tmp_path / "made", fill, silent)
+    assert names(tmp_path) == ["lock"]
+
+
+def test_a_process_killed_while_it_fills_leaves_no_folder_and_what_it_left_is_removed_later(tmp_path):
+    with process(tmp_path / "made") as killed:
+        assert killed.stdout.readline() == "filling\n"
+        killed.kill()
+    assert not (tmp_path / "made").exists()
+    once(tmp_path / "made", write, silent)
+    assert names(tmp_path) == ["lock", "made"]
+    assert names(tmp_path / "made") == ["whole"]
+
+
+def test_a_second_process_waits_for_the_first_and_uses_its_folder(tmp_path):
+    steps = []
+    with process(tmp_path / "made") as first:
+        assert first.stdout.readline() == "filling\n"
+
+        def progress(step, fraction):
+            if not steps:
+                first.stdin.write("\n")
+                first.stdin.flush()
+            steps.append(step)
+
+        def fill(folder):
+            raise AssertionError("the first process has filled it")
+
+        once(tmp_path / "made", fill, progress)
+    assert steps[0] == "Waiting for another process that installs"
+    assert names(tmp_path / "made") == ["part", "whole"]
+
+
+def test_waiting_for_another_process_has_a_limit(tmp_path):
+    with process(tmp_path / "made") as first:
+        assert first.stdout.readline() == "filling\n"
+        with pytest.raises(InstallError, match="Another process has been installing"):
+            once(tmp_path / "made", write, silent, lock_limit_s=0.2)
+        first.kill()
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(InstallError, match=r"Cannot write the cache folder .*file.*TRITON_USERS_CACHE"):
+        once(tmp_path / "file" / "made", write, silent)
+
+
+def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("TRITON_USERS_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_folder() == Path("/somewhere/triton-users")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/user")
+    assert cache_folder() == Path("/home/user/.cache/triton-users")
