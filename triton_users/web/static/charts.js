@@ -1,6 +1,6 @@
 // Small SVG charts over the time of a run. They draw what they are given; they fetch and add up nothing.
 
-import { hms, svg } from "./common.js";
+import { hms, svg, tick as marked } from "./common.js";
 
 const LEFT = 46;
 const RIGHT = 10;
@@ -110,21 +110,24 @@ export class Chart {
       }),
       ...ticks.flatMap((tick) => [
         svg("path", { class: "grid", d: `M${LEFT} ${y(tick)}H${this.width - RIGHT}` }),
-        svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, this.show(tick)),
+        svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, marked(this.show)(tick)),
       ]),
       ...this.#times(floor),
-      ...(seen.length ? this.series.flatMap((one) => this.#shape(one, y, floor)) : [
-        svg("text", { x: (LEFT + this.width - RIGHT) / 2, y: floor / 2 + 8, "text-anchor": "middle" }, "nothing yet"),
+      ...this.series.flatMap((one) => this.#shape(one, y, floor)),
+      ...(positive.length ? [] : [
+        svg("text", { x: (LEFT + this.width - RIGHT) / 2, y: (TOP + floor) / 2 + 4, "text-anchor": "middle" }, seen.length ? "none" : "nothing yet"),
       ]),
       this.cursor,
     );
   }
 
   #times(floor) {
-    const step = STEPS.find((n) => ((this.to - this.from) / n) * 60 <= this.width - LEFT) || STEPS.at(-1);
+    const step = STEPS.find((n) => ((this.to - this.from) / n) * 64 <= this.width - LEFT) || STEPS.at(-1);
     const shown = [];
     for (let time = Math.ceil(this.from / step) * step; time <= this.to; time += step) {
-      shown.push(svg("text", { x: this.#x(time), y: floor + 15, "text-anchor": "middle" }, hms(time)));
+      const x = Math.min(this.#x(time), this.width - 14);
+      const told = this.to < 3600 ? hms(time).slice(2) : step % 60 ? hms(time) : hms(time).slice(0, -3);
+      shown.push(svg("text", { x, y: floor + 15, "text-anchor": "middle" }, told));
     }
     return shown;
   }
@@ -143,28 +146,26 @@ export class Chart {
         return svg("rect", { ...drawn, class: `fill ${colour}`, x: left, y: top, width: Math.max(right - left - 1, 1.5), height: floor - top });
       });
     }
-    let path = "";
-    let pen = "M";
-    let points = 0;
-    const edges = [];
+    // Stretches of rows that have a value; one that stands alone is drawn as a dot.
+    const stretches = [];
+    let previous = null;
     for (const row of this.rows) {
-      if (row[key] === null || row[key] === undefined) {
-        pen = "M";
-        continue;
-      }
-      points += 1;
-      const at = y(row[key]).toFixed(1);
-      if (kind === "steps") path += `${pen}${this.#x(row.start).toFixed(1)} ${at}L${this.#x(row.end).toFixed(1)} ${at}`;
-      else path += `${pen}${this.#x((row.start + row.end) / 2).toFixed(1)} ${at}`;
-      edges.push(this.#x((row.start + row.end) / 2).toFixed(1));
-      pen = "L";
+      const missing = row[key] === null || row[key] === undefined;
+      if (!missing && previous === null) stretches.push([]);
+      if (!missing) stretches.at(-1).push(row);
+      previous = missing ? null : row;
     }
-    const shapes = [svg("path", { ...drawn, class: `stroke ${colour}`, d: path, "data-points": points })];
-    if (kind === "area" && points > 1) {
-      shapes.unshift(svg("path", { class: `under ${colour}`, d: `${path}L${edges.at(-1)} ${floor}L${edges[0]} ${floor}Z` }));
-    }
-    if (points === 1) shapes[0].classList.add("dot");
-    return shapes;
+    const middle = (row) => this.#x((row.start + row.end) / 2).toFixed(1);
+    const corners = (row) => (kind === "steps" ? [this.#x(row.start).toFixed(1), this.#x(row.end).toFixed(1)] : [middle(row)]);
+    const path = (rows) => `M${rows.flatMap((row) => corners(row).map((x) => `${x} ${y(row[key]).toFixed(1)}`)).join("L")}`;
+    const lone = kind === "steps" ? [] : stretches.filter((rows) => rows.length === 1);
+    const joined = stretches.filter((rows) => !lone.includes(rows));
+    const points = stretches.reduce((total, rows) => total + rows.length, 0);
+    return [
+      ...(kind === "area" ? joined.map((rows) => svg("path", { class: `under ${colour}`, d: `${path(rows)}L${middle(rows.at(-1))} ${floor}L${middle(rows[0])} ${floor}Z` })) : []),
+      svg("path", { class: `stroke dot ${colour}`, d: lone.map((rows) => `${path(rows)}h0`).join("") }),
+      svg("path", { ...drawn, class: `stroke ${colour}`, d: joined.map(path).join(""), "data-points": points }),
+    ];
   }
 
   #told() {

@@ -25,6 +25,11 @@ export function short(value) {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
+const plainly = (text) => (text.includes(".") ? text.replace(/\.?0+(?=\D*$)/, "") : text);
+
+/** The same for the marks of an axis, which are round: without the zeros behind the point. */
+export const tick = (show) => (value) => plainly(show(value));
+
 /** Milliseconds in the unit that fits. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return "–";

@@ -71,7 +71,7 @@ function showCard(scenario, rows, from, to, bands) {
   parts.status.replaceChildren(badge(scenario.status));
   parts.about.textContent = scenario.description;
   const numbers = [
-    ["requests/s", last ? short(last.requests_per_s) : "–"],
+    ["requests/s now", last ? short(last.requests_per_s) : "–"],
     ["p50", duration(scenario.latency_ms.p50)],
     ["p99", duration(scenario.latency_ms.p99)],
     ["runs", count(scenario.runs)],
@@ -83,8 +83,8 @@ function showCard(scenario, rows, from, to, bands) {
   ];
   parts.numbers.replaceChildren(...numbers.map(([name, value, bad]) => el("div", { class: bad ? "failing" : "" }, el("dt", {}, name), el("dd", {}, value))));
   parts.notes.replaceChildren(...notes(scenario).map((note) => el("li", {}, note)));
-  const active = scenario.runs || scenario.requests || mine.some((row) => row.requests_per_s);
-  parts.numbers.hidden = !active && !scenario.skipped;
+  const active = mine.some((row) => row.requests_per_s);
+  parts.numbers.hidden = !active && !scenario.runs && !scenario.skipped;
   parts.plots.hidden = !active;
   if (active) {
     parts.rate.update(mine, from, to);
@@ -145,7 +145,7 @@ function showTiles({ totals }, rows) {
   const tiles = [
     ["requests/s now", now ? short(now.rate) : "–"], ["requests", count(totals.requests)], ["runs", count(totals.runs)],
     ["failed runs", count(totals.failed), totals.failed], ["p50", duration(totals.latency_ms.p50)], ["p99", duration(totals.latency_ms.p99)],
-    ["expected deadlines", count(totals.expected_deadlines)], ["late deadlines", count(totals.unexpected_deadlines), totals.unexpected_deadlines],
+    ["deadlines met", count(totals.expected_deadlines)], ["late deadlines", count(totals.unexpected_deadlines), totals.unexpected_deadlines],
     ["wrong answers", count(totals.sequence_failures), totals.sequence_failures],
     ["open sequences", short(latest.state === "running" ? (now?.open ?? null) : null)],
   ];

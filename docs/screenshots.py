@@ -1,0 +1,79 @@
+"""Makes docs/images: a real run against a Triton one of whose models forgets, looked at in a headless Chromium.
+
+    python docs/screenshots.py [SECONDS]      # how long the run goes on before the pictures are taken; 240 by default
+
+Needs Debian's chromium and chromium-driver, and the test dependencies.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from selenium.webdriver.common.by import By
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.web.chromium import chromium, prefer_dark  # noqa: E402 - from the checkout
+from tests.web.locusts import Locusts  # noqa: E402
+from triton_users import server  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+MODEL = "custom_nobatch_sequence_int32"
+RIGHT = "total = self._sums[key][0] + value"
+WRONG = "total = (self._sums[key][0] if random.random() > 0.0005 else 0) + value"
+FORM = {
+    "user_count": "8",
+    "spawn_rate": "8",
+    "seed": "20260000001",
+    "weights": "Timeout=12,PerfAnalyzer=20,Crashing=20,ResNet=4",
+    "thresholds": "failure_ratio<0.01,SequenceValid:p99_ms<2000,requests_per_s>=50",
+}
+
+
+def forgetful_models(folder: Path) -> Path:
+    """A copy of models/ in which MODEL loses its sum once in 2,000 requests."""
+    models = Path(shutil.copytree(ROOT / "models", folder / "models"))
+    source = models / MODEL / "1" / "model.py"
+    text = source.read_text()
+    assert RIGHT in text, f"{source} has changed: say anew what to break"
+    source.write_text(text.replace(RIGHT, WRONG).replace("import json\n", "import json\nimport random\n", 1))
+    return models
+
+
+def main(seconds: float) -> None:
+    IMAGES.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server.EmbeddedTriton(forgetful_models(Path(folder))) as triton,
+        Locusts(f"grpc://{triton.grpc_url}", Path(folder)) as locusts,
+        chromium(1480, 1000) as browser,
+    ):
+        locusts.start(**FORM)
+        browser.get(f"{locusts.url}/?tab=scenarios")
+        time.sleep(seconds)
+        for dark, suffix in ((False, ""), (True, "-dark")):
+            prefer_dark(browser, dark)
+            browser.set_window_size(1480, 860)
+            browser.get(f"{locusts.url}/?tab=scenarios")
+            time.sleep(4)
+            browser.save_screenshot(str(IMAGES / f"scenarios-tab{suffix}.png"))
+            browser.get(f"{locusts.url}/triton/")
+            time.sleep(4)
+            for failure in browser.find_elements(By.CSS_SELECTOR, ".failure > summary")[:1]:
+                failure.click()
+            height = browser.execute_script("return document.documentElement.scrollHeight")
+            browser.set_window_size(1480, min(height, 2600))
+            time.sleep(3)
+            browser.save_screenshot(str(IMAGES / f"live-page{suffix}.png"))
+        locusts.stop()
+    for picture in sorted(IMAGES.glob("*.png")):
+        print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size // 1000} kB")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 240)
