@@ -10,6 +10,7 @@ from locust.event import EventHook
 
 from triton_users.rpc_events import RequestFailure, RpcEvents
 from triton_users.transport import CallError
+from triton_users.transport.errors import Outcome
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -39,7 +40,7 @@ def rpc_events(heard: Heard) -> RpcEvents:
 
 
 def error(code: grpc.StatusCode, details: str, cause: BaseException | None = None) -> CallError:
-    made = CallError(code, details)
+    made = CallError(Outcome(code, details))
     made.__cause__ = cause
     return made
 

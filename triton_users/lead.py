@@ -23,6 +23,7 @@ from triton_users.report.build import State
 from triton_users.reporting import Reporting
 from triton_users.run import Decided, left_out, new_run_id, new_seed, weights
 from triton_users.scenarios import ALL
+from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.stress import TritonStressUser
 from triton_users.survey import survey, with_perf_analyzer
@@ -50,7 +51,8 @@ class Lead:
     def set_up(self) -> None:
         """Check the options and, where no host was given, install and start the embedded Triton.
 
-        Called once, before the first run. Ends the program with exit code 2 on a user's mistake.
+        Called once, before the first run; without a web UI that run is checked now. Ends the program with exit code 2
+        on a user's mistake.
         """
         try:
             settings_from(self._options, drawn_seed=1)
@@ -60,8 +62,8 @@ class Lead:
                 self._embedded = server.EmbeddedTriton(progress=server.ProgressLine())
                 self._embedded.start()
                 self._environment.host = self._options.host = f"grpc://{self._embedded.grpc_url}"
-            elif self._options.headless:
-                survey(self._environment.host, tls_from(self._options))
+            if self._options.headless:
+                self._look_at_the_server(settings_from(self._options, drawn_seed=1))
         except (UsageError, OSError, server.ServerError) as error:
             self.tear_down()
             sys.stderr.write(f"locust: error: {error}\n")
@@ -86,12 +88,12 @@ class Lead:
         try:
             settings = settings_from(options, drawn_seed=new_seed())
             judging = judging_from(options)
-            target = with_perf_analyzer(survey(host, tls_from(options)), host)
+            target, reasons = self._look_at_the_server(settings)
             decided = Decided(
                 run_id=new_run_id(),
                 seed=settings.seed,
                 target=target,
-                left_out=left_out(target, settings),
+                left_out=reasons,
                 ledger=secrets.token_hex(8),
             )
             info = replace(_info(settings, decided, host), **judging)
@@ -131,6 +133,12 @@ class Lead:
             except OSError as error:
                 logger.error("The report cannot be written: %s", error)
                 self._environment.process_exit_code = EXIT_USAGE
+
+    def _look_at_the_server(self, settings: Settings) -> tuple[Target, dict[str, str]]:
+        """What the server offers, and which scenarios cannot run against it; UsageError as `survey` and `left_out`."""
+        host = self._environment.host or ""
+        target = with_perf_analyzer(survey(host, tls_from(self._options)), host)
+        return target, left_out(target, settings)
 
     def _decide(self, decided: Decided) -> None:
         self._decided = decided

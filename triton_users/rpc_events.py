@@ -45,7 +45,7 @@ class RpcEvents:
     """
 
     def __init__(self, request_event: EventHook, context: Callable[[], dict[str, Any]] = dict) -> None:
-        self._fire = request_event.fire
+        self._fire: Callable[..., None] = request_event.fire
         self._context = context
         self.scenario = ""
         """What the user is doing now: the first part of the rows' names; "" outside scenarios."""

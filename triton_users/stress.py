@@ -48,13 +48,14 @@ class ScenarioUser(TritonGrpcUser):
         self.plays = 0
         self.draw = random.Random()
         self._scenarios: dict[type[Scenario], Scenario] = {}
+        self._signals = _Signals(self.environment)
         run = self.run_of_test
         self.session = Session(
             settings=run.settings,
             target=run.target,
             client=self.client,
             connect=self.connect,
-            signals=_Signals(self.environment),
+            signals=self._signals,
             correlation_ids=id_block(run.run_id, run.worker, self.number),
             scratch=run.scratch,
             clock=time.monotonic,
@@ -76,7 +77,7 @@ class ScenarioUser(TritonGrpcUser):
         if scenario is None:
             scenario = self._scenarios[scenario_type] = scenario_type(self.session)
         plan = scenario.plan(self.draw)
-        self.rpc_events.scenario = self.session.signals.scenario = scenario.name
+        self.rpc_events.scenario = self._signals.scenario = scenario.name
         outcome, requests, reason, evidence = "", 0, "", {}
         begun_s = time.perf_counter()
         try:
@@ -141,7 +142,7 @@ def _task(scenario_type: type[Scenario]) -> Task:
 
     play.__name__ = scenario_type.name
     play.__doc__ = scenario_type.description
-    return tag(scenario_type.name)(play)  # type: ignore[no-any-return]
+    return tag(scenario_type.name)(play)
 
 
 TASKS: dict[str, Task] = {name: _task(scenario_type) for name, scenario_type in ALL.items()}

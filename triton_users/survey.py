@@ -10,7 +10,7 @@ from triton_users import server
 from triton_users.client import TritonClient
 from triton_users.scenarios.base import Target
 from triton_users.settings import UsageError
-from triton_users.transport import ChannelOptions, TargetError, TlsCredentials
+from triton_users.transport import ChannelOptions, TlsCredentials
 
 LIMIT_S = 10.0
 """How long the server may take for each answer, in seconds; picked to outlast a busy server, not a missing one."""
@@ -23,7 +23,7 @@ def survey(host: str, tls: TlsCredentials | None) -> Target:
     """
     try:
         client = TritonClient(host, tls=tls, channel_options=ChannelOptions(connect_timeout_s=LIMIT_S))
-    except TargetError as error:
+    except ValueError as error:  # a target or a certificate that cannot be used
         raise UsageError(str(error)) from error
     try:
         if not client.is_server_ready(client_timeout=LIMIT_S):

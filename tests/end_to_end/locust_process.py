@@ -1,0 +1,85 @@
+"""Runs the real `locust` command as a person would, and keeps what it printed and wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+LIMIT_S = 90.0
+
+
+@dataclass
+class Ended:
+    """A locust command that has ended."""
+
+    exit_code: int
+    output: str
+    folder: Path
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The only report it wrote."""
+        (path,) = self.folder.glob("reports/*/report.json")
+        return json.loads(path.read_text())  # type: ignore[no-any-return]
+
+    def scenario(self, name: str) -> dict[str, Any]:
+        (found,) = [scenario for scenario in self.report["scenarios"] if scenario["name"] == name]
+        return found  # type: ignore[no-any-return]
+
+
+class Locust:
+    """A locust command under way, in `folder`: its reports go into `reports` there."""
+
+    def __init__(self, folder: Path, *arguments: str, locustfile: Path = ROOT / "locustfile.py") -> None:
+        self.folder = folder
+        self._output = (folder / "output.txt").open("w+")
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "locust",
+                "-f",
+                str(locustfile),
+                "--headless",
+                *arguments,
+            ],
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def output(self) -> str:
+        return Path(self._output.name).read_text()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def ended(self, limit_s: float = LIMIT_S) -> Ended:
+        """Wait until it has ended; kills it and raises when that takes longer than `limit_s`."""
+        try:
+            exit_code = self._process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            raise AssertionError(f"locust did not end within {limit_s} s; it printed:\n{self.output()}") from None
+        finally:
+            self._output.close()
+        return Ended(exit_code, self.output(), self.folder)
+
+
+def run_locust(folder: Path, *arguments: str, locustfile: Path = ROOT / "locustfile.py") -> Ended:
+    """Run locust to its end."""
+    return Locust(folder, *arguments, locustfile=locustfile).ended()

@@ -1,0 +1,193 @@
+"""The main job as a person runs it: the real locust command against the real Triton."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.locust_process import ROOT, Locust, run_locust
+from triton_users.server import EmbeddedTriton
+from triton_users.settings import DEFAULT_WEIGHTS
+
+DEFECTS = ROOT / "tests" / "defective_models"
+SEQUENCES = "SequenceValid,SequenceValidValid"
+
+
+@pytest.mark.triton
+class TestAgainstAHealthyServer:
+    def test_the_run_passes_and_its_report_names_everything(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
+        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "-t", "5s", "--seed", "7",
+                           "--scenarios", SEQUENCES)  # fmt: skip
+        assert ended.exit_code == 0, ended.output
+        report = ended.report
+        assert report["state"] == "finished"
+        assert report["seed"] == 7
+        assert report["server"]["version"] == triton.version
+        assert set(report["client"]["versions"]) >= {"locust", "tritonclient", "gevent", "python", "triton-users"}
+        assert ended.scenario("SequenceValid")["runs"] > 0
+        assert report["totals"]["failed"] == 0
+        assert "PASSED" in ended.output.rsplit("Aggregated", 1)[1], "the verdict is the last thing on the terminal"
+
+    def test_requests_show_in_locust_s_own_statistics_by_scenario_and_model(
+        self, triton: EmbeddedTriton, tmp_path: Path
+    ) -> None:
+        statistics = tmp_path / "statistics"
+        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "2", "-r", "2", "-t", "4s",
+                           "--scenarios", "SequenceNoStart,Timeout", "--json-file", str(statistics))  # fmt: skip
+        assert ended.exit_code == 0, ended.output
+        rows = {(row["method"], row["name"]): row for row in json.loads(statistics.with_suffix(".json").read_text())}
+        assert ("grpc", "Timeout custom_nobatch_zero_1_float32") in rows
+        assert all(row["num_failures"] == 0 for row in rows.values()), "errors that are wanted are no failures"
+
+    def test_ctrl_c_ends_it_with_the_report(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
+        locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "--scenarios", SEQUENCES)
+        wait_for(lambda: "All users spawned" in locust.output())
+        wait_for(lambda: "SequenceValid custom" in locust.output())
+        locust.signal(signal.SIGINT)
+        ended = locust.ended(limit_s=15)
+        assert ended.exit_code == 0, ended.output
+        assert ended.report["state"] == "interrupted"
+        assert "Traceback" not in ended.output
+
+    def test_a_scenario_that_cannot_run_is_left_out_and_told(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
+        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "3s", "--trials", "custom_nobatch",
+                           "--weights", weights(SequenceValid=5, Timeout=1), "--trials", "plan")  # fmt: skip
+        assert ended.exit_code == 2
+        assert "no scenario can run against this server" in ended.output
+
+    def test_a_scenario_that_cannot_run_is_an_error_when_it_was_asked_for(
+        self, triton: EmbeddedTriton, tmp_path: Path
+    ) -> None:
+        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "3s", "--scenarios", "SequenceValid",
+                           "--trials", "plan")  # fmt: skip
+        assert ended.exit_code == 2
+        assert "SequenceValid was asked for but cannot run" in ended.output
+        assert "Traceback" not in ended.output
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
+    """A server whose sequences see each other's sums, and whose identity model is healthy."""
+    repository = tmp_path_factory.mktemp("leaking")
+    for model in (
+        DEFECTS / "leaks_between_ids" / "custom_sequence_int32",
+        ROOT / "models" / "custom_nobatch_zero_1_float32",
+    ):
+        (repository / model.name).symlink_to(model)
+    with EmbeddedTriton(repository) as server:
+        yield server
+
+
+@pytest.mark.triton
+class TestAgainstADefectiveServer:
+    def test_the_run_fails_with_evidence_to_reproduce_it(self, leaking: EmbeddedTriton, tmp_path: Path) -> None:
+        ended = run_locust(tmp_path, "-H", f"grpc://{leaking.grpc_url}", "-u", "4", "-r", "4", "-t", "5s",
+                           "--scenarios", "SequenceValid", "--seed", "11")  # fmt: skip
+        assert ended.exit_code == 1, ended.output
+        scenario = ended.scenario("SequenceValid")
+        assert scenario["status"] == "failed"
+        assert scenario["sequence_failures"] > 0
+        failure = scenario["evidence"]["failures"][0]
+        assert failure["record"]["seed"] == 11
+        assert {"worker", "user", "number", "plan", "evidence"} <= set(failure["record"])
+
+    def test_a_failure_that_is_allowed_is_shown_and_fails_nothing(
+        self, leaking: EmbeddedTriton, tmp_path: Path
+    ) -> None:
+        ended = run_locust(tmp_path, "-H", f"grpc://{leaking.grpc_url}", "-u", "4", "-r", "4", "-t", "5s",
+                           "--scenarios", "SequenceValid", "--allow-failure", "SequenceValid")  # fmt: skip
+        assert ended.exit_code == 0, ended.output
+        assert ended.scenario("SequenceValid")["failed"] > 0
+
+    def test_listeners_in_a_user_s_locustfile_hear_of_it(self, leaking: EmbeddedTriton, tmp_path: Path) -> None:
+        locustfile = tmp_path / "listening.py"
+        locustfile.write_text(LISTENING)
+        ended = run_locust(tmp_path, "-H", f"grpc://{leaking.grpc_url}", "-u", "2", "-r", "2", "-t", "4s",
+                           "--scenarios", "SequenceValid,Timeout", locustfile=locustfile)  # fmt: skip
+        heard = json.loads((tmp_path / "heard.json").read_text())
+        assert {"scenario", "outcome", "requests", "duration_s", "reason", "record"} <= set(heard["scenario_finished"])
+        assert {"scenario", "model", "expected", "elapsed_s", "limit_s"} <= set(heard["deadline_exceeded"])
+        assert {"scenario", "model", "correlation_id", "step", "expected", "got", "steps"} <= set(
+            heard["sequence_validation_failure"]
+        )
+        assert ended.exit_code == 1
+
+
+LISTENING = """
+import json
+from pathlib import Path
+
+from locust import events
+from triton_users.options import add_options
+from triton_users.plugin import install
+from triton_users.stress import TritonStressUser
+
+heard = {}
+events.init_command_line_parser.add_listener(add_options)
+
+@events.init.add_listener
+def on_init(environment, **_):
+    install(environment)
+    for name in ("scenario_finished", "deadline_exceeded", "sequence_validation_failure"):
+        getattr(environment.events, name).add_listener(lambda name=name, **event: heard.update({name: sorted(event)}))
+
+@events.quit.add_listener
+def on_quit(**_):
+    Path("heard.json").write_text(json.dumps(heard))
+"""
+
+
+@pytest.mark.triton
+def test_a_locustfile_of_ten_lines_loads_a_model_of_one_s_own(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """The README's own example, word for word."""
+    locustfile = tmp_path / "own.py"
+    locustfile.write_text(example_in_readme())
+    statistics = tmp_path / "statistics"
+    ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "2", "-r", "2", "-t", "3s",
+                       "--json-file", str(statistics), locustfile=locustfile)  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    (row,) = json.loads(statistics.with_suffix(".json").read_text())
+    assert (row["method"], row["name"]) == ("grpc", "custom_nobatch_zero_1_float32")
+    assert row["num_requests"] > 100
+    assert row["num_failures"] == 0
+
+
+def example_in_readme() -> str:
+    text = (ROOT / "README.md").read_text()
+    (example,) = [block for block in text.split("```python\n")[1:] if "TritonGrpcUser" in block]
+    return example.split("```")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-H", "grpc://127.0.0.1:9"), "no Triton answers at grpc://127.0.0.1:9"),
+        (("-H", "http://127.0.0.1:8000"), "cannot read the target 'http://127.0.0.1:8000'"),
+        (("--scenarios", "Nothing"), "there is no 'Nothing'"),
+        (("--thresholds", "p99_ms>5"), "would fail a run for being good"),
+        (("--max-hub-lag-ms", "-1"), "hub_lag_ms is -1"),
+        (("-H", "grpcs://127.0.0.1:9", "--grpc-root-certificates", "missing.pem"), "missing.pem"),
+    ],
+)
+def test_a_mistake_of_the_user_ends_with_one_line_and_exit_code_2(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    ended = run_locust(tmp_path, *arguments)
+    assert ended.exit_code == 2
+    assert message in ended.output
+    assert "Traceback" not in ended.output
+
+
+def weights(**kept: int) -> str:
+    """All weights 0 but these."""
+    return ",".join(f"{name}={kept.get(name, 0)}" for name in DEFAULT_WEIGHTS)
+
+
+def wait_for(happened, limit_s: float = 30.0) -> None:  # type: ignore[no-untyped-def]  # any callable
+    end = time.monotonic() + limit_s
+    while not happened():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
