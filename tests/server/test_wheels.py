@@ -65,7 +65,7 @@ def test_a_python_without_pip_is_told_how_to_get_it(wheel, tmp_path, monkeypatch
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     monkeypatch.setattr(sys, "executable", str(bare / "bin/python"))
-    with pytest.raises(InstallError, match="This Python has no pip.*ensurepip"):
+    with pytest.raises(InstallError, match=r"This Python has no pip.*ensurepip"):
         unpack((wheel,), tmp_path / "target", PYTHON, silent, "tiny")
 
 

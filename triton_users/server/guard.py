@@ -73,6 +73,9 @@ class Log:
             self._file = self._opened()
         self._file.write(data)
 
+    def close(self) -> None:
+        self._file.close()
+
     def _opened(self) -> io.FileIO:
         return io.FileIO(self._path, "wb")
 
@@ -160,6 +163,7 @@ class Guard:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(SHARED_MEMORY, name))
         shutil.rmtree(self._order["folder"], ignore_errors=True)
+        self._log.close()
 
 
 def children_left() -> bool:
