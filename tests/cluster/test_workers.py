@@ -1,0 +1,139 @@
+"""Workers that come late, come back or lose their master; resets; two masters on one server; the embedded server."""
+
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import cases
+from tests.cluster.commands import ROOT, Locust, free_port, locust, until
+from triton_users.server import EmbeddedTriton
+
+pytestmark = pytest.mark.triton
+
+
+def grpc(triton: EmbeddedTriton) -> str:
+    return f"grpc://{triton.grpc_url}"
+
+
+def test_a_worker_that_joins_late_and_one_that_comes_back_are_counted_once(
+    tmp_path: Path, triton: EmbeddedTriton
+) -> None:
+    before = cases.completed(triton.http_url)
+    port = str(free_port())
+    with ExitStack() as stack:
+        ports = ["--master-bind-port", port]
+        lead = stack.enter_context(
+            locust(tmp_path / "lead", "--master", *ports, "-H", grpc(triton), "-u", "4", "-r", "4", "-s", "5")
+        )
+        first = stack.enter_context(locust(tmp_path / "first", "--worker", "--master-port", port))
+        cases.until_sending([first], 1)
+        late = stack.enter_context(locust(tmp_path / "late", "--worker", "--master-port", port))
+        cases.until_sending([late], 1)
+        first.terminate()
+        assert first.wait() == 0
+        back = stack.enter_context(locust(tmp_path / "back", "--worker", "--master-port", port))
+        cases.until_sending([back], 1)
+        lead.interrupt()
+        assert lead.wait() == 0, lead.log()
+        report = lead.report()
+        cases.until_still(lambda: cases.completed(triton.http_url))
+        server = cases.completed(triton.http_url) - before
+        journalled = sum(each.journalled() for each in (first, late, back))
+        assert report["totals"]["rpcs"] == lead.by_locust() == journalled == server
+        assert [worker["state"] for worker in report["workers"]] == ["finished"] * 3
+
+
+def test_separate_workers_end_when_their_master_is_killed(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    port = str(free_port())
+    with ExitStack() as stack:
+        options = ["--master", "--master-bind-port", port, "-H", grpc(triton), "-u", "2", "-r", "2"]
+        lead = stack.enter_context(locust(tmp_path / "lead", *options))
+        worker = stack.enter_context(
+            locust(tmp_path / "worker", "--worker", "--master-port", port, MASTER_SILENT_S="3")
+        )
+        cases.until_sending([worker], 1)
+        until("the master has greeted its worker", lambda: lead.report()["workers"])
+        lead.kill()
+        worker.wait(20.0)
+        assert not worker.left()
+        assert not worker.left_files()
+
+
+def test_a_reset_in_the_web_ui_resets_both_counts_at_once(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    port, web = str(free_port()), free_port()
+    options = ["--processes", "2", "--master-bind-port", port, "--master-port", port, "--web-port", str(web)]
+    users = ["--autostart", "-u", "4", "-r", "4", "-s", "5", "-H", grpc(triton)]
+    with locust(tmp_path / "lead", *options, *users, headless=False) as lead:
+        cases.until_sending([lead], 2)
+        before = lead.journalled()
+        post(f"http://127.0.0.1:{web}/stats/reset")
+        until("requests after the reset", lambda: lead.journalled() > before + 200)
+        lead.interrupt()
+        assert lead.wait() == 0, lead.log()
+        counted = lead.report()["totals"]["rpcs"]
+        assert 0 < counted == lead.by_locust() <= lead.journalled() - before
+
+
+def test_reset_stats_resets_both_counts_at_once(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    arguments = ["--reset-stats", "-r", "2", "--run-time", "4s"]
+    with cases.running("processes", tmp_path, grpc(triton), *arguments) as (lead, _):
+        assert lead.wait() == 0, lead.log()
+        counted = lead.report()["totals"]["rpcs"]
+        assert 0 < counted == lead.by_locust() < lead.journalled()
+
+
+def test_what_is_cut_off_by_the_end_is_in_flight_and_no_failure(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    before = cases.completed(triton.http_url)
+    users = 6
+    with locust(tmp_path / "lead", "-H", grpc(triton), "-u", str(users), "-r", str(users)) as lead:  # no --stop-timeout
+        cases.until_sending([lead], 1)
+        lead.interrupt()
+        assert lead.wait() == 0, lead.log()
+        cases.until_still(lambda: cases.completed(triton.http_url))
+        server = cases.completed(triton.http_url) - before
+        report = lead.report()
+        assert report["totals"]["rpcs_failed"] == 0
+        assert report["totals"]["rpcs"] == lead.by_locust() == lead.journalled()
+        assert lead.journalled() <= server <= lead.journalled() + users
+
+
+def test_two_masters_on_one_server_do_not_disturb_each_others_sequences(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    arguments = ["--scenarios", "SequenceValid,SequenceValidValid", "--seed", "7", "-u", "4", "-r", "4", "-t", "5s"]
+    with ExitStack() as stack:
+        masters: list[Locust] = []
+        for name in ("one", "two"):
+            port = str(free_port())
+            ports = ["--processes", "2", "--master-bind-port", port, "--master-port", port]
+            options = [*arguments, *ports, "-H", grpc(triton), "-s", "5"]
+            masters.append(stack.enter_context(locust(tmp_path / name, *options, locustfile=ROOT / "locustfile.py")))
+        for master in masters:
+            assert master.wait(60.0) == 0, master.log()  # the same seed, so the same values and offsets of ids
+            totals = master.report()["totals"]
+            assert totals["passed"] > 0
+            assert totals["failed"] == totals["sequence_failures"] == 0
+
+
+def test_the_embedded_server_is_gone_soon_after_its_master_was_killed(tmp_path: Path) -> None:
+    port = str(free_port())
+    ports = ["--master-bind-port", port, "--master-port", port]
+    with locust(tmp_path / "lead", "-u", "2", "-r", "2", "--processes", "2", *ports) as lead:
+        cases.until_sending([lead], 2)
+        lead.kill()
+        lead.wait()
+        until("everything has ended", lambda: not lead.left(), limit_s=10.0)
+        assert not lead.left_files()
+
+
+def test_nothing_is_left_when_the_master_cannot_start(tmp_path: Path) -> None:
+    port = str(free_port())
+    ports = ["--master-bind-port", port, "--master-port", port]
+    with locust(tmp_path / "lead", "-H", "http://nowhere", "--processes", "2", *ports) as lead:
+        assert lead.wait(60.0) == 2, lead.log()
+        until("everything has ended", lambda: not lead.left(), limit_s=10.0)
+
+
+def post(url: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10) as answer:
+        assert answer.status == 200
