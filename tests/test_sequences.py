@@ -175,3 +175,14 @@ def test_after_an_overflow_everything_unknown_is_open_until_the_dropped_one_is_o
     assert table.is_open("m", 99, now=9.9)
     assert not table.is_open("m", 1, now=10)
     assert table.is_open("m", 2, now=10)
+
+
+def test_only_sequences_within_their_time_are_counted_as_open() -> None:
+    table = OpenSequences(held_s=10)
+    table.seen("m", 1, now=0)
+    table.seen("m", 2, now=3)
+    table.seen("m", 3, now=4)
+    table.ended("m", 3)
+    assert table.open_at(9.9) == 2
+    assert table.open_at(10) == 1
+    assert table.open_at(13) == 0

@@ -20,7 +20,7 @@ from triton_users.sequences import id_block
 
 @contextmanager
 def open_session(triton: server.EmbeddedTriton, scratch: Path, **settings: Any) -> Iterator[Session]:
-    """A user's session; its windows for perf_analyzer are short."""
+    """A user's session."""
     command, environment = server.perf_analyzer_command(server.ensure_installed())
     client = TritonClient(triton.grpc_url)
     try:
@@ -39,7 +39,7 @@ def open_session(triton: server.EmbeddedTriton, scratch: Path, **settings: Any) 
             clock=time.monotonic,
             sleep=gevent.sleep,
             scratch=scratch,
-            **{"perf_analyzer_window_ms": 300, **settings},
+            **settings,
         )
         session.correlation_ids = id_block(secrets.randbits(63), 0, 0)  # so that no test meets another's open sequences
         yield session

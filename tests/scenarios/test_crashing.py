@@ -26,9 +26,9 @@ PLAN = CrashingPlan("SIGKILL", 100, 0.01, (3, 1, 4))
 
 
 class CrashClient(FakeClient):
-    """Its witness says that the request executes, from question number `begins` until before number `ends`."""
+    """Its witness says that the request executes, from after `begins` questions until after `ends`."""
 
-    def __init__(self, begins: int = 0, ends: int = 10**9) -> None:
+    def __init__(self, begins: int = 0, ends: int = 2) -> None:
         super().__init__(self.reply)
         self.begins, self.ends = begins, ends
         self.asked: list[list[int]] = []
@@ -81,11 +81,11 @@ def children() -> set[int]:
 def test_the_child_sends_one_whole_request_and_dies_of_the_signal(signal: str) -> None:
     server, before = SlowServer(), children()
     with session_with(server) as session:
-        assert Crashing(session).run(CrashingPlan(signal, 100, 0.01, (3, 1, 4))) == 4
+        assert Crashing(session).run(CrashingPlan(signal, 100, 0.01, (3, 1, 4))) == 1 + 3 + 2
     request = service_pb2.ModelInferRequest.FromString(server.request)
     assert request.model_name == SLOW_MODEL
     assert request.parameters["sequence_id"].int64_param == session.correlation_ids[100]
-    assert session.client.asked == [[session.correlation_ids[100], -1]] * 2
+    assert session.client.asked == [[session.correlation_ids[100], -1]] * 3
     assert request.raw_input_contents[0] == np.array([3, 1, 4], np.float32).tobytes()
     assert children() == before
 
@@ -95,8 +95,8 @@ def test_afterwards_a_fresh_connection_is_asked_and_closed() -> None:
     with session_with(SlowServer()) as session:
         session.connect = lambda: fresh
         Crashing(session).run(PLAN)
-    assert [request.model for request in fresh.requests] == ["custom_nobatch_zero_1_float32"]
-    assert fresh.closed == 1
+    assert [request.model for request in fresh.requests] == ["custom_nobatch_zero_1_float32"] * 2
+    assert fresh.closed == 2, "one right after the kill and one when the execution had ended"
     assert {request.model for request in session.client.requests} == {WITNESS_MODEL}
 
 
@@ -155,16 +155,16 @@ def test_a_fresh_request_that_fails_is_a_failure() -> None:
 
 
 def test_the_kill_waits_until_the_request_executes() -> None:
-    client = CrashClient(begins=5)
+    client = CrashClient(begins=5, ends=9)
     with session_with(SlowServer(), client) as session:
-        assert Crashing(session).run(PLAN) == 1 + 7 + 1
-    assert len(client.asked) == 7
+        assert Crashing(session).run(PLAN) == 1 + 10 + 2
+    assert len(client.asked) == 10
 
 
 def test_a_request_that_is_read_but_never_executed_is_a_failure() -> None:
     with (
         session_with(SlowServer(), CrashClient(begins=10**9), request_timeout_ms=500) as session,
-        pytest.raises(ScenarioFailure, match=r"has read request \d+ but not begun it in 0\.5 s"),
+        pytest.raises(ScenarioFailure, match=r"has read request \d+ but not begun it, after 0\.5 s"),
     ):
         Crashing(session).run(PLAN)
 
@@ -173,6 +173,30 @@ def test_a_request_that_is_over_before_the_kill_is_a_failure() -> None:
     with (
         session_with(SlowServer(), CrashClient(ends=1)) as session,
         pytest.raises(ScenarioFailure, match=r"executed request \d+ for less than 0\.01 s"),
+    ):
+        Crashing(session).run(PLAN)
+
+
+def test_an_execution_that_outlives_its_client_for_too_long_is_a_failure() -> None:
+    with (
+        session_with(SlowServer(), CrashClient(ends=10**9), request_timeout_ms=500) as session,
+        pytest.raises(ScenarioFailure, match=r"still executes request \d+, whose client is gone, after 0\.5 s"),
+    ):
+        Crashing(session).run(PLAN)
+
+
+def test_a_server_that_dies_when_it_notices_is_a_failure() -> None:
+    client = CrashClient()
+
+    def dying(request: Request) -> Any:
+        return (
+            status_error("UNAVAILABLE", "gone") if len(client.asked) >= 2 and client.closed else client.reply(request)
+        )
+
+    client.answer = dying
+    with (
+        session_with(SlowServer(), client) as session,
+        pytest.raises(ScenarioFailure, match=r"killed by SIGKILL .*gone"),
     ):
         Crashing(session).run(PLAN)
 

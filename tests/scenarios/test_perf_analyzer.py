@@ -59,13 +59,13 @@ def test_each_option_keeps_its_own_concurrency(tmp_path: Path) -> None:
     assert perf_analyzer.concurrency["resnet_v1_50"] == 1
 
 
-def test_it_gets_ids_of_its_own_and_the_settings(tmp_path: Path) -> None:
-    perf_analyzer = scenario(tmp_path, "import sys; sys.exit(' '.join(sys.argv[1:]))", perf_analyzer_window_ms=700)
+def test_it_gets_ids_of_its_own_and_the_servers_address(tmp_path: Path) -> None:
+    perf_analyzer = scenario(tmp_path, "import sys; sys.exit(' '.join(sys.argv[1:]))")
     with pytest.raises(ScenarioFailure) as caught:
         perf_analyzer.run(PLAN)
     ids = perf_analyzer_ids(perf_analyzer.session.correlation_ids)
     assert f"--sequence-id-range {ids.start}:{ids.stop}" in caught.value.evidence["output"]
-    assert "-p 700" in caught.value.evidence["output"]
+    assert "-u 127.0.0.1:1 -i grpc" in caught.value.evidence["output"]
 
 
 def test_an_option_with_data_gets_it(tmp_path: Path) -> None:

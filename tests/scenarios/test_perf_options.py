@@ -34,7 +34,6 @@ def command(name: str, concurrency: int = 2) -> list[str]:
     return arguments(
         OPTIONS[name],
         address="127.0.0.1:1",
-        window_ms=3000,
         concurrency=concurrency,
         ids=range(640, 704),
         csv_file="/tmp/report.csv",
@@ -57,7 +56,10 @@ def test_each_model_is_an_option_and_all_but_the_images_come_with_data_too() -> 
 def test_every_option_streams_over_grpc_in_windows_into_a_file() -> None:
     for name in OPTIONS:
         line = " ".join(command(name, concurrency=3))
-        assert "-u 127.0.0.1:1 -i grpc --streaming -f /tmp/report.csv --concurrency-range 3:3:1 -p 3000" in line
+        assert (
+            "-u 127.0.0.1:1 -i grpc --streaming -f /tmp/report.csv --concurrency-range 3:3:1 --measurement-mode count_"
+            in line
+        )
 
 
 def test_the_image_model_gets_batches() -> None:

@@ -56,7 +56,10 @@ class CrashingPlan:
 
 
 class Crashing(Scenario):
-    """After the kill the server must be live and ready and answer a fresh request on a fresh connection."""
+    """The server must be live and ready and answer a fresh request on a fresh connection.
+
+    It is asked right after the kill, and again when the execution that the client left behind has ended.
+    """
 
     name = "Crashing"
     description = "a client process is killed in the middle of an inference; the server must go on"
@@ -107,6 +110,8 @@ class _Crash:
                 self._kill_while_executing(child)
             stage = f"after a client was killed by {self._plan.signal} in the middle of an inference"
             self._ask_afresh()
+            self._wait_until_noticed()
+            self._ask_afresh()  # once more: a server that minds the death may take a while to
         except (ScenarioFailure, InferenceServerException) as exc:
             raise ScenarioFailure(
                 f"{stage}: {exc}", requests=self._requests, id=self._id, **getattr(exc, "evidence", {})
@@ -119,13 +124,7 @@ class _Crash:
         if not said.startswith("reached"):
             raise ScenarioFailure(f"the client process never reached the server: {said}")
         self._requests += 1
-        reached_at = session.clock()
-        while not self._executes():
-            if session.clock() - reached_at > self._limit_s:
-                raise ScenarioFailure(
-                    f"{SLOW_MODEL} has read request {self._id} but not begun it in {self._limit_s:g} s"
-                )
-            session.sleep(POLL_S)
+        self._wait_until(True, f"{SLOW_MODEL} has read request {self._id} but not begun it")
         session.sleep(self._plan.delay_s)
         if not self._executes():
             raise ScenarioFailure(
@@ -133,6 +132,18 @@ class _Crash:
                 f"although its client was there (the client {child.say(0)})"
             )
         child.kill(getattr(signal, self._plan.signal))
+
+    def _wait_until_noticed(self) -> None:
+        self._wait_until(False, f"{SLOW_MODEL} still executes request {self._id}, whose client is gone")
+
+    def _wait_until(self, executes: bool, otherwise: str) -> None:
+        """Wait for the witness to say that our request executes, or no longer does. ScenarioFailure at the limit."""
+        session = self._session
+        asked_at = session.clock()
+        while self._executes() is not executes:
+            if session.clock() - asked_at > self._limit_s:
+                raise ScenarioFailure(f"{otherwise}, after {self._limit_s:g} s")
+            session.sleep(POLL_S)
 
     def _executes(self) -> bool:
         """What the witness says of our request."""

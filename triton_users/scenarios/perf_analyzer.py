@@ -100,7 +100,6 @@ class PerfAnalyzer(Scenario):
             *arguments(
                 option,
                 address=session.target.address,
-                window_ms=settings.perf_analyzer_window_ms,
                 concurrency=self.concurrency[option.name],
                 ids=perf_analyzer_ids(session.correlation_ids),
                 csv_file=str(csv_file),

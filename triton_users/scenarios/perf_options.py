@@ -98,12 +98,18 @@ def input_data(option: PerfOption, values: tuple[int, ...]) -> str:
 
 
 def arguments(
-    option: PerfOption, *, address: str, window_ms: int, concurrency: int, ids: range, csv_file: str, data_file: str
+    option: PerfOption, *, address: str, concurrency: int, ids: range, csv_file: str, data_file: str
 ) -> list[str]:
-    """perf_analyzer's arguments. Streaming always, so that requests are handled in order, as in Triton's own test."""
+    """perf_analyzer's arguments.
+
+    Streaming always, so that requests are handled in order, as in Triton's own test. It measures three windows, each a
+    second long or more, until it holds a request: windows of a fixed time fail on a healthy server that is busy, with
+    "No valid requests recorded within time interval".
+    """
     listed = ["-m", option.model, "-u", address, "-i", "grpc", "--streaming", "-f", csv_file]
     listed += ["--concurrency-range", f"{concurrency}:{concurrency}:1"]
-    listed += ["-p", str(window_ms), "-s", str(STABLE_PERCENT), *option.arguments]
+    listed += ["--measurement-mode", "count_windows", "--measurement-request-count", "1"]
+    listed += ["-s", str(STABLE_PERCENT), *option.arguments]
     if option.sequence is not None:
         listed += ["--sequence-id-range", f"{ids.start}:{ids.stop}"]
     if option.with_data:

@@ -1,0 +1,102 @@
+"""Each scenario fails, with the right signal, on a real server that is wrong in the way the scenario exists to find."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.real import open_session
+from triton_users import server
+from triton_users.scenarios import ALL
+from triton_users.scenarios.base import ScenarioFailure, Session
+from triton_users.scenarios.perf_analyzer import PerfAnalyzer, PerfAnalyzerPlan
+from triton_users.scenarios.sequence import SequencePlan
+from triton_users.scenarios.sequence_no_end import SequenceNoEnd
+
+pytestmark = pytest.mark.triton
+
+DEFECTS = Path(__file__).parents[1] / "defective_models"
+
+
+@contextmanager
+def defective(defect: str, scratch: Path, **settings: object) -> Iterator[Session]:
+    with server.EmbeddedTriton(DEFECTS / defect) as triton, open_session(triton, scratch, **settings) as session:
+        yield session
+
+
+def failure_of(session: Session, name: str, runs: int = 3) -> ScenarioFailure:
+    """The failure of a scenario within so many runs."""
+    scenario = ALL[name](session)
+    with pytest.raises(ScenarioFailure) as caught:  # noqa: PT012 - whichever of the runs finds it
+        for seed in range(runs):
+            scenario.run(scenario.plan(random.Random(seed)))
+    return caught.value
+
+
+def assert_told_with_steps(session: Session, failure: ScenarioFailure) -> None:
+    """The wrong answer was told as an event, and both name the sequence and show how it came to that."""
+    told = session.signals.validations[-1]
+    assert told["model"] == failure.evidence["model"] == "custom_sequence_int32"
+    assert told["correlation_id"] == failure.evidence["correlation_id"]
+    assert str(told["correlation_id"]) in str(failure)
+    assert told["steps"][-1][2:] == (told["expected"], told["got"])
+    assert told["got"] != told["expected"]
+
+
+def test_state_that_leaks_between_ids(tmp_path: Path) -> None:
+    with defective("leaks_between_ids", tmp_path) as session:
+        assert_told_with_steps(session, failure_of(session, "SequenceValid", runs=20))
+        assert session.signals.validations[0]["step"] == 0
+
+
+@pytest.mark.parametrize("name", ["SequenceValidValid", "SequenceValidNoEnd"])
+def test_a_start_that_is_ignored(tmp_path: Path, name: str) -> None:
+    with defective("ignores_start", tmp_path) as session:
+        failure = failure_of(session, name)
+        assert_told_with_steps(session, failure)
+        assert failure.requests > 1, "it is the second sequence that shows it"
+
+
+def test_sums_that_are_off_by_one(tmp_path: Path) -> None:
+    with defective("off_by_one", tmp_path) as session:
+        failure = failure_of(session, "SequenceValid")
+        assert_told_with_steps(session, failure)
+        told = session.signals.validations[0]
+        assert (told["step"], told["got"] - told["expected"]) == (2, 1)
+        with pytest.raises(ScenarioFailure, match="Output doesn't match expected output"):
+            PerfAnalyzer(session).run(PerfAnalyzerPlan("custom_sequence_int32 with data", (5, 7, 1, 2)))
+
+
+def test_a_start_that_is_not_required(tmp_path: Path) -> None:
+    with defective("start_not_required", tmp_path) as session:
+        failure = failure_of(session, "SequenceNoStart")
+        assert "sent without START" in str(failure)
+        assert session.signals.validations[0]["expected"] == "the START error"
+
+
+def test_a_slot_that_is_never_reclaimed(tmp_path: Path) -> None:
+    with defective("never_reclaims", tmp_path, idle_limit_s=1, idle_margin_s=0.5) as session:
+        scenario = SequenceNoEnd(session)
+        scenario.run(SequencePlan("custom_sequence_int32", 100, ((1, 2),)))
+        time.sleep(1.6)
+        with pytest.raises(ScenarioFailure, match="its slot was not reclaimed") as caught:
+            scenario.run(SequencePlan("custom_sequence_int32", 101, ((1, 2),)))
+        assert caught.value.evidence["correlation_id"] == session.correlation_ids[100]
+        assert caught.value.evidence["silent_s"] >= 1.5
+
+
+def test_a_swapped_label(tmp_path: Path) -> None:
+    with defective("swapped_label", tmp_path, batch_size=4) as session:
+        failure = failure_of(session, "ResNet", runs=1)
+        assert "is VULTURE, the answer was" in str(failure) or "is PIZZA, the answer was" in str(failure)
+
+
+def test_a_server_that_dies_with_its_client(tmp_path: Path) -> None:
+    with defective("dies_with_its_client", tmp_path, request_timeout_ms=5000) as session:
+        failure = failure_of(session, "Crashing", runs=1)
+        assert "in the middle of an inference" in str(failure)
