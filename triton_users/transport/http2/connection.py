@@ -258,6 +258,7 @@ class Connection(FrameReader):
             self.fault = fault
             self.out += frames.encode_goaway(0, fault.code, str(fault).encode()[:256])
             touched += self.lost(fault)
+        self._touched = []  # or an idle connection would keep the last call and its response alive
         return touched
 
     def _touch(self, stream: Stream) -> None:
