@@ -66,7 +66,7 @@ def _run(model_repository: Path | None) -> int:
             print(f"metrics  {triton.metrics_url}\nlog      {triton.log_path}\nCtrl+C stops it.", flush=True)
             while triton.running:
                 time.sleep(0.5)
-            print(f"Triton has ended by itself. The end of its log:\n{triton.log_tail()}", file=sys.stderr)
+            print(f"Triton has ended by itself. Its log says:\n{triton.log_tail()}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             return 0

@@ -14,4 +14,4 @@ class InstallError(ServerError):
 
 
 class StartError(ServerError):
-    """The server did not become ready; the text ends with the tail of its log."""
+    """The server did not become ready; the text ends with what its log says."""

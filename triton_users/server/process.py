@@ -22,6 +22,7 @@ from triton_users.server import repository
 from triton_users.server.cache import cache_folder
 from triton_users.server.errors import StartError
 from triton_users.server.install import Installation, ensure_installed
+from triton_users.server.logs import telling_lines
 from triton_users.server.progress import Progress, silent
 
 #: Longest time from start to ready, in seconds; the full repository takes about 3 on two idle cores.
@@ -40,7 +41,6 @@ PORT_TRIES = 5
 #: Logs of former servers that are kept.
 LOGS_KEPT = 10
 
-_LOG_TAIL_LINES = 25
 _POLL_S = 0.1
 
 
@@ -104,7 +104,7 @@ class EmbeddedTriton:
     def start(self) -> EmbeddedTriton:
         """Install what is missing, start the server and return when it is ready.
 
-        Unsupported, InstallError, ServerError (no such model) or StartError, whose text ends with the log's tail.
+        Unsupported, InstallError, ServerError (no such model) or StartError, whose text ends with what its log says.
         """
         if self._guard is not None:
             raise RuntimeError("this EmbeddedTriton was started already")
@@ -146,12 +146,11 @@ class EmbeddedTriton:
             self._folder = None
 
     def log_tail(self) -> str:
-        """The last lines of the log, without the lines that frame tables."""
+        """The lines of the log that say why the server ended, else its last lines."""
         try:
-            lines = self.log_path.read_text(errors="replace").splitlines()
+            return telling_lines(self.log_path.read_text(errors="replace"))
         except OSError as exc:
             return f"(no log: {exc})"
-        return "\n".join([line for line in lines if line.strip() and not line.startswith("+--")][-_LOG_TAIL_LINES:])
 
     def __enter__(self) -> EmbeddedTriton:
         return self.start()
@@ -225,7 +224,7 @@ class EmbeddedTriton:
         self._progress(f"Triton {self.version} is ready on grpc://{self.grpc_url}", None)
 
     def _start_error(self, what: str) -> StartError:
-        return StartError(f"{what} The end of its log, {self.log_path}:\n{self.log_tail()}")
+        return StartError(f"{what} Its log, {self.log_path}, says:\n{self.log_tail()}")
 
     def _ask(self, path: str) -> dict[str, object] | None:
         """The server's JSON answer to a GET of `path` ({} when empty), or None when it gave none or not 200."""

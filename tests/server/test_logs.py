@@ -1,0 +1,29 @@
+"""What is shown of a server's log when it did not start."""
+
+from triton_users.server.logs import LINES, telling_lines
+
+
+def test_errors_are_shown_without_the_harmless_one():
+    log = """E1124 03:00:00.1 7 server.cc:241] "CudaDriverHelper has not been initialized."
+I1124 03:00:00.2 7 model_lifecycle.cc:472] "loading: broken:1"
+E1124 03:00:00.3 7 model_lifecycle.cc:642] "failed to load 'broken' version 1: on purpose"
+| broken | 1 | UNAVAILABLE |
+I1124 03:00:00.4 7 server.cc:305] "Waiting for in-flight requests to complete."
+error: creating server: Internal - failed to load all models"""
+    assert telling_lines(log).splitlines() == [log.splitlines()[2], log.splitlines()[5]]
+
+
+def test_a_wrong_argument_is_shown_without_the_list_of_all():
+    log = (
+        "tritonserver: unrecognized option '--no-such-option'\nUsage: tritonserver [options]\n  --help\n\tPrint usage\n"
+    )
+    assert telling_lines(log) == "tritonserver: unrecognized option '--no-such-option'"
+
+
+def test_without_errors_the_last_lines_are_shown_but_no_tables():
+    log = "\n".join(["+---+", "| a |", "", *(f"line {number}" for number in range(LINES + 5))])
+    assert telling_lines(log).splitlines() == [f"line {number}" for number in range(5, LINES + 5)]
+
+
+def test_an_empty_log_says_nothing():
+    assert telling_lines("") == ""

@@ -1,0 +1,227 @@
+"""The embedded Triton as a process: start, ready, stop, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import gevent
+import pytest
+
+from tests.server.asking import get, infer
+from triton_users.server import EmbeddedTriton, ServerError, StartError, process
+from triton_users.server.process import STOP_LIMIT_S
+
+pytestmark = pytest.mark.triton
+
+#: More than any step here takes on a busy machine, in seconds.
+LIMIT_S = 60.0
+
+FAST = "custom_nobatch_zero_1_float32"
+
+#: Owns a Triton, says where it is, and waits to be killed.
+OWNER = """
+import sys
+from triton_users.server import EmbeddedTriton
+triton = EmbeddedTriton(models=[sys.argv[1]]).start()
+print(triton.pid, triton.grpc_url, triton.log_path.stem, flush=True)
+sys.stdin.read()
+"""
+
+#: Opens a stream with a sequence in it, says so, and keeps it open.
+STREAMER = """
+import sys
+import numpy as np
+import tritonclient.grpc as grpc
+client = grpc.InferenceServerClient(sys.argv[1])
+tensor = grpc.InferInput("INPUT", [1], "INT32")
+tensor.set_data_from_numpy(np.array([1], np.int32))
+client.start_stream(lambda result, error: print("answered", flush=True))
+client.async_stream_infer("custom_nobatch_sequence_int32", [tensor], sequence_id=1, sequence_start=True)
+sys.stdin.read()
+"""
+
+
+def small(*models: str, **options: object) -> EmbeddedTriton:
+    """A Triton with few models that is killed when it is stopped, which is fast."""
+    return EmbeddedTriton(models=list(models), grace_s=0, **options)
+
+
+def wait_for(what: Callable[[], object], limit_s: float) -> float:
+    """Seconds until `what` holds."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() - began < limit_s, "not within the limit"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def left_of(name: str) -> list[str]:
+    """Everything with this run's name: processes, shared-memory regions, temporary folders."""
+    found = [str(path) for folder in ("/dev/shm", "/tmp") for path in Path(folder).glob(f"{name}*")]
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if name.encode() in command.read_bytes():
+                found.append(str(command))
+        except OSError:
+            pass  # it has just ended
+    return found
+
+
+def closed(url: str) -> bool:
+    host, port = url.split(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) != 0
+
+
+def test_a_started_server_answers_and_tells_where_it_is():
+    with small(FAST) as triton:
+        assert get(triton.http_url, "/v2")[1]["version"] == triton.version == "2.51.0"
+        assert infer(triton.http_url, FAST, {"INPUT0": ("FP32", [2], [1, 2])})[1]["outputs"][0]["data"] == [1, 2]
+        assert triton.running
+        assert Path(f"/proc/{triton.pid}").exists()
+        name = triton.log_path.stem
+        assert left_of(name)
+    assert not triton.running
+    assert left_of(name) == []
+    assert closed(triton.grpc_url)
+    assert triton.log_path.exists()
+
+
+def test_when_its_owner_is_killed_the_server_and_all_it_had_are_gone_within_ten_seconds():
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, FAST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        pid, url, name = owner.stdout.readline().split()
+        assert Path(f"/proc/{pid}").exists()
+        owner.kill()
+    wait_for(lambda: closed(url) and not left_of(name), limit_s=10)
+
+
+def test_stop_is_bounded_while_a_client_keeps_a_stream_open():
+    triton = EmbeddedTriton(models=["custom_nobatch_sequence_int32"], grace_s=1).start()
+    with subprocess.Popen(
+        [sys.executable, "-c", STREAMER, triton.grpc_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
+        try:
+            assert client.stdout.readline() == "answered\n"
+            began = time.monotonic()
+            triton.stop()
+            assert time.monotonic() - began < STOP_LIMIT_S
+            assert left_of(triton.log_path.stem) == []
+        finally:
+            client.kill()
+
+
+def test_stop_may_come_at_any_time_and_twice():
+    triton = small(FAST)
+    triton.stop()
+    triton.start()
+    triton.stop()
+    triton.stop()
+    assert not triton.running
+
+
+def test_a_port_taken_in_the_meantime_is_replaced_by_another(monkeypatch):
+    free_ports, calls = process._free_ports, []
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+
+        def first_taken() -> tuple[int, int, int]:
+            calls.append(None)
+            grpc, http, metrics = free_ports()
+            return (squatter.getsockname()[1], http, metrics) if len(calls) == 1 else (grpc, http, metrics)
+
+        monkeypatch.setattr(process, "_free_ports", first_taken)
+        with small(FAST) as triton:
+            assert len(calls) == 2
+            assert get(triton.http_url, "/v2/health/ready")[0] == 200
+
+
+def test_a_ready_server_that_is_not_ours_is_not_taken_for_ours(monkeypatch):
+    with small(FAST) as other:
+        monkeypatch.setattr(process, "_free_ports", lambda: other._ports)
+        monkeypatch.setattr(process, "PORT_TRIES", 1)
+        with pytest.raises(StartError, match=r"Address already in use|before it was ready"):
+            small(FAST).start()
+        assert get(other.http_url, "/v2/health/ready")[0] == 200
+
+
+def test_a_model_that_fails_to_load_shows_why_and_leaves_nothing(tmp_path):
+    model = tmp_path / "broken"
+    (model / "1").mkdir(parents=True)
+    (model / "config.pbtxt").write_text('name: "broken" backend: "python" max_batch_size: 0')
+    (model / "1/model.py").write_text("raise RuntimeError('this model is broken on purpose')")
+    triton = EmbeddedTriton(tmp_path, grace_s=0)
+    with pytest.raises(StartError, match="this model is broken on purpose") as raised:
+        triton.start()
+    assert str(triton.log_path) in str(raised.value)
+    assert left_of(triton.log_path.stem) == []
+
+
+def test_a_server_that_is_not_ready_in_time_is_stopped():
+    triton = small(FAST, ready_limit_s=0)
+    with pytest.raises(StartError, match="not ready after 0 s"):
+        triton.start()
+    assert left_of(triton.log_path.stem) == []
+
+
+def test_a_wrong_argument_ends_with_the_servers_own_words():
+    with pytest.raises(StartError, match="no-such-option"):
+        small(FAST, extra_args=["--no-such-option"]).start()
+
+
+def test_a_model_that_is_not_there_is_named_with_those_that_are():
+    triton = small("custom_sequence_int8")
+    with pytest.raises(ServerError, match=r"No model custom_sequence_int8 in .*; there are .*custom_sequence_int32"):
+        triton.start()
+
+
+def test_stopping_a_server_that_starts_ends_the_start():
+    triton = small(FAST)
+    starting = gevent.spawn(triton.start)
+    wait_for(lambda: triton.log_path.name and triton.log_path.exists(), LIMIT_S)
+    triton.stop()
+    with pytest.raises(StartError, match="before it was ready"):
+        starting.get(timeout=LIMIT_S)
+    assert left_of(triton.log_path.stem) == []
+
+
+def test_a_start_leaves_the_hub_free_for_others():
+    longest, ended = 0.0, False
+
+    def tick() -> None:
+        nonlocal longest
+        last = time.monotonic()
+        while not ended:
+            gevent.sleep(0.01)
+            longest = max(longest, time.monotonic() - last)
+            last = time.monotonic()
+
+    ticking = gevent.spawn(tick)
+    with small(FAST):
+        ended = True
+        ticking.join(LIMIT_S)
+    assert longest < 1.0, "seconds for which nothing else ran"
+
+
+def test_a_second_start_of_all_models_takes_seconds(triton):
+    began = time.monotonic()
+    with EmbeddedTriton(grace_s=0):
+        took = time.monotonic() - began
+    assert took < 20, "seconds; it takes about two on two idle cores"
+
+
+def test_logs_of_former_servers_are_kept_but_not_for_ever(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
+    paths = []
+    for number in range(process.LOGS_KEPT + 3):
+        paths.append(process._new_log(f"triton-users-{number}"))
+        paths[-1].write_text("log")
+        os.utime(paths[-1], (number, number))
+    kept = sorted(path.name for path in paths if path.exists())
+    assert kept == sorted(path.name for path in paths[3:])

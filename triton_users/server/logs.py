@@ -1,0 +1,25 @@
+"""Reads tritonserver's log for a person: what it complains about, else its last lines. It knows text only."""
+
+from __future__ import annotations
+
+import re
+
+#: Lines that are shown at most.
+LINES = 20
+
+#: An error line of Triton's own log, or its last word when it gives up.
+_COMPLAINT = re.compile(r"E\d{4} |error: ")
+
+#: What every server without a GPU complains about.
+_HARMLESS = "CudaDriverHelper has not been initialized"
+
+
+def telling_lines(text: str) -> str:
+    """The lines of a server's log that say why it ended."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    for number, line in enumerate(lines):
+        if line.startswith("Usage: "):  # after a wrong argument, which it names before it prints all it knows
+            return "\n".join(lines[:number][-LINES:])
+    complaints = [line for line in lines if _COMPLAINT.match(line) and _HARMLESS not in line]
+    plain = [line for line in lines if not line.startswith(("+-", "|"))]  # without the frames and rows of tables
+    return "\n".join((complaints or plain)[-LINES:])
