@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from locust.argument_parser import LocustArgumentParser
@@ -29,6 +30,16 @@ def test_every_setting_has_an_option_that_the_web_form_can_show() -> None:
     for field in fields(Settings):
         assert field.name in shown
         assert shown[field.name].default is not None
+
+
+def test_every_option_is_documented_with_its_default() -> None:
+    parser = LocustArgumentParser()
+    add_options(parser)
+    documented = (Path(__file__).parent.parent / "docs" / "options.md").read_text()
+    for action in parser._actions:
+        if action.dest != "help":
+            default = "" if action.default in ("", False) else f"`{action.default}`"
+            assert f"| `{action.option_strings[0]}` | {default} | {action.help}" in documented
 
 
 def test_the_web_ui_listens_on_loopback_unless_told_otherwise() -> None:
