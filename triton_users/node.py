@@ -16,6 +16,8 @@ from locust.env import Environment
 from triton_users import ledger
 from triton_users.options import settings_from
 from triton_users.run import Decided, Run, left_out, weights
+from triton_users.scenarios import ALL
+from triton_users.scenarios.streaming import open_sequences
 from triton_users.selfcheck import SelfCheck
 from triton_users.settings import Settings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks
@@ -56,6 +58,8 @@ class Node:
             worker=getattr(environment.runner, "worker_index", 0),
             scratch=Path(tempfile.mkdtemp(prefix="triton-users-")),
         )
+        for name in weights(settings, run.left_out):
+            ALL[name].prepare(run.shared)
         environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it
         set_tasks(environment, settings, run.left_out)
         self.reset(decided.ledger)
@@ -79,10 +83,14 @@ class Node:
         """This node's counts so far; None while there is no run."""
         if not self.recorder.run:
             return None
-        users = self._environment.runner.user_count if self._environment.runner else 0
-        return self.recorder.snapshot(
-            self.elapsed_s(), final=final, gauges={"users": users}, selfcheck=self._self_check.dump()
-        )
+        runner = self._environment.runner
+        users = [greenlet.args[0] for greenlet in runner.user_greenlets] if runner else []
+        sessions = [user.session for user in users if hasattr(user, "session")]  # a user that starts has none yet
+        gauges = {
+            "users": len(users),
+            "open_sequences": sum(open_sequences(session).open_at(session.clock()) for session in sessions),
+        }
+        return self.recorder.snapshot(self.elapsed_s(), final=final, gauges=gauges, selfcheck=self._self_check.dump())
 
     def elapsed_s(self) -> float:
         """Seconds since the run began here."""

@@ -126,6 +126,15 @@ class OpenSequences:
             _, dropped = self._last_sign.popitem(last=False)
             self._all_open_until = max(self._all_open_until, dropped + self._held_s)
 
+    def open_at(self, now: float) -> int:
+        """How many are open."""
+        count = 0
+        for last_sign in reversed(self._last_sign.values()):
+            if now >= last_sign + self._held_s:
+                break  # the ones before it are older still
+            count += 1
+        return count
+
     def ended(self, model: str, correlation_id: int) -> None:
         """Its END was answered."""
         self._last_sign.pop((model, correlation_id), None)

@@ -112,6 +112,13 @@ class Scenario(ABC):
         self.session = session
 
     @classmethod
+    def prepare(cls, shared: dict[str, Any]) -> None:
+        """Make what all users of the process share (`Session.shared`), before the first of them starts.
+
+        Whatever takes long belongs here: in the middle of a run it would hold up every other user.
+        """
+
+    @classmethod
     @abstractmethod
     def unavailable(cls, target: Target, settings: Settings) -> str:
         """Why it cannot run against this server and what to do about it, without its name; "" when it can."""

@@ -42,12 +42,16 @@ class ResNet(Scenario):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        shared = session.shared
+        self.prepare(session.shared)
+        self.gallery: Gallery = session.shared["gallery"]
+
+    @classmethod
+    def prepare(cls, shared: dict[str, Any]) -> None:
+        """Draw the pictures and bring them to the model's size: a tenth of a second or more."""
         if "gallery" not in shared:
             pictures = reference_pictures()
             arrays = np.stack([preprocess(picture.image) for picture in pictures])
             shared["gallery"] = Gallery(arrays, tuple(picture.label for picture in pictures))
-        self.gallery: Gallery = shared["gallery"]
 
     @classmethod
     def unavailable(cls, target: Target, settings: Settings) -> str:
