@@ -70,16 +70,17 @@ class H2Connection:
             self.sock.sendall(data)
 
     def answer(self, stream_id: int, body: bytes, status: int = 0) -> None:
-        """A whole answer, `body` being framed messages. Ignored if the client has reset the stream."""
-        if stream_id in self.resets:
-            return
-        self.h2.send_headers(stream_id, RESPONSE)
-        view = memoryview(body)
-        while len(view):
-            size = min(len(view), 16_384, self.h2.local_flow_control_window(stream_id))
-            self.h2.send_data(stream_id, bytes(view[:size]))
-            view = view[size:]
-        self.h2.send_headers(stream_id, [("grpc-status", str(status))], end_stream=True)
+        """A whole answer, `body` being framed messages. Cut short if the client has reset the stream."""
+        try:
+            self.h2.send_headers(stream_id, RESPONSE)
+            view = memoryview(body)
+            while len(view):
+                size = min(len(view), 16_384, self.h2.local_flow_control_window(stream_id))
+                self.h2.send_data(stream_id, bytes(view[:size]))
+                view = view[size:]
+            self.h2.send_headers(stream_id, [("grpc-status", str(status))], end_stream=True)
+        except h2.exceptions.ProtocolError:
+            pass  # `h2` has seen the reset already, though its event is still to come
         self.flush()
 
 

@@ -28,6 +28,9 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 #: The largest HPACK table we keep for requests, whatever the peer allows; ours hold a few dozen entries.
 MAX_ENCODER_TABLE: Final = 4_096
+#: Request heads whose block is remembered by one connection; Triton's service has 22 methods. A caller that makes a new
+#: callable for each call would fill any number.
+MAX_CACHED_HEADS: Final = 64
 #: Decoded blocks remembered by one connection, and bytes of the longest. Servers alternate between about three.
 MAX_CACHED_BLOCKS: Final = 32
 MAX_CACHED_BLOCK: Final = 1_024
@@ -107,6 +110,8 @@ class HeaderEncoder:
         before = tuple(table.dynamic_entries), table.maxsize, bool(self._encoder.table_size_changes)
         block = self._encoder.encode(head.fields, huffman=True)
         if before == (tuple(table.dynamic_entries), table.maxsize, False):
+            if len(self._blocks) >= MAX_CACHED_HEADS:
+                self._blocks.clear()
             self._blocks[head] = block
         else:
             self._blocks.clear()

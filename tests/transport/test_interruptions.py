@@ -1,0 +1,143 @@
+"""Calls interrupted at random moments leave nothing behind: no stream, no greenlet, no memory, and a usable connection.
+
+`TRANSPORT_INTERRUPTIONS` sets how many (10,000 for the full count); fewer by default, to keep CI short.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import tracemalloc
+from collections.abc import Iterator
+
+import gevent
+import grpc
+import pytest
+
+from tests.transport.peers.h2_server import H2Connection, h2_server
+from triton_users.transport import CallError, Channel, ChannelOptions, StreamedMessage
+
+COUNT = int(os.environ.get("TRANSPORT_INTERRUPTIONS", "1500"))
+
+
+def _lazy_answer(connection: H2Connection, stream_id: int, headers: dict[str, str], body: bytes) -> None:
+    """Answer at once, a little later, or never."""
+    fate = stream_id % 3
+    if fate == 0:
+        connection.answer(stream_id, body[:1_000_000])
+    elif fate == 1:
+        gevent.spawn_later(0.001, _late, connection, stream_id, body)
+
+
+def _late(connection: H2Connection, stream_id: int, body: bytes) -> None:
+    if not connection.closed:
+        connection.answer(stream_id, b"\0\0\0\0\4late")
+
+
+def _requests(generator: random.Random) -> Iterator[bytes]:
+    for _ in range(generator.randrange(5)):
+        yield bytes(generator.randrange(3_000))
+        gevent.sleep(0)
+
+
+def _one_call(channel: Channel, generator: random.Random) -> None:
+    kind = generator.randrange(5)
+    timeout = generator.choice([None, None, 0.001, 0.003])
+    try:
+        if kind == 0:
+            channel.unary_unary("/s/m")(bytes(generator.randrange(2_000)), timeout=timeout)
+        elif kind == 1:
+            size = generator.randrange(200_000)
+            message = StreamedMessage(size, (bytes(min(10_000, size - at)) for at in range(0, size, 10_000)))
+            channel.unary_unary("/s/m")(message, timeout=timeout)
+        elif kind == 2:
+            list(channel.stream_stream("/s/m")(_requests(generator), timeout=timeout))
+        elif kind == 3:
+            channel.unary_unary("/s/m").future(b"x", timeout=timeout).result()
+        else:
+            next(channel.unary_stream("/s/m")(b"x", timeout=timeout))
+    except (CallError, grpc.FutureCancelledError, StopIteration):
+        pass  # the call's own end; what matters is what it leaves
+
+
+def _interrupt_one(channel: Channel, generator: random.Random) -> None:
+    delay_s = generator.choice([0, 0, 0.0005, 0.001, 0.002])
+    if generator.random() < 0.5:
+        with gevent.Timeout(max(delay_s, 0.0001), False):
+            _one_call(channel, generator)
+    else:
+        victim = gevent.spawn(_one_call, channel, generator)
+        gevent.sleep(delay_s)
+        victim.kill()
+
+
+def _run(channel: Channel, count: int, seed: int) -> None:
+    def user(number: int) -> None:
+        generator = random.Random(seed * 100 + number)
+        for _ in range(count // 20):
+            _interrupt_one(channel, generator)
+
+    gevent.joinall([gevent.spawn(user, number) for number in range(20)], timeout=100, raise_error=True)
+
+
+def _greenlets() -> int:
+    gc.collect()
+    return sum(isinstance(thing, gevent.Greenlet) and not thing.dead for thing in gc.get_objects())
+
+
+def _settle(channel: Channel) -> None:
+    with gevent.Timeout(5):
+        while channel.stats().open_streams or channel.stats().waiting_calls:
+            gevent.sleep(0.01)
+    gevent.sleep(0.05)
+
+
+@pytest.mark.timeout(300)
+def test_random_interruptions_leave_nothing() -> None:
+    with h2_server() as server:
+        server.on_request = _lazy_answer
+        # Futures whose result nobody awaits run on, so that their calls need an end of their own.
+        options = ChannelOptions(backoff_initial_s=0.01)
+        with Channel(server.target, options=options) as channel:
+            _run(channel, 200, 1)
+            _end_open_calls(channel)
+            _settle(channel)
+            greenlets = _greenlets()
+            tracemalloc.start()
+            try:
+                _run(channel, COUNT // 2, 2)
+                _end_open_calls(channel)
+                _settle(channel)
+                _forget(server.connections[0])
+                first, _ = tracemalloc.get_traced_memory()
+                _run(channel, COUNT - COUNT // 2, 3)
+                _end_open_calls(channel)
+                _settle(channel)
+                _forget(server.connections[0])
+                gc.collect()
+                second, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert channel.stats().open_streams == 0
+            assert channel.stats().connections == 1
+            assert _greenlets() == greenlets
+            assert second - first < 300_000
+            server.on_request = lambda connection, stream_id, headers, body: connection.answer(stream_id, body)
+            assert channel.unary_unary("/s/m")(b"still fine", timeout=5) == b"still fine"
+
+
+def _end_open_calls(channel: Channel) -> None:
+    """Futures that were interrupted while somebody awaited their result go on; end them as their owner would."""
+    assert channel.link is not None
+    for stream in list(channel.link.core.streams.values()):
+        stream.owner._expire()
+    gevent.sleep(0.01)
+
+
+def _forget(connection: H2Connection) -> None:
+    """Drop what the peer remembers of each call; that memory is not ours."""
+    connection.requests.clear()
+    connection.resets.clear()
+    connection.h2.streams.clear()
+    gc.collect()
