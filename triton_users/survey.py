@@ -39,6 +39,7 @@ def survey(host: str, tls: TlsCredentials | None) -> Target:
         client.close()
     return Target(
         address=host.split("://", 1)[-1],
+        secure=host.startswith("grpcs://"),
         models=frozenset(model.name for model in index.models if model.state == "READY"),
         server_version=f"{metadata.name} {metadata.version}",
     )

@@ -251,8 +251,9 @@ def test_with_its_models_it_can_run() -> None:
     assert Crashing.unavailable(Target("a:1", MODELS), Settings(seed=1)) == ""
 
 
-def test_over_tls_it_says_that_it_cannot_run() -> None:
-    assert "speaks no TLS" in Crashing.unavailable(Target("a:1", MODELS, secure=True), Settings(seed=1))
+@pytest.mark.parametrize(("address", "secure"), [("a:1", True), ("unix:/run/triton", False)])
+def test_where_its_client_cannot_connect_it_says_so(address: str, secure: bool) -> None:
+    assert "speaks plain TCP alone" in Crashing.unavailable(Target(address, MODELS, secure=secure), Settings(seed=1))
 
 
 @pytest.mark.parametrize(

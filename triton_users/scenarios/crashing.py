@@ -66,8 +66,11 @@ class Crashing(Scenario):
 
     @classmethod
     def unavailable(cls, target: Target, settings: Settings) -> str:
-        if target.secure:
-            return f"its client process speaks no TLS; use a grpc:// address of the server, or give {cls.name} weight 0"
+        if target.secure or not target.address.rpartition(":")[2].isdecimal():
+            return (
+                f"its client process speaks plain TCP alone, no TLS; use a grpc://host:port address of the server, or "
+                f"give {cls.name} weight 0"
+            )
         missing = [model for model in (SLOW_MODEL, WITNESS_MODEL) if model not in target.models]
         if missing:
             return (
