@@ -12,7 +12,7 @@ import grpc
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
-from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
+from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip, Target
 from triton_users.scenarios.calls import DEADLINE_EXCEEDED, check_identity
 from triton_users.scenarios.models import IdentityModel, identity_models
 from triton_users.settings import Settings
@@ -20,6 +20,10 @@ from triton_users.transport import StreamedMessage
 
 CHUNK_BYTES = 256 * 1024
 """One piece of the tensor; also all of it that this process ever holds."""
+
+BUSY_S = 0.025
+"""A timer of the event loop that fires this late, in seconds, speaks of a machine that is too busy to time a deadline;
+on an idle one it is under a millisecond late. Picked arbitrarily."""
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -92,6 +96,10 @@ class Timeout(Scenario):
         exceeded = error is not None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         late_s = elapsed_s - limit_s - bystander.late_s
         in_time = late_s <= settings.deadline_tolerance_ms / 1e3
+        if exceeded and not in_time and bystander.late_s > BUSY_S:
+            raise Skip(
+                "this client was too busy: a timer of its own was as late as the deadline, which so proves nothing"
+            )
         if exceeded:
             session.signals.deadline_exceeded(model=model.name, expected=in_time, elapsed_s=elapsed_s, limit_s=limit_s)
         if exceeded and in_time and request.handed_over:
@@ -121,7 +129,7 @@ class Bystander:
     """A timer of the event loop, set to the same deadline: how late it fires is this client's own lateness.
 
     On a machine that is too busy every deadline fires late. That says nothing of the server, and the client's check of
-    itself reports it; only what the request took beyond it counts against the request.
+    itself reports it.
     """
 
     def __init__(self, limit_s: float) -> None:
