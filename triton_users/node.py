@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
 import shutil
 import tempfile
@@ -60,6 +61,8 @@ class Node:
         )
         for name in weights(settings, run.left_out):
             ALL[name].prepare(run.shared)
+        gc.collect()
+        gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
         environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it
         set_tasks(environment, settings, run.left_out)
         self.reset(decided.ledger)

@@ -39,6 +39,7 @@ class Locusts:
         self._folder = folder
         self._workers = workers
         web_port, master_port = free_ports(2)
+        self._address = ("127.0.0.1", web_port)
         self.url = f"http://127.0.0.1:{web_port}{base_path}"
         self._base = [sys.executable, "-m", "locust", "-f", str(locustfile)]
         self._master = ["--master", "--master-bind-host=127.0.0.1", f"--master-bind-port={master_port}"]
@@ -52,7 +53,7 @@ class Locusts:
             self._run("master", self._master)
             for number in range(self._workers):
                 self._run(f"worker{number}", self._worker)
-            wait_for(lambda: self._workers_ready() == self._workers, START_LIMIT_S, self._log)
+            wait_for(self._ready, START_LIMIT_S, self._log)
         except BaseException:
             self._end()
             raise
@@ -82,11 +83,12 @@ class Locusts:
         self.post("/stop")
         wait_for(lambda: self.get("/stats/requests")["state"] == "stopped", END_LIMIT_S, self._log)
 
-    def _workers_ready(self) -> int:
+    def _ready(self) -> bool:
         try:
-            return int(self.get("/worker-count")["worker_count"])
+            socket.create_connection(self._address, timeout=5).close()
+            return not self._workers or self.get("/worker-count")["worker_count"] == self._workers
         except OSError:
-            return 0
+            return False
 
     def _run(self, name: str, arguments: list[str]) -> None:
         with open(self._folder / f"{name}.log", "wb") as log:

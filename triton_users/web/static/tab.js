@@ -29,7 +29,7 @@ let latest = null;
 function cell(column, scenario) {
   if (column.key === "name") {
     const description = el("span", { class: "soft small" }, scenario.description);
-    return el("th", { scope: "row" }, scenario.name || "(none)", description);
+    return el("th", { scope: "row" }, el("b", {}, scenario.name || "(none)"), description);
   }
   if (column.key === "status") return el("td", {}, badge(scenario.status));
   if (column.key === "notes") return el("td", { class: "notes" }, ...notes(scenario).map((note) => el("div", {}, note)));

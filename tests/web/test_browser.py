@@ -1,0 +1,242 @@
+"""The tab, the live page and the start form in a real Chromium, against a master with two workers and a real Triton."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.web.chromium import chromium, prefer_dark
+from tests.web.locusts import Locusts, wait_for
+from tests.web.values import HOSTILE, LARGE_ID
+from triton_users import server
+
+pytestmark = [pytest.mark.browser, pytest.mark.triton]
+
+LIMIT_S = 30.0
+"""How long what a person waits for may take on a busy machine, in seconds; mostly about 3."""
+HOSTILE_FILE = Path(__file__).parent / "hostile.py"
+SHORT = {"user_count": "4", "spawn_rate": "4", "weights": "SequenceValid=9,SequenceNoStart=3"}
+FEW = "--scenarios=SequenceValid,SequenceValidValid,SequenceNoStart,SequenceNoEnd"
+
+
+@pytest.fixture(scope="module")
+def locusts(triton: server.EmbeddedTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locusts]:
+    folder = tmp_path_factory.mktemp("locusts")
+    with Locusts(f"grpc://{triton.grpc_url}", folder, FEW, locustfile=HOSTILE_FILE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    with chromium() as driver:
+        yield driver
+
+
+def texts(browser: Chrome, selector: str) -> list[str]:
+    """The text of all elements, read at one moment."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
+    found: list[str] = browser.execute_script(script, selector)
+    return found
+
+
+def table(browser: Chrome) -> dict[str, dict[str, str]]:
+    """Scenario -> column -> text, of the tab's table."""
+    script = """return Object.fromEntries([...document.querySelectorAll(".triton.tab tbody tr")].map((row) =>
+        [row.dataset.scenario, Object.fromEntries([...row.querySelectorAll("[data-key]")].map((cell) =>
+            [cell.dataset.key, cell.textContent]))]))"""
+    found: dict[str, dict[str, str]] = browser.execute_script(script)
+    return found
+
+
+def as_reported(locusts: Locusts) -> dict[str, dict[str, str]]:
+    """The same, of the report's counts."""
+    keys = ("runs", "failed", "skipped", "requests", "sequence_failures", "expected_deadlines")
+    scenarios = locusts.get("/triton/scenarios.json")["scenarios"]
+    return {one["name"]: {key: f"{one[key]:,}" for key in keys} for one in scenarios}
+
+
+def told_as_reported(browser: Chrome, locusts: Locusts) -> bool:
+    shown = table(browser)
+    expected = as_reported(locusts)
+    return (
+        bool(shown)
+        and {name: {key: shown.get(name, {}).get(key) for key in row} for name, row in expected.items()} == expected
+    )
+
+
+def colour(browser: Chrome, selector: str) -> tuple[int, ...]:
+    """Red, green and blue of the element's text."""
+    script = "return getComputedStyle(document.querySelector(arguments[0])).color"
+    return tuple(int(part) for part in browser.execute_script(script, selector)[4:-1].split(","))
+
+
+def fill_in(browser: Chrome, name: str, text: str) -> None:
+    """Put text into a field of Locust's form, as typing would."""
+    field = browser.find_element(By.NAME, name)
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(text)
+
+
+def test_a_bad_form_says_what_is_wrong_and_a_good_one_starts(browser: Chrome, locusts: Locusts) -> None:
+    browser.get(locusts.url)
+    wait_for(lambda: browser.find_elements(By.NAME, "userCount"), LIMIT_S)
+    browser.find_element(By.XPATH, "//*[contains(text(), 'Custom parameters')]").click()
+    wait_for(lambda: browser.find_element(By.NAME, "weights").is_displayed(), LIMIT_S)
+    fill_in(browser, "userCount", "4")
+    fill_in(browser, "spawnRate", "4")
+    fill_in(browser, "weights", "SequenceValid=many")
+    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+    wait_for(lambda: "'SequenceValid=many' is not NAME=WEIGHT" in "".join(texts(browser, "[role=alert]")), LIMIT_S)
+    assert locusts.get("/stats/requests")["state"] == "ready"
+    fill_in(browser, "weights", SHORT["weights"])
+    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+    wait_for(lambda: locusts.get("/stats/requests")["state"] == "running", LIMIT_S)
+    wait_for(lambda: "Scenarios" in texts(browser, "[role=tab]"), LIMIT_S)
+
+
+@pytest.fixture(scope="module")
+def running(locusts: Locusts) -> Locusts:
+    """With a test that runs, whichever test comes first."""
+    if locusts.get("/stats/requests")["state"] not in ("spawning", "running"):
+        locusts.start(**SHORT)
+    return locusts
+
+
+def test_the_tab_shows_the_scenarios_with_failures_in_red(browser: Chrome, running: Locusts) -> None:
+    browser.get(running.url)
+    wait_for(lambda: "Scenarios" in texts(browser, "[role=tab]"), LIMIT_S)
+    browser.find_element(By.XPATH, "//*[@role='tab'][contains(., 'Scenarios')]").click()
+    wait_for(lambda: table(browser).get("SequenceValidValid", {}).get("failed", "0") != "0", LIMIT_S)
+    red, green, blue = colour(browser, "[data-scenario=SequenceValidValid] [data-key=failed]")
+    assert red > 2 * green
+    assert red > 2 * blue
+    assert "one sequence with START and END" in "".join(texts(browser, "[data-scenario=SequenceValid] th"))
+    browser.find_element(By.XPATH, "//*[@role='tab'][contains(., 'Charts')]").click()
+    wait_for(lambda: not browser.find_elements(By.CSS_SELECTOR, ".triton.tab"), LIMIT_S)
+
+
+def test_the_table_sorts_by_a_click_on_a_heading(browser: Chrome, running: Locusts) -> None:
+    browser.get(f"{running.url}/?tab=scenarios")
+    wait_for(lambda: table(browser), LIMIT_S)
+    names = sorted(table(browser))
+    heading = ".triton.tab th[data-key=name]"
+    browser.find_element(By.CSS_SELECTOR, f"{heading} button").click()
+    assert texts(browser, ".triton.tab tbody th > b") == names
+    browser.find_element(By.CSS_SELECTOR, f"{heading} button").click()
+    assert texts(browser, ".triton.tab tbody th > b") == names[::-1]
+    assert browser.find_element(By.CSS_SELECTOR, heading).get_attribute("aria-sort") == "descending"
+
+
+def test_the_live_page_gets_points_and_failures_with_their_evidence(browser: Chrome, running: Locusts) -> None:
+    browser.get(f"{running.url}/triton/")
+    script = """return Math.min(...["requests_per_s", "p50_ms", "p99_ms"].map((key) => Number(document.querySelector(
+        `[data-scenario=SequenceValid] [data-series=${key}]`)?.dataset.points || 0)))"""
+    wait_for(lambda: browser.execute_script(script) >= 2, LIMIT_S)
+    assert texts(browser, "#overview [data-series=open]")
+    browser.find_element(By.CSS_SELECTOR, ".failure > summary").click()
+    wait_for(lambda: texts(browser, ".failure[open] dd[data-fact=got]"), LIMIT_S)
+
+    def fact(name: str) -> str:
+        return texts(browser, f".failure[open] dd[data-fact='{name}']")[0]
+
+    assert fact("scenario") == "SequenceValidValid"
+    assert fact("model") == fact("got") == HOSTILE
+    assert fact("correlation id") == str(LARGE_ID)
+    assert (fact("step"), fact("expected")) == ("1", "12")
+    assert str(LARGE_ID) in texts(browser, ".failure[open] pre")[0]
+
+
+def test_what_a_server_answers_is_never_markup(browser: Chrome, running: Locusts) -> None:
+    browser.get(f"{running.url}/triton/")
+    wait_for(lambda: texts(browser, ".failure"), LIMIT_S)
+    for details in browser.find_elements(By.CSS_SELECTOR, ".failure > summary")[:2]:
+        details.click()
+    assert HOSTILE in texts(browser, ".failure .reason")[0]
+    assert not browser.find_elements(By.CSS_SELECTOR, "img, main script")
+    assert browser.title == "Triton stress test, live"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_colours_follow_the_system(browser: Chrome, running: Locusts, dark: bool) -> None:
+    prefer_dark(browser, dark)
+    browser.get(f"{running.url}/triton/")
+    assert (sum(colour(browser, "h1")) > 3 * 128) is dark
+    browser.get(f"{running.url}/?tab=scenarios")
+    wait_for(lambda: table(browser), LIMIT_S)
+    assert (sum(colour(browser, ".triton.tab tbody th")) > 3 * 128) is dark
+
+
+def test_locusts_own_dark_switch_holds_for_our_pages(browser: Chrome, running: Locusts) -> None:
+    prefer_dark(browser, False)
+    browser.get(f"{running.url}/?tab=scenarios")
+    wait_for(lambda: table(browser), LIMIT_S)
+    browser.execute_script("localStorage.theme = 'dark'")
+    try:
+        browser.get(f"{running.url}/triton/")
+        assert sum(colour(browser, "h1")) > 3 * 128
+        browser.find_element(By.ID, "theme").click()
+        assert sum(colour(browser, "h1")) < 3 * 128
+        assert browser.execute_script("return localStorage.theme") == "light"
+    finally:
+        browser.execute_script("localStorage.clear()")
+
+
+def test_reset_in_the_ui_resets_ours_too(browser: Chrome, running: Locusts) -> None:
+    browser.get(f"{running.url}/?tab=scenarios")
+    wait_for(lambda: int(table(browser).get("SequenceValid", {}).get("runs", "0").replace(",", "")) > 3, LIMIT_S)
+    before = running.get("/triton/live.json")
+    browser.find_element(By.XPATH, "//button[contains(translate(., 'RESET', 'reset'), 'reset')]").click()
+    wait_for(lambda: running.get("/triton/live.json")["run"] != before["run"], LIMIT_S)
+    told = wait_for(lambda: running.get("/triton/live.json"), LIMIT_S)
+    assert told["duration_s"] < before["duration_s"]
+    assert told["totals"]["runs"] < before["totals"]["runs"]
+
+
+def test_after_the_stop_tab_and_page_show_the_last_counts_without_and_with_a_reload(
+    browser: Chrome, running: Locusts
+) -> None:
+    browser.get(f"{running.url}/?tab=scenarios")
+    wait_for(lambda: table(browser).get("SequenceValid", {}).get("runs", "0") != "0", LIMIT_S)
+    browser.find_element(By.XPATH, "//button[contains(translate(., 'STOP', 'stop'), 'stop')]").click()
+    wait_for(lambda: running.get("/triton/scenarios.json").get("state") == "finished", LIMIT_S)
+    wait_for(lambda: told_as_reported(browser, running), LIMIT_S)
+    assert texts(browser, ".triton.tab .state") == ["Failed"]
+    browser.refresh()
+    wait_for(lambda: told_as_reported(browser, running), LIMIT_S)
+    browser.get(f"{running.url}/triton/")
+    wait_for(lambda: texts(browser, "#state") == ["finished"], LIMIT_S)
+    total = running.get("/triton/live.json")["totals"]["requests"]
+    assert texts(browser, "[data-tile=requests] b") == [f"{total:,}"]
+
+
+def test_no_page_asked_anything_of_another_host(browser: Chrome, running: Locusts) -> None:
+    requests = [
+        json.loads(entry["message"])["message"]["params"]["request"]["url"]
+        for entry in browser.get_log("performance")
+        if '"Network.requestWillBeSent"' in entry["message"]
+    ]
+    assert requests
+    # The browser's own start page asks under chrome:// names.
+    assert {urlsplit(url).hostname for url in requests if url.startswith(("http", "ws"))} == {"127.0.0.1"}
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_all_of_it_works_under_a_base_path_and_behind_a_login(
+    browser: Chrome, triton: server.EmbeddedTriton, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"workers": 0, "base_path": "/load", "locustfile": HOSTILE_FILE}
+    with Locusts(f"grpc://{triton.grpc_url}", tmp_path, "--web-login", **options) as locusts:
+        browser.get(f"{locusts.url}/triton/")
+        assert browser.current_url.startswith(f"{locusts.url}/login")
+        browser.get(f"{locusts.url.removesuffix('/load')}/enter")
+        browser.get(f"{locusts.url}/triton/")
+        wait_for(lambda: texts(browser, "#state") == ["ready"], LIMIT_S)
+        assert browser.find_element(By.ID, "empty").is_displayed()
+        back = browser.find_element(By.CSS_SELECTOR, "header a").get_attribute("href")
+        assert back == f"{locusts.url}/?tab=scenarios"

@@ -1,0 +1,87 @@
+"""A start form that cannot be used is refused in words, with the value seen and what would be right."""
+
+from argparse import Namespace
+from copy import deepcopy
+
+import pytest
+from locust.argument_parser import LocustArgumentParser
+
+from triton_users.options import add_options
+from triton_users.scenarios.base import Target
+from triton_users.settings import UsageError
+from triton_users.web import form
+
+GOOD = {"user_count": "4", "spawn_rate": "2"}
+HOST = "grpc://127.0.0.1:8001"
+MODELS = frozenset({"custom_sequence_int32", "custom_zero_1_float32"})
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> Namespace:
+    """The options without any argument; the server at HOST answers, and no other does."""
+
+    def survey(host: str, tls: object) -> Target:
+        if host != HOST:
+            raise UsageError(f"no Triton answers at {host}")
+        return Target(address=host, models=MODELS, server_version="triton 2.51.0")
+
+    monkeypatch.setattr(form, "survey", survey)
+    parser = LocustArgumentParser()
+    parser.add_argument("--web-host", default="")
+    add_options(parser)
+    return parser.parse_args([])
+
+
+def refusal(options: Namespace, **changes: str) -> str:
+    return form.refusal({**GOOD, **changes}, options, HOST, running=False)
+
+
+def test_a_form_with_the_defaults_is_accepted(options: Namespace) -> None:
+    every_field = {
+        name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in vars(options).items()
+    }
+    assert refusal(options) == ""
+    assert refusal(options, **every_field) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": "many"}, "Batch size: 'many' is not a whole number"),
+        ({"batch_size": "3.5"}, "Batch size: '3.5' is not a whole number"),
+        ({"batch_size": ""}, "Batch size: nothing is not a whole number"),
+        ({"batch_size": "0"}, "The batch size is 0 pictures; it must be from 1 to 1024 pictures"),
+        ({"seed": "9" * 5000}, "Seed: '999"),
+        ({"sequence_length_mean": "nan"}, "The sequence length mean is nan"),
+        ({"weights": "Timeout"}, "Weights: 'Timeout' is not NAME=WEIGHT"),
+        ({"weights": "Timeout=" + "9" * 5000}, "Exceeds the limit"),
+        ({"scenarios": "SequenceValit"}, "Scenarios: there is no 'SequenceValit'"),
+        ({"scenarios": "ResNet"}, "ResNet was asked for but cannot run"),
+        ({"trials": ""}, "No trial is selected"),
+        ({"thresholds": "p99<50"}, "p99"),
+        ({"max_cpu_percent": "-1"}, "limit cpu_percent is -1"),
+        ({"host": "http://127.0.0.1:8000"}, "http://127.0.0.1:8000"),
+        ({"host": "grpc://127.0.0.1:1"}, "No Triton answers at grpc://127.0.0.1:1"),
+        ({"host": "  "}, "Host: write the address of a Triton"),
+        ({"user_count": "some"}, "Number of users: 'some' is not a whole number"),
+        ({"user_count": "-1"}, "Number of users: -1 cannot be"),
+        ({"spawn_rate": "inf"}, "Ramp up: inf users a second cannot be"),
+        ({"spawn_rate": "0"}, "Ramp up: 0 users a second cannot be"),
+        ({"run_time": "soon"}, "Run time: 'soon' is none"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(options: Namespace, changes: dict[str, str], message: str) -> None:
+    before = deepcopy(vars(options))
+    told = refusal(options, **changes)
+    assert message in told
+    assert len(told) < 2_500
+    assert vars(options) == before
+
+
+def test_a_form_without_the_number_of_users_is_refused_unless_a_load_shape_sets_it(options: Namespace) -> None:
+    assert "Number of users: nothing" in form.refusal({}, options, HOST, running=False)
+    assert form.refusal({}, options, HOST, running=False, shaped=True) == ""
+
+
+def test_a_running_test_may_change_its_users_while_the_server_does_not_answer(options: Namespace) -> None:
+    assert form.refusal(GOOD, options, "grpc://127.0.0.1:1", running=True) == ""

@@ -1,0 +1,217 @@
+"""Our routes beside Locust's own: login, base path, what a bad form leaves behind, what a page is told."""
+
+import json
+import re
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from flask_login import UserMixin
+from locust import User
+from locust.argument_parser import get_parser
+from locust.env import Environment
+
+from tests.report.conftest import make_report
+from triton_users import web
+from triton_users.events import add_hooks
+from triton_users.options import add_options
+from triton_users.web import form
+
+
+class Idle(User):
+    """A user for the form to show."""
+
+
+class FakeReporting:
+    """Stands for `reporting.Reporting`."""
+
+    def __init__(self, state: str = "running") -> None:
+        self.finished = state != "running"
+        self.folder = SimpleNamespace(path=Path("2026-11-24T04-10-33Z"))
+        self.built = 0
+        self._report = make_report(state=state)
+
+    def report(self) -> dict[str, Any]:
+        self.built += 1
+        return self._report
+
+
+@pytest.fixture
+def ui(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Environment, FlaskClient]]:
+    """Makes Locust's web UI with ours in it, without a server or a socket."""
+    monkeypatch.setattr("sys.argv", ["locust"])  # Locust's index page parses it
+    monkeypatch.setattr(form, "survey", lambda host, tls: pytest.fail("the form was good"))
+
+    def make(reporting: FakeReporting | None = None, **arguments: Any) -> tuple[Environment, FlaskClient]:
+        parser = get_parser()
+        add_options(parser)
+        options: Namespace = parser.parse_args([])
+        environment = Environment(user_classes=[Idle], parsed_options=options, host="grpc://127.0.0.1:8001")
+        add_hooks(environment)
+        environment.create_local_runner()
+        web_ui = environment.create_web_ui("127.0.0.1", 0, delayed_start=True, **arguments)
+        web.register(environment, lambda: reporting)  # type: ignore[arg-type,return-value]  # a fake
+        web_ui.app.secret_key = "test"
+        return environment, web_ui.app.test_client()
+
+    return make
+
+
+def test_the_index_page_has_the_tab_and_its_script(ui: Any) -> None:
+    environment, client = ui()
+    page = client.get("/").text
+    assert page.count('<script type="module" src="./triton/tab.js"></script></body>') == 1
+    assert '"key": "scenarios"' in page
+    assert environment.web_ui.template_args["extended_tabs"] == [{"title": "Scenarios", "key": "scenarios"}]
+
+
+def test_tabs_of_others_stay(ui: Any) -> None:
+    environment, _ = ui()
+    web_ui = environment.create_web_ui("127.0.0.1", 0, delayed_start=True)
+    web_ui.template_args["extended_tabs"] = [{"title": "Mine", "key": "mine"}]
+    web.register(environment, lambda: None)
+    assert [tab["key"] for tab in web_ui.template_args["extended_tabs"]] == ["mine", "scenarios"]
+
+
+def test_everything_lies_under_the_base_path(ui: Any) -> None:
+    _, client = ui(FakeReporting(), web_base_path="/load")
+    for path in ("/", "/triton/", "/triton/live.json", "/triton/live.js", "/triton/base.css"):
+        with client.get(f"/load{path}") as answer:
+            assert answer.status_code == 200
+    assert client.get("/triton/").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "live.json", "scenarios.json", "report/report.json", "live.js", "tab.js"])
+def test_without_a_login_every_own_route_leads_to_the_login(ui: Any, path: str) -> None:
+    environment, client = ui(FakeReporting(), web_login=True)
+    environment.web_ui.login_manager.user_loader(lambda _: None)
+    answer = client.get(f"/triton/{path}")
+    assert answer.status_code == 302
+    assert answer.location.startswith("/login")
+    assert "SequenceValid" not in answer.text
+
+
+def test_without_a_login_the_form_is_not_looked_at(ui: Any) -> None:
+    environment, client = ui(web_login=True)
+    environment.web_ui.login_manager.user_loader(lambda _: None)
+    assert client.post("/swarm", data={"user_count": "many"}).status_code == 302
+
+
+def test_with_a_login_own_routes_answer(ui: Any) -> None:
+    class Somebody(UserMixin):  # type: ignore[misc]  # flask-login has no types
+        def get_id(self) -> str:
+            return "somebody"
+
+    environment, client = ui(FakeReporting(), web_login=True)
+    environment.web_ui.login_manager.request_loader(lambda _: Somebody())
+    assert client.get("/triton/live.json").json["run"]
+
+
+def test_before_the_first_run_there_is_nothing_to_tell(ui: Any) -> None:
+    _, client = ui()
+    for name in ("live.json", "scenarios.json"):
+        assert client.get(f"/triton/{name}").json == {"run": "", "locust": {"state": "ready", "users": 0}}
+    assert client.get("/triton/report/report.json").status_code == 404
+
+
+def test_the_table_tells_the_counts_of_the_report(ui: Any) -> None:
+    reporting = FakeReporting("finished")
+    _, client = ui(reporting)
+    told = client.get("/triton/scenarios.json").json
+    for row, scenario in zip(told["scenarios"], reporting.report()["scenarios"], strict=True):
+        assert row == json.loads(json.dumps({name: scenario[name] for name in row}))
+    assert told["verdict"]["passed"] is False
+
+
+def test_a_page_that_knows_the_run_gets_only_what_is_new(ui: Any) -> None:
+    _, client = ui(FakeReporting())
+    everything = client.get("/triton/live.json").json
+    known = {"run": everything["run"], "since": 100, "failures": everything["failures_seen"]}
+    newer = client.get("/triton/live.json", query_string=known).json
+    assert newer["failures"] is None
+    assert 0 < len(newer["points"]["start_s"]) < len(everything["points"]["start_s"])
+
+
+def test_what_a_page_knows_of_another_run_does_not_count(ui: Any) -> None:
+    _, client = ui(FakeReporting())
+    told = client.get("/triton/live.json", query_string={"run": "another", "since": 100, "failures": 4}).json
+    assert told["failures"]
+    assert told["points"]["start_s"][0] == 0
+
+
+def test_a_question_that_is_none_is_answered_so(ui: Any) -> None:
+    _, client = ui(FakeReporting())
+    run = client.get("/triton/live.json").json["run"]
+    answer = client.get("/triton/live.json", query_string={"run": run, "since": "x"})
+    assert answer.status_code == 400
+    assert "since must be a number" in answer.json["message"]
+
+
+def test_all_viewers_of_a_running_test_share_one_report(ui: Any) -> None:
+    reporting = FakeReporting()
+    _, client = ui(reporting)
+    for _ in range(5):
+        client.get("/triton/live.json")
+        client.get("/triton/scenarios.json")
+    assert reporting.built == 1
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.html", "report.txt", "junit.xml"])
+def test_the_report_can_be_downloaded(ui: Any, name: str) -> None:
+    _, client = ui(FakeReporting("finished"))
+    answer = client.get(f"/triton/report/{name}")
+    assert answer.status_code == 200
+    assert "SequenceValid" in answer.text
+    assert answer.headers["Content-Disposition"] == f"attachment; filename={name}"
+
+
+def test_nothing_but_a_report_can_be_downloaded(ui: Any) -> None:
+    _, client = ui(FakeReporting())
+    assert client.get("/triton/report/passwd").status_code == 404
+    assert client.get("/triton/../routes.py").status_code == 404
+
+
+def test_own_pages_load_nothing_from_elsewhere_and_no_other_site_may_read_them(ui: Any) -> None:
+    _, client = ui(FakeReporting())
+    for path in ("", "live.json", "live.js"):
+        with client.get(f"/triton/{path}", headers={"Origin": "http://elsewhere.example"}) as answer:
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers.getlist("Access-Control-Allow-Origin") == ["http://localhost"]
+
+
+def test_the_pages_name_no_other_host_and_insert_nothing_as_markup() -> None:
+    for source in (Path(web.__file__).parent / "static").iterdir():
+        text = source.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|['\"(]//", text), source.name
+        for sink in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+            assert sink not in text, source.name
+
+
+def test_a_bad_form_gets_locusts_own_error_and_leaves_nothing_behind(ui: Any) -> None:
+    environment, client = ui()
+    before = dict(vars(environment.parsed_options))
+    answer = client.post("/swarm", data={"user_count": "3", "spawn_rate": "1", "load_users": "7", "batch_size": "many"})
+    assert answer.status_code == 200
+    assert answer.json == {
+        "success": False,
+        "message": "Batch size: 'many' is not a whole number",
+        "host": "grpc://127.0.0.1:8001",
+    }
+    assert vars(environment.parsed_options) == before
+    assert environment.runner.state == "ready"
+
+
+def test_a_good_form_goes_on_to_locust(ui: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(form, "refusal", lambda *_, **__: "")
+    environment, client = ui()
+    started: list[tuple[int, float]] = []
+    monkeypatch.setattr(environment.runner, "start", lambda users, rate: started.append((users, rate)))
+    answer = client.post("/swarm", data={"user_count": "3", "spawn_rate": "1", "batch_size": "7"})
+    assert answer.json["success"] is True
+    assert environment.parsed_options.batch_size == 7
+    environment.web_ui._swarm_greenlet.join(timeout=5)
+    assert started == [(3, 1.0)]

@@ -1,0 +1,76 @@
+"""What the pages are told is bounded, exact in a browser, and only what they do not have yet."""
+
+import json
+from typing import Any
+
+from triton_users.web import view
+
+
+def point(start_s: float, **scenarios: dict[str, Any]) -> dict[str, Any]:
+    return {"start_s": start_s, "end_s": start_s + 5, "users": 4, "open_sequences": None, "scenarios": scenarios}
+
+
+def part(runs: int) -> dict[str, Any]:
+    return {"runs": runs, "failures": 0, "expected_deadlines": 0, "requests_per_s": 1.5, "p50_ms": 2.0, "p99_ms": 3.0}
+
+
+def report(failures: list[dict[str, Any]], seen: int) -> dict[str, Any]:
+    evidence = {"seen": seen, "dropped": 0, "failures": failures}
+    return {
+        **dict.fromkeys(("state", "started", "as_of", "reproduce"), ""),
+        **{name: {} for name in ("verdict", "totals", "server")},
+        "duration_s": 20.0,
+        "seed": 2**62 + 1,
+        "scenarios": [{"name": "SequenceValid", "rows": [], "evidence": evidence}],
+        "timeline": [point(0, SequenceValid=part(1)), point(5, ResNet=part(2))],
+        "workers": [{"worker": "a", "state": "lost", "last_seen_s": 4.0, "runs": 1, "requests": 2, "windows": [1, 2]}],
+        "selfcheck": {"findings": list(range(view.MAX_FINDINGS + 3)), "findings_left_out": 4},
+    }
+
+
+def failure(at_s: float) -> dict[str, Any]:
+    return {"scenario": "SequenceValid", "worker": "a", "at_s": at_s, "reason": "r", "record": {"id": 2**63 - 1}}
+
+
+def test_a_page_that_has_everything_is_told_no_failure_again() -> None:
+    told = view.live(report([failure(1.0)], seen=1), since_s=-1, failures_known=1)
+    assert told["failures"] is None
+    assert told["failures_seen"] == 1
+
+
+def test_the_newest_failures_come_first_and_are_bounded() -> None:
+    told = view.live(report([failure(float(n)) for n in range(100)], seen=100), since_s=-1, failures_known=-1)
+    assert [one["at_s"] for one in told["failures"]] == [float(n) for n in range(99, 99 - view.MAX_FAILURES, -1)]
+
+
+def test_an_integer_that_a_browser_would_round_is_told_as_text() -> None:
+    told = view.live(report([failure(1.0)], seen=1), since_s=-1, failures_known=-1)
+    assert told["seed"] == str(2**62 + 1)
+    assert told["failures"][0]["record"] == {"id": str(2**63 - 1)}
+    assert view.exact([2**53 - 1, 1.5, True, None, "x"]) == [2**53 - 1, 1.5, True, None, "x"]
+
+
+def test_only_points_that_end_later_are_told() -> None:
+    assert view.points(report([], 0)["timeline"], since_s=5.0)["start_s"] == [5]
+    assert view.points(report([], 0)["timeline"], since_s=10.0)["start_s"] == []
+
+
+def test_a_scenario_that_a_point_does_not_have_is_none_there() -> None:
+    columns = view.points(report([], 0)["timeline"], since_s=-1)
+    assert columns["scenarios"]["SequenceValid"]["runs"] == [1, None]
+    assert columns["scenarios"]["ResNet"]["p99_ms"] == [None, 3.0]
+
+
+def test_of_a_worker_only_its_newest_window_is_told() -> None:
+    told = view.live(report([], 0), since_s=-1, failures_known=-1)
+    assert told["workers"][0]["window"] == 2
+
+
+def test_findings_that_are_not_told_are_counted() -> None:
+    told = view.live(report([], 0), since_s=-1, failures_known=-1)
+    assert told["findings"] == list(range(3, view.MAX_FINDINGS + 3))
+    assert told["findings_left_out"] == 7
+
+
+def test_the_table_has_no_rows_and_no_evidence() -> None:
+    assert json.dumps(view.table(report([failure(1.0)], seen=1))) == '[{"name": "SequenceValid"}]'
