@@ -34,7 +34,6 @@ _HELP: Mapping[str, str] = {
     "idle_margin_s": "How long after the idle limit the server may still hold an open sequence, in seconds.",
     "load_users": "How many of the users only run perf_analyzer on the image model, to keep the device busy.",
     "allow_failure": "Scenarios whose failures are counted and shown but do not fail the run, comma separated.",
-    "perf_analyzer_window_ms": "Measurement window of each perf_analyzer run, in ms.",
     "perf_analyzer_timeout_s": "Limit for one run of perf_analyzer, in seconds.",
 }
 """One line for each field of Settings; the option has the field's name."""

@@ -117,6 +117,7 @@ class Scenario(ABC):
 
         Whatever takes long belongs here: in the middle of a run it would hold up every other user.
         """
+        return
 
     @classmethod
     @abstractmethod
