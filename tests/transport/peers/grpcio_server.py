@@ -137,7 +137,7 @@ def main() -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("peer.Peer", handlers),))
     if arguments.tls:
         certificate, key, *authority = [Path(path).read_bytes() for path in arguments.tls]
-        credentials = grpc.ssl_server_credentials([(key, certificate)], *authority, bool(authority))
+        credentials = grpc.ssl_server_credentials([(key, certificate)], *(authority or [None]), bool(authority))
         port = server.add_secure_port(arguments.address, credentials)
     elif arguments.unix:
         port = server.add_insecure_port(f"unix:{arguments.unix}")
