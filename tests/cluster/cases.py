@@ -119,6 +119,12 @@ def until_sending(commands: list[Locust], processes: int) -> None:
         raise AssertionError(f"{error}\n" + "\n".join(each.log()[-2000:] for each in commands)) from None
 
 
+def sending_for_s(command: Locust) -> float:
+    """Seconds from the first to the last request that its users noted."""
+    noted = [at for each in command.journal().values() for at in each]
+    return max(noted) - min(noted) if noted else 0.0
+
+
 def run(layout: str, end: str, folder: Path, host: str, http_url: str, users: int = 4) -> Outcome:
     """Make a short run, end it in this way and tell what all said."""
     before = completed(http_url)

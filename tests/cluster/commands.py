@@ -134,8 +134,8 @@ class Locust:
         return found
 
     def left_files(self) -> list[str]:
-        """What it left in the folder for temporary files."""
-        return sorted(path.name for path in (self.folder / "tmp").iterdir())
+        """What it left in the folder for temporary files; hidden ones are ONNX Runtime's."""
+        return sorted(path.name for path in (self.folder / "tmp").glob("[!.]*"))
 
     def end(self) -> None:
         """Kill whatever is left."""
