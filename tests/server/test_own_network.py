@@ -1,0 +1,72 @@
+"""A user's own ONNX file in the image model's place, on the real Triton."""
+
+import subprocess
+
+import pytest
+
+from tests.server.asking import infer
+from triton_users import server
+from triton_users.server.network import OWN_NETWORK
+
+pytestmark = pytest.mark.triton
+
+#: Writes a network of the image model's shape that finds a brighter picture to be of a higher class, 500 for black.
+WRITE = """
+import sys
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+path, input_name = sys.argv[1:]
+output = "resnet_v1_50/predictions/Softmax:0"
+nodes = [
+    helper.make_node("ReduceMean", [input_name], ["brightness"], axes=[1, 2, 3], keepdims=0),
+    helper.make_node("Unsqueeze", ["brightness", "one"], ["column"]),
+    helper.make_node("Sub", ["column", "classes"], ["difference"]),
+    helper.make_node("Abs", ["difference"], ["distance"]),
+    helper.make_node("Neg", ["distance"], ["closeness"]),
+    helper.make_node("Softmax", ["closeness"], [output], axis=1),
+]
+graph = helper.make_graph(
+    nodes,
+    "brightness",
+    [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["n", 224, 224, 3])],
+    [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", 1000])],
+    [
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+        numpy_helper.from_array(np.arange(-500, 500, dtype=np.float32)[None], "classes"),
+    ],
+)
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Writes a network with the given input name and has it served."""
+
+    def write(input_name: str) -> None:
+        python = server.ensure_installed().python
+        subprocess.run([python, "-I", "-c", WRITE, str(tmp_path / "own.onnx"), input_name], check=True, timeout=60)
+        monkeypatch.setenv(OWN_NETWORK, str(tmp_path / "own.onnx"))
+
+    return write
+
+
+def test_a_users_own_network_is_served_with_its_own_labels(own, tmp_path):
+    own("input:0")
+    (tmp_path / "labels.txt").write_text("".join(f"BRIGHTNESS {number - 500}\n" for number in range(1000)))
+    with server.EmbeddedTriton(models=["resnet_v1_50"], grace_s=0) as triton:
+        picture = ("FP32", [1, 224, 224, 3], [7.0] * (224 * 224 * 3))
+        wanted = [{"name": "resnet_v1_50/predictions/Softmax:0", "parameters": {"classification": 1}}]
+        _, body = infer(triton.http_url, "resnet_v1_50", {"input:0": picture}, wanted)
+    (entry,) = body["outputs"][0]["data"]
+    assert entry.split(":", 1)[1] == "507:BRIGHTNESS 7"
+
+
+def test_a_network_with_other_names_is_refused_with_both(own):
+    own("data")
+    with pytest.raises(
+        server.StartError, match=r"the network's inputs are \['data'\], config\.pbtxt says \['input:0'\]"
+    ):
+        server.EmbeddedTriton(models=["resnet_v1_50"], grace_s=0).start()
