@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from tritonclient.grpc import InferenceServerClient, service_pb2_grpc
+import grpc
+from tritonclient.grpc import (
+    InferenceServerClient,
+    InferInput,
+    InferRequestedOutput,
+    InferResult,
+    service_pb2,
+    service_pb2_grpc,
+)
+from tritonclient.grpc._utils import _get_inference_request, get_error_grpc
 from tritonclient.utils import InferenceServerException
 
 from triton_users.rpc_events import RpcEvents
+from triton_users.streamed import StreamedInput, StreamedRequest
 from triton_users.transport import CallObserver, Channel, ChannelOptions, TlsCredentials
+
+MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+_INFER_DEFAULTS: dict[str, Any] = {
+    "request_id": "",
+    "sequence_id": 0,
+    "sequence_start": False,
+    "sequence_end": False,
+    "priority": 0,
+    "timeout": None,
+    "parameters": None,
+}
 
 
 class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient ships no type information
@@ -36,11 +59,48 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         observer: CallObserver | None = rpc_events
         self._channel = Channel(url, tls=tls, options=channel_options or ChannelOptions(), observer=observer)
         self._client_stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._streamed_infer = self._channel.unary_unary(
+            MODEL_INFER,
+            request_serializer=lambda streamed: streamed.message,
+            response_deserializer=service_pb2.ModelInferResponse.FromString,
+        )
 
     @property
     def channel(self) -> Channel:
         """The channel underneath, for calls tritonclient has no method for."""
         return self._channel
+
+    def infer(
+        self,
+        model_name: str,
+        inputs: Sequence[InferInput],
+        model_version: str = "",
+        outputs: Sequence[InferRequestedOutput] | None = None,
+        *args: Any,
+        client_timeout: float | None = None,
+        headers: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> InferResult:
+        """As tritonclient's; inputs that are all `StreamedInput` are sent without a copy, and not compressed."""
+        if args or "compression_algorithm" in kwargs or not all(isinstance(i, StreamedInput) for i in inputs):
+            return super().infer(
+                model_name, inputs, model_version, outputs, *args,
+                client_timeout=client_timeout, headers=headers, **kwargs,
+            )  # fmt: skip
+        fields = {**_INFER_DEFAULTS, **kwargs}
+        request = _get_inference_request(
+            inputs=[_WithoutContent(i) for i in inputs],
+            model_name=model_name, model_version=model_version, outputs=outputs, **fields,
+        )  # fmt: skip
+        try:
+            response = self._streamed_infer(
+                StreamedRequest(request, [(tensor.size, tensor) for tensor in inputs]),
+                metadata=self._get_metadata(headers),
+                timeout=client_timeout,
+            )
+        except grpc.RpcError as error:
+            raise get_error_grpc(error) from None
+        return InferResult(response)
 
     @contextmanager
     def expect_error(self, matches: Callable[[InferenceServerException], bool]) -> Iterator[None]:
@@ -63,3 +123,13 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
             self.stop_stream(cancel_requests=True)
         if hasattr(self, "_channel"):
             self._channel.close()
+
+
+class _WithoutContent:
+    """An input as tritonclient puts it into a request, all but its bytes."""
+
+    def __init__(self, tensor: InferInput) -> None:
+        self._get_tensor = tensor._get_tensor
+
+    def _get_content(self) -> None:
+        return None

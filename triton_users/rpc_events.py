@@ -67,6 +67,8 @@ class RpcEvents:
     ) -> None:
         if error is not None and isinstance(error.__cause__, GreenletExit):
             return  # the user was stopped in the middle of it: neither a success nor a failure of the server
+        if error is not None:  # what had left by then, as far as anybody knows
+            sent_bytes = 0 if started_s is None else getattr(request, "handed_over", sent_bytes)
         rpc = method[method.rfind("/") + 1 :]
         model = request.model_name if rpc == "ModelInfer" else ""
         begun_s = called_s if started_s is None else started_s

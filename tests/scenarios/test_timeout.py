@@ -20,7 +20,8 @@ from tests.scenarios.grpc_peer import Answer, GrpcPeer
 from triton_users.client import TritonClient
 from triton_users.scenarios.base import ScenarioFailure, Session
 from triton_users.scenarios.models import IdentityModel
-from triton_users.scenarios.timeout import CHUNK_BYTES, LargeRequest, Timeout, TimeoutPlan, varint
+from triton_users.scenarios.timeout import LargeRequest, Timeout, TimeoutPlan
+from triton_users.streamed import PIECE_BYTES, varint
 
 NAME = "custom_nobatch_zero_1_float32"
 PLAN = TimeoutPlan(NAME, (3, 1, 4))
@@ -37,7 +38,7 @@ def test_a_varint_reads_back(number: int) -> None:
     assert sum((byte & 0x7F) << 7 * place for place, byte in enumerate(encoded)) == number
 
 
-@given(st.integers(1, 3 * CHUNK_BYTES // 4), st.booleans())
+@given(st.integers(1, 3 * PIECE_BYTES // 4), st.booleans())
 def test_the_pieces_are_the_message_that_protobuf_would_make(floats: int, batches: bool) -> None:
     request = LargeRequest(IdentityModel(NAME, "INPUT0", "OUTPUT0", batches), floats * 4)
     encoded = joined(request)
@@ -175,7 +176,9 @@ def test_anything_but_a_deadline_in_time_fails(
     session = make_session(client, clock=clock, sleep=clock.sleep)
     with pytest.raises(ScenarioFailure, match=what) as caught:
         Timeout(session).run(PLAN)
-    assert caught.value.evidence["bytes_handed_over"] == max(0, pieces - 1) * CHUNK_BYTES
+    assert (
+        caught.value.evidence["bytes_handed_over"] == max(0, pieces - 2) * PIECE_BYTES
+    )  # after the fields and the length
     assert [told["expected"] for told in session.signals.deadlines] == expected
 
 

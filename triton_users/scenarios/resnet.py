@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tritonclient.grpc import InferInput, InferRequestedOutput
+from tritonclient.grpc import InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
 from triton_users.pictures import preprocess, reference_pictures
@@ -16,6 +16,7 @@ from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Targ
 from triton_users.scenarios.calls import infer
 from triton_users.scenarios.models import IMAGE_INPUT, IMAGE_MODEL, IMAGE_OUTPUT
 from triton_users.settings import Settings
+from triton_users.streamed import StreamedInput
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class ResNet(Scenario):
         return ResNetPlan(tuple(pictures))
 
     def run(self, plan: ResNetPlan) -> int:
-        batch = self.gallery.arrays[list(plan.pictures)]
-        tensor = InferInput(IMAGE_INPUT, list(batch.shape), "FP32").set_data_from_numpy(batch)
+        batch = [self.gallery.arrays[picture] for picture in plan.pictures]
+        tensor = StreamedInput(IMAGE_INPUT, (len(batch), *batch[0].shape), "FP32", batch)
         wanted = InferRequestedOutput(IMAGE_OUTPUT, class_count=1)
         try:
             result = infer(self.session, self.session.client, IMAGE_MODEL, [tensor], outputs=[wanted])

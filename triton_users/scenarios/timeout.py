@@ -16,10 +16,7 @@ from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
 from triton_users.scenarios.calls import DEADLINE_EXCEEDED, check_identity
 from triton_users.scenarios.models import IdentityModel, identity_models
 from triton_users.settings import Settings
-from triton_users.transport import StreamedMessage
-
-CHUNK_BYTES = 256 * 1024
-"""One piece of the tensor; also all of it that this process ever holds."""
+from triton_users.streamed import PIECE_BYTES, StreamedRequest
 
 BUSY_S = 0.025
 """A timer of the event loop that fires this late, in seconds, speaks of a machine that is too busy to time a deadline;
@@ -150,40 +147,31 @@ class Bystander:
         self.late_s = max(0.0, time.perf_counter() - self._due_s)
 
 
-class LargeRequest:
-    """A ModelInferRequest whose only tensor is zeros, encoded piece by piece while it is sent."""
+class LargeRequest(StreamedRequest):
+    """A request whose only tensor is zeros, made while it is sent: no more than one piece of it is ever held."""
 
     def __init__(self, model: IdentityModel, tensor_bytes: int) -> None:
-        self.model_name = model.name
-        self.id = ""
-        self.handed_over = 0
-        """Bytes of the tensor that the channel has taken to send them."""
-        self._tensor_bytes = tensor_bytes
         request = service_pb2.ModelInferRequest(model_name=model.name)
         request.inputs.add(name=model.input, datatype="FP32", shape=model.shape(tensor_bytes // 4))
-        field = service_pb2.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER
-        self._head = request.SerializeToString() + varint(field << 3 | 2) + varint(tensor_bytes)
-        self.message = StreamedMessage(len(self._head) + tensor_bytes, self)
+        zeros = memoryview(bytes(PIECE_BYTES))
+        whole, rest = divmod(tensor_bytes, PIECE_BYTES)
+        super().__init__(request, [(tensor_bytes, Repeated(zeros, whole, zeros[:rest]))])
 
-    def __iter__(self) -> Iterator[bytes | memoryview]:
-        self.handed_over = 0
-        yield self._head
-        zeros = memoryview(bytes(CHUNK_BYTES))
-        while self.handed_over < self._tensor_bytes:
-            piece = zeros[: self._tensor_bytes - self.handed_over]
-            self.handed_over += len(piece)
-            yield piece
+
+@dataclass(frozen=True)
+class Repeated:
+    """A piece so many times, then a last one."""
+
+    piece: memoryview
+    times: int
+    last: memoryview
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for _ in range(self.times):
+            yield self.piece
+        if self.last:
+            yield self.last
 
 
 def is_deadline(error: Exception) -> bool:
     return isinstance(error, InferenceServerException) and error.status() == DEADLINE_EXCEEDED
-
-
-def varint(number: int) -> bytes:
-    """Protocol Buffers' base-128 varint of a number from 0 (https://protobuf.dev/programming-guides/encoding)."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

@@ -1,6 +1,8 @@
-"""Frames out of bytes: whole, byte by byte, cut anywhere, with trailing data; and what no stream is needed to refuse."""
+"""Frames out of bytes: whole, byte by byte, cut anywhere, with trailing data; and what is refused without a stream."""
 
 from __future__ import annotations
+
+import itertools
 
 import pytest
 from hypothesis import given
@@ -42,7 +44,7 @@ def test_an_answer_cut_anywhere(body: bytes, padding: int, pieces: int, cuts: li
     stream = peer.request()
     data = answer_frames(peer, body, padding, pieces)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         peer.give(data[start:stop])
     assert peer.ours.fault is None
     assert b"".join(stream.inbox) == body
