@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import compare, deadline, idle, ledger, null, pictures, procs, soak, streams, throughput
+from bench import compare, counts, deadline, idle, ledger, null, pictures, procs, soak, streams, throughput
 
 #: Measurement -> its module, which has `add_arguments(parser)` and `run(options)`.
 MEASUREMENTS = {
@@ -17,6 +17,7 @@ MEASUREMENTS = {
     "idle": idle,
     "soak": soak,
     "ledger": ledger,
+    "counts": counts,
 }
 
 

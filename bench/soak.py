@@ -67,6 +67,8 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
         print(f"\n{options.minutes:g} minutes, {options.soak_users} users, {options.workers} workers")
         print(render(processes, 60 * options.warm_up_minutes))
         print(f"exit code {child.returncode}\n{summary(log)}")
+        if child.returncode != 0:
+            print(tail(log, 60))
     return [{"role": each.role, "pid": each.pid, "samples": each.samples} for each in processes]
 
 
