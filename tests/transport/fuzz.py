@@ -116,7 +116,9 @@ def _frame(peer: HandPeer, generator: random.Random) -> bytes:
         block = generator.randbytes(generator.randrange(20))
         return frames.encode_frame(generator.choice((1, 9)), generator.randrange(256), stream_id, block)
     if choice == 11:
-        block = bytes(generator.choice((0x88, 0x88, 0xBE, 0x20, 0x3F, 0x40, 0x00)) for _ in range(generator.randrange(6)))
+        block = bytes(
+            generator.choice((0x88, 0x88, 0xBE, 0x20, 0x3F, 0x40, 0x00)) for _ in range(generator.randrange(6))
+        )
         return frames.encode_frame(FrameType.HEADERS, generator.choice((4, 5, 0)), stream_id, block)
     payload = generator.randbytes(generator.choice((0, 4, 5, 6, 8, 100)))
     return frames.encode_frame(generator.randrange(14), generator.randrange(256), stream_id, payload)

@@ -25,13 +25,13 @@ from triton_users.transport.http2 import frames
 FAST = ChannelOptions(backoff_initial_s=0.05, backoff_max_s=0.1, connect_timeout_s=0.3)
 
 
-@pytest.fixture()
+@pytest.fixture
 def server() -> Iterator[H2Server]:
     with h2_server() as server:
         yield server
 
 
-@pytest.fixture()
+@pytest.fixture
 def channel(server: H2Server) -> Iterator[Channel]:
     with Channel(server.target, options=FAST) as channel:
         yield channel
@@ -185,9 +185,7 @@ def test_a_deadline_already_passed_sends_nothing(server: H2Server, channel: Chan
     assert server.calls == 0
 
 
-def test_an_interrupted_first_call_does_not_spoil_the_connection_for_others(
-    server: H2Server, channel: Channel
-) -> None:
+def test_an_interrupted_first_call_does_not_spoil_the_connection_for_others(server: H2Server, channel: Channel) -> None:
     victim = gevent.spawn(echo, channel)
     other = gevent.spawn(echo, channel)
     gevent.sleep(0)
@@ -290,7 +288,9 @@ def test_a_refused_stream_is_tried_once_more(server: H2Server, channel: Channel)
 
 
 def test_a_reset_for_another_reason_is_not_tried_again(server: H2Server, channel: Channel) -> None:
-    server.on_request = lambda connection, stream_id, *_: connection.h2.reset_stream(stream_id, ErrorCodes.INTERNAL_ERROR)
+    server.on_request = lambda connection, stream_id, *_: connection.h2.reset_stream(
+        stream_id, ErrorCodes.INTERNAL_ERROR
+    )
     assert failure(channel).code() is grpc.StatusCode.INTERNAL
     assert server.calls == 1
 

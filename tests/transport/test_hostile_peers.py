@@ -1,4 +1,4 @@
-"""Peers that break every rule: each costs bounded time and memory and gives a typed error, never a hang or a traceback."""
+"""Peers that break every rule: each costs bounded time and memory and gives a typed error, never a hang."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import zlib
 
 import grpc
@@ -49,7 +50,7 @@ def test_messages_cut_anywhere(messages: list[tuple[bool, bytes]], cuts: list[in
     reader = MessageReader(100)
     got = []
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         got += reader.feed(data[start:stop])
     assert got == messages
     assert all(isinstance(message, bytes) for _, message in got)

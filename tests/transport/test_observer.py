@@ -39,18 +39,18 @@ class Recorder:
         self._add("done", call, error, at_s)
 
 
-@pytest.fixture()
+@pytest.fixture
 def server() -> Iterator[H2Server]:
     with h2_server() as server:
         yield server
 
 
-@pytest.fixture()
+@pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
 
 
-@pytest.fixture()
+@pytest.fixture
 def channel(server: H2Server, recorder: Recorder) -> Iterator[Channel]:
     with Channel(server.target, options=ChannelOptions(backoff_initial_s=0.01), observer=recorder) as channel:
         yield channel
@@ -66,9 +66,7 @@ def test_a_unary_call(channel: Channel, recorder: Recorder) -> None:
     assert (sent, received) == (4, 4)
 
 
-def test_a_call_that_waited_for_a_stream_tells_how_long(
-    server: H2Server, channel: Channel, recorder: Recorder
-) -> None:
+def test_a_call_that_waited_for_a_stream_tells_how_long(server: H2Server, channel: Channel, recorder: Recorder) -> None:
     server.settings = {SettingCodes.MAX_CONCURRENT_STREAMS: 1}
     server.on_request = lambda connection, stream_id, headers, body: gevent.spawn_later(
         0.1, connection.answer, stream_id, body

@@ -60,10 +60,9 @@ def test_anything_else_is_a_target_error(text: str) -> None:
 def test_any_text_is_a_target_or_a_target_error(text: str) -> None:
     try:
         target = parse_target(text)
-    except TargetError as exc:
-        assert str(exc)
-    else:
-        assert target.path or 1 <= target.port <= 65535
+    except TargetError:
+        return
+    assert target.path or 1 <= target.port <= 65535
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from triton_users.transport import CallError, Channel, ChannelOptions, TlsCreden
 
 OPTIONS = ChannelOptions(connect_timeout_s=2, backoff_initial_s=0.01)
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command to make certificates")
+pytestmark = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="needs the openssl command to make certificates"
+)
 
 
 class Certificates:
@@ -105,15 +107,13 @@ def test_any_server_only_by_an_explicit_option(certificates: Certificates, grpci
 def test_a_server_without_alpn(certificates: Certificates) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificates.server)
-    with h2_server(context) as server:
-        target = f"grpcs://{server.target}"
-        with Channel(target, tls=TlsCredentials(insecure=True), options=OPTIONS) as channel:
-            with pytest.raises(CallError, match="no ALPN protocol"):
-                echo(channel)
-    context.set_alpn_protocols(["h2"])
-    with h2_server(context) as server:
-        with Channel(f"grpcs://{server.target}", tls=TlsCredentials(insecure=True), options=OPTIONS) as channel:
-            assert echo(channel) == b"secret"
+    tls = TlsCredentials(insecure=True)
+    with h2_server(context) as server, Channel(f"grpcs://{server.target}", tls=tls, options=OPTIONS) as channel:
+        with pytest.raises(CallError, match="no ALPN protocol"):
+            echo(channel)
+        context.set_alpn_protocols(["h2"])
+    with h2_server(context) as server, Channel(f"grpcs://{server.target}", tls=tls, options=OPTIONS) as channel:
+        assert echo(channel) == b"secret"
 
 
 def test_a_server_that_speaks_no_tls() -> None:

@@ -21,13 +21,13 @@ IDENTITY = "custom_nobatch_zero_1_float32"
 SEQUENCE = "custom_nobatch_sequence_int32"
 
 
-@pytest.fixture()
+@pytest.fixture
 def channel(triton: server.EmbeddedTriton) -> Iterator[Channel]:
     with Channel(triton.grpc_url) as channel:
         yield channel
 
 
-@pytest.fixture()
+@pytest.fixture
 def client(channel: Channel) -> InferenceServerClient:
     client = InferenceServerClient.__new__(InferenceServerClient)
     super(InferenceServerClient, client).__init__()
@@ -87,9 +87,7 @@ def test_a_sequence_on_the_stream(client: InferenceServerClient) -> None:
     client.start_stream(lambda result, error: seen.append((result, error)))
     for step in range(5):
         value = tensor("INPUT", np.array([step], np.int32))
-        client.async_stream_infer(
-            SEQUENCE, [value], sequence_id=4242, sequence_start=step == 0, sequence_end=step == 4
-        )
+        client.async_stream_infer(SEQUENCE, [value], sequence_id=4242, sequence_start=step == 0, sequence_end=step == 4)
     client.stop_stream()
     assert [error for _, error in seen] == [None] * 5
     assert [int(result.as_numpy("OUTPUT")[0]) for result, _ in seen] == [0, 1, 3, 6, 10]
