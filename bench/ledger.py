@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]  # it ships no type information
 
 from bench import table
 from triton_users.ledger import Collector, Histogram, Recorder, Row
