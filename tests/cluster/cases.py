@@ -80,6 +80,10 @@ class Outcome:
         """Requests that ended for a user and are not in the report."""
         return len(self.journal) - self.ledger
 
+    def lost_before(self, seconds: float) -> int:
+        """Those of them that must have ended more than so many seconds before the end began; at least so many did."""
+        return max(0, sum(at < self.ended_at - seconds for at in self.journal) - self.ledger)
+
 
 @contextmanager
 def running(
@@ -88,13 +92,15 @@ def running(
     """The command that leads the run, and the commands of separate workers; all their users are sending."""
     port = str(free_port())
     common = ["-H", host, "-u", str(users), "--stop-timeout", "5", *arguments]
+    workers: list[Locust] = []
     with ExitStack() as stack:
         if layout == "local":
-            lead, workers, processes = stack.enter_context(locust(folder / "lead", *common)), [], 1
+            lead = stack.enter_context(locust(folder / "lead", *common))
+            processes = 1
         elif layout == "processes":
             ports = ["--master-bind-port", port, "--master-port", port]
             lead = stack.enter_context(locust(folder / "lead", *common, "--processes", "2", *ports))
-            workers, processes = [], 2
+            processes = 2
         else:
             options = ["--master", "--expect-workers", "2", "--master-bind-port", port]
             lead = stack.enter_context(locust(folder / "lead", *common, *options))
@@ -155,16 +161,19 @@ def run(layout: str, end: str, folder: Path, host: str, http_url: str, users: in
 
 
 def _end(end: str, lead: Locust, commands: list[Locust], workers: list[int]) -> None:
-    actions: dict[str, Callable[[], None]] = {
-        "Ctrl+C": lead.interrupt,
-        "SIGTERM": lead.terminate,
-        "SIGTERM to all": lambda: [each.terminate_all() for each in commands] and None,
-        "SIGTERM to a worker": lambda: os.kill(workers[0], signal.SIGTERM),
-        "kill -9 of a worker": lambda: os.kill(workers[0], signal.SIGKILL),
-        "kill -9": lead.kill,
-    }
-    if end in actions:
-        actions[end]()
+    if end == "Ctrl+C":
+        lead.interrupt()
+    elif end == "SIGTERM":
+        lead.terminate()
+    elif end == "SIGTERM to all":
+        for each in commands:
+            each.terminate_all()
+    elif end == "SIGTERM to a worker":
+        os.kill(workers[0], signal.SIGTERM)
+    elif end == "kill -9 of a worker":
+        os.kill(workers[0], signal.SIGKILL)
+    elif end == "kill -9":
+        lead.kill()
 
 
 def _wait_until_gone(commands: list[Locust]) -> list[str]:

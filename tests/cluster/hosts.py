@@ -47,7 +47,7 @@ class Program:
     def answer(self, limit_s: float = LIMIT_S) -> str:
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], limit_s)
-        assert ready, f"no answer within {limit_s:g} s from {self._process.args}"
+        assert ready, f"no answer within {limit_s:g} s from {self._command}"
         return self._process.stdout.readline().decode().strip()
 
     def ask(self, line: str) -> str:
