@@ -556,3 +556,23 @@ def test_another_thread_is_refused(channel: Channel) -> None:
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         ChannelOptions(**options)
+
+
+@pytest.mark.parametrize("kind", ["call", "with_call", "future", "stream"])
+def test_a_finished_call_is_freed_without_a_garbage_collection(channel: Channel, kind: str) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        if kind == "stream":
+            assert list(channel.stream_stream("/s/m")(iter([b"x"]))) == [b"x"]
+        elif kind == "future":
+            assert channel.unary_unary("/s/m").future(b"x").result() == b"x"
+        elif kind == "with_call":
+            channel.unary_unary("/s/m").with_call(b"x")
+        else:
+            echo(channel)
+        gevent.sleep(0.01)
+        left = [type(thing).__name__ for thing in gc.get_objects()]
+        assert not {"Stream", "UnaryExchange", "StreamExchange"} & set(left)
+    finally:
+        gc.enable()

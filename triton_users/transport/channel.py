@@ -27,7 +27,7 @@ from triton_users.transport.exchange import Exchange, thread_ident
 from triton_users.transport.http2.connection import ConnectionState
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.link import STALE_S, Link
-from triton_users.transport.method import Method
+from triton_users.transport.method import Method, common_fields
 from triton_users.transport.observer import CallObserver
 from triton_users.transport.options import ChannelOptions, ChannelStats
 from triton_users.transport.stream_call import StreamStream, StreamUnary, UnaryStream
@@ -57,8 +57,9 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         self._target = parse_target(target)
         if tls is None and self._target.secure:
             tls = TlsCredentials()
-        self._secure = tls is not None
         self._context = None if tls is None else tls.context()
+        authority = self.options.authority or self._target.authority
+        self._common_fields = common_fields(authority, tls is not None, self.options)
         self._server_name = (tls.server_name if tls is not None else None) or self._target.host or "localhost"
         #: The link that takes new calls; None while there is none.
         self.link: Link | None = None
@@ -114,8 +115,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         return StreamStream(self, self._method(method, request_serializer, response_deserializer))
 
     def _method(self, path: str, serializer: Any, deserializer: Any) -> Method:
-        authority = self.options.authority or self._target.authority
-        return Method(path, authority, self._secure, self.options, serializer, deserializer)
+        return Method(path, self._common_fields, self.options, serializer, deserializer)
 
     def subscribe(self, callback: Callable[[ChannelConnectivity], Any], try_to_connect: bool | None = False) -> None:
         self._connectivity.subscribe(callback, bool(try_to_connect))

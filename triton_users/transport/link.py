@@ -247,7 +247,9 @@ class Link:
         was = core.state
         touched = core.receive(data, now_s)
         for stream in touched:
-            stream.owner.progress()
+            owner = stream.owner
+            if owner is not None:
+                owner.progress()
         if core.out:
             self.flush()
         if core.fault is not None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import grpc
 
 from triton_users.transport.errors import CallError, MessageFault, Outcome
-from triton_users.transport.http2.headers import RequestHead, encode_literal
+from triton_users.transport.http2.headers import Fields, RequestHead, encode_literal
 from triton_users.transport.messages import (
     ACCEPTED_ENCODINGS,
     PREFIX,
@@ -24,16 +24,28 @@ from triton_users.transport.options import ChannelOptions
 MAX_CACHED_TIMEOUTS: Final = 64
 
 
+def common_fields(authority: str, secure: bool, options: ChannelOptions) -> Fields:
+    """The header fields that all calls of a channel share."""
+    return (
+        (b":method", b"POST"),
+        (b":scheme", b"https" if secure else b"http"),
+        (b":authority", authority.encode()),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+        (b"user-agent", options.user_agent.encode()),
+        (b"grpc-accept-encoding", ACCEPTED_ENCODINGS),
+    )
+
+
 class Method:
     """What is needed to make and read the messages of a method."""
 
-    __slots__ = ("_deserializer", "_fields", "_heads", "_serializer", "_timeouts", "encoding", "options", "path")
+    __slots__ = ("_common", "_deserializer", "_heads", "_serializer", "_timeouts", "encoding", "options", "path")
 
     def __init__(
         self,
         path: str,
-        authority: str,
-        secure: bool,
+        common: Fields,
         options: ChannelOptions,
         serializer: Callable[[Any], Any] | None,
         deserializer: Callable[[bytes], Any] | None,
@@ -43,17 +55,9 @@ class Method:
         self.encoding = encoding_name(options.compression)
         self._serializer = serializer
         self._deserializer = deserializer
-        self._fields = (
-            (b":method", b"POST"),
-            (b":scheme", b"https" if secure else b"http"),
-            (b":path", self.path.encode()),
-            (b":authority", authority.encode()),
-            (b"te", b"trailers"),
-            (b"content-type", b"application/grpc"),
-            (b"user-agent", options.user_agent.encode()),
-            (b"grpc-accept-encoding", ACCEPTED_ENCODINGS),
-        )
-        self._heads: dict[str | None, RequestHead] = {None: RequestHead(self._fields)}
+        self._common = common
+        # Both are filled at the first use: a stub has two dozen methods and needs one or two.
+        self._heads: dict[str | None, RequestHead] = {}
         self._timeouts: dict[float, bytes] = {}
 
     def encoding_of(self, compression: grpc.Compression | None) -> str | None:
@@ -64,8 +68,9 @@ class Method:
         """The fixed fields of a call."""
         head = self._heads.get(encoding)
         if head is None:
-            assert encoding is not None
-            head = self._heads[encoding] = RequestHead((*self._fields, (b"grpc-encoding", encoding.encode())))
+            compressed = () if encoding is None else ((b"grpc-encoding", encoding.encode()),)
+            head = RequestHead(((b":path", self.path.encode()), *self._common, *compressed))
+            self._heads[encoding] = head
         return head
 
     def extra_fields(self, timeout_s: float | None, metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:

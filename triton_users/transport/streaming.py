@@ -268,6 +268,8 @@ class StreamExchange(Exchange):
         stream = self.stream
         if stream is not None and stream.state is StreamState.HALF_CLOSED_REMOTE and self.link is not None:
             self.link.reset(stream, ErrorCode.NO_ERROR)
+        if stream is not None:
+            stream.owner = None  # or each call would keep its messages until a garbage collection
         self.head_seen.set()
         self.finished.set()
         self._pump.kill(block=False)

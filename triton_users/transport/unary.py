@@ -107,6 +107,8 @@ class UnaryExchange(Exchange):
         finally:
             if self._timer is not None:
                 self.stop_deadline()
+            if self.stream is not None:
+                self.stream.owner = None  # or each call would keep its messages until a garbage collection
             if self.channel.observer is not None:
                 self._tell(response, error)
 
@@ -225,14 +227,9 @@ class UnaryUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]  # grpc ha
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> Any:
-        exchange = UnaryExchange(
+        return UnaryExchange(
             self._channel, self._method, request, timeout, metadata, credentials, wait_for_ready, compression
-        )
-        try:
-            return exchange.run()
-        finally:
-            # The stream names its owner: without this cut each call would keep its messages until a garbage collection.
-            exchange.stream = None
+        ).run()
 
     def with_call(
         self,

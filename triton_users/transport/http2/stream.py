@@ -99,7 +99,7 @@ class Stream:
         self.unprocessed = False
         #: The time that `Connection.receive` was told when the last byte of the response arrived.
         self.ended_s = 0.0
-        #: What the layer above attached.
+        #: What the layer above attached; it lets go when it is done with the stream.
         self.owner: Any = None
 
     def move(self, event: StreamEvent) -> None:
