@@ -36,6 +36,7 @@ class Program:
     """A helper that answers each line with a line, and ends with its standard input."""
 
     def __init__(self, *command: str) -> None:
+        self._command = " ".join(command)
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
