@@ -54,7 +54,10 @@ function entry(failure, isNew) {
     ),
   );
   details.addEventListener("toggle", () => {
-    if (details.open && details.children.length === 1) details.append(...evidence(failure, record));
+    if (!details.open || details.children.length > 1) return;
+    details.append(...evidence(failure, record));
+    const steps = details.querySelector(".steps");
+    if (steps) steps.scrollTop = steps.scrollHeight; // the last one is the wrong one
   });
   return details;
 }

@@ -1,11 +1,12 @@
 // The live page: asks Locust every two seconds what is new of the run, and shows it.
 
 import { Chart } from "./charts.js";
-import { badge, count, dark, duration, el, hms, notes, poll, short } from "./common.js";
+import { badge, count, dark, duration, el, hms, notes, poll, short, tick } from "./common.js";
 import { Failures } from "./failures.js";
 import { History } from "./history.js";
 
 const byId = (id) => document.getElementById(id);
+const plain = tick(short);
 const rate = (value) => `${short(value)}/s`;
 const history = new History();
 const failures = new Failures(byId("failures"));
@@ -71,7 +72,7 @@ function showCard(scenario, rows, from, to, bands) {
   parts.status.replaceChildren(badge(scenario.status));
   parts.about.textContent = scenario.description;
   const numbers = [
-    ["requests/s now", last ? short(last.requests_per_s) : "–"],
+    ["req/s now", last ? short(last.requests_per_s) : "–"],
     ["p50", duration(scenario.latency_ms.p50)],
     ["p99", duration(scenario.latency_ms.p99)],
     ["runs", count(scenario.runs)],
@@ -130,7 +131,7 @@ function showVerdict({ verdict, state }) {
   list(box.lastChild, [...verdict.reasons.map((text) => [text, ""]), ...verdict.warnings.map((text) => [text, "warn"])]);
   byId("thresholds").hidden = !verdict.thresholds.length;
   const rows = verdict.thresholds.map((one) =>
-    el("tr", {}, el("th", { scope: "row" }, one.text), el("td", { class: "n" }, one.value === null ? "no data" : short(one.value)),
+    el("tr", {}, el("th", { scope: "row" }, one.text), el("td", { class: "n" }, one.value === null ? "no data" : plain(one.value)),
       el("td", {}, badge(one.passed ? "passed" : "failed"))));
   byId("thresholds").lastChild.replaceChildren(table(["Limit", "Value", "Result"], rows, [1]));
 }
@@ -147,7 +148,7 @@ function showTiles({ totals }, rows) {
     ["failed runs", count(totals.failed), totals.failed], ["p50", duration(totals.latency_ms.p50)], ["p99", duration(totals.latency_ms.p99)],
     ["deadlines met", count(totals.expected_deadlines)], ["late deadlines", count(totals.unexpected_deadlines), totals.unexpected_deadlines],
     ["wrong answers", count(totals.sequence_failures), totals.sequence_failures],
-    ["open sequences", short(latest.state === "running" ? (now?.open ?? null) : null)],
+    ["open sequences", latest.state === "running" && now && now.open !== null ? count(now.open) : "–"],
   ];
   byId("tiles").replaceChildren(...tiles.map(([name, value, bad]) =>
     el("div", { class: `card${bad ? " failing" : ""}`, "data-tile": name }, el("b", {}, value), el("span", { class: "small" }, name))));
@@ -157,7 +158,7 @@ const CAUSES = { hub_lag_ms: "hub lag (p99)", cpu_percent: "CPU", gc_pause_ms: "
 
 function showClient({ workers, findings, findings_left_out: more }) {
   const told = findings.map((one) =>
-    el("li", {}, `${hms(one.start_s)} to ${hms(one.end_s)}, worker ${one.worker}: ${CAUSES[one.what] || one.what} ${short(one.worst)}, limit ${short(one.limit)}`));
+    el("li", {}, `${hms(one.start_s)} to ${hms(one.end_s)}, worker ${one.worker}: ${CAUSES[one.what] || one.what} ${plain(one.worst)}, limit ${plain(one.limit)}`));
   byId("findings").replaceChildren(told.length
     ? el("div", { class: "card note warn" }, el("h3", {}, "Latencies of these times are not to be trusted: the client was too slow"), el("ul", {}, ...told),
         more ? el("p", { class: "soft" }, `${count(more)} more are in the report.`) : null)
@@ -182,6 +183,17 @@ function showFacts({ server, seed, started, reproduce }) {
   );
 }
 
+/** The findings' times as stretches that do not overlap. */
+function joined(findings) {
+  const bands = [];
+  for (const { start_s: start, end_s: end } of [...findings].sort((a, b) => a.start_s - b.start_s)) {
+    const last = bands.at(-1);
+    if (last && start <= last.end) last.end = Math.max(last.end, end);
+    else bands.push({ start, end });
+  }
+  return bands;
+}
+
 function show() {
   const ended = latest.state !== "running";
   const now = latest.duration_s;
@@ -189,7 +201,7 @@ function show() {
   const from = range ? Math.max(0, now - range) : 0;
   const points = history.shown(from, now, ended);
   const rows = points.map(overall);
-  const bands = latest.findings.map(({ start_s: start, end_s: end }) => ({ start, end }));
+  const bands = joined(latest.findings);
   byId("state").textContent = latest.state;
   byId("clock").textContent = `${hms(now)} · ${count(latest.locust.users)} users`;
   showVerdict(latest);
