@@ -14,7 +14,7 @@ import gevent
 import pytest
 
 from tests.server.asking import get, infer
-from triton_users.server import EmbeddedTriton, ServerError, StartError, process
+from triton_users.server import EmbeddedTriton, InstallError, ServerError, StartError, process
 from triton_users.server.process import STOP_LIMIT_S
 
 pytestmark = pytest.mark.triton
@@ -225,3 +225,10 @@ def test_logs_of_former_servers_are_kept_but_not_for_ever(monkeypatch, tmp_path)
         os.utime(paths[-1], (number, number))
     kept = sorted(path.name for path in paths if path.exists())
     assert kept == sorted(path.name for path in paths[3:])
+
+
+def test_a_cache_that_takes_no_log_is_named_with_the_way_out(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InstallError, match=r"Cannot write the cache folder .*TRITON_USERS_CACHE"):
+        process._new_log("triton-users-1")

@@ -48,11 +48,16 @@ def once(folder: Path, fill: Callable[[Path], None], progress: Progress, lock_li
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
     except OSError as exc:
-        raise InstallError(
-            f"Cannot write the cache folder {folder.parent}: {exc}. "
-            "Set TRITON_USERS_CACHE to a folder that can be written and has 1 GB free."
-        ) from exc
+        raise not_writable(folder.parent, exc) from exc
     return folder
+
+
+def not_writable(folder: Path, exc: OSError) -> InstallError:
+    """The error for a folder of the cache that cannot be written, with the way out."""
+    return InstallError(
+        f"Cannot write the cache folder {folder}: {exc}. "
+        "Set TRITON_USERS_CACHE to a folder that can be written and has 1 GB free."
+    )
 
 
 @contextmanager

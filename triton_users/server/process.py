@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from triton_users.server import repository
-from triton_users.server.cache import cache_folder
+from triton_users.server.cache import cache_folder, not_writable
 from triton_users.server.errors import StartError
 from triton_users.server.install import Installation, ensure_installed
 from triton_users.server.logs import telling_lines
@@ -254,12 +254,17 @@ def _free_ports() -> tuple[int, int, int]:
 
 
 def _new_log(name: str) -> Path:
-    """A path for a new log in the cache; the oldest logs beyond LOGS_KEPT are removed."""
+    """A path for a new log in the cache; the oldest logs beyond LOGS_KEPT are removed. InstallError when it cannot be."""
     folder = cache_folder() / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted(folder.glob("*.log*"), key=_modified)[: -LOGS_KEPT + 1]:
-        path.unlink(missing_ok=True)
-    return folder / f"{name}.log"
+    log = folder / f"{name}.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.glob("*.log*"), key=_modified)[: -LOGS_KEPT + 1]:
+            path.unlink(missing_ok=True)
+        log.touch()
+    except OSError as exc:
+        raise not_writable(folder, exc) from exc
+    return log
 
 
 def _modified(path: Path) -> float:
