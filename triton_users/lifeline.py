@@ -12,6 +12,12 @@ PR_SET_PDEATHSIG = 1
 """From <sys/prctl.h>."""
 
 
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent is gone: a `preexec_fn` for programs that would run on."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 @cache  # a hook cannot be taken back, so it is set once
 def tie_forks() -> None:
     """Have the workers that `--processes` forks end when their master has ended, however it did.

@@ -133,6 +133,14 @@ class Locust:
                     found.append(process)
         return found
 
+    def programs(self) -> set[str]:
+        """The names of the programs that run."""
+        names = set()
+        for process in self.left():
+            with contextlib.suppress(psutil.Error):
+                names.add(process.name())
+        return names
+
     def left_files(self) -> list[str]:
         """What it left in the folder for temporary files; hidden ones are ONNX Runtime's."""
         return sorted(path.name for path in (self.folder / "tmp").glob("[!.]*"))

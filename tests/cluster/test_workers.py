@@ -125,6 +125,19 @@ def test_the_embedded_server_is_gone_soon_after_its_master_was_killed(tmp_path: 
         assert not lead.left_files()
 
 
+def test_what_scenarios_started_is_gone_soon_after_a_kill(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    arguments = ["--scenarios", "PerfAnalyzer,Crashing", "-u", "3", "-r", "3", "-H", grpc(triton)]
+    with locust(tmp_path / "lead", *arguments, locustfile=ROOT / "locustfile.py") as lead:
+        until("perf_analyzer runs", lambda: "perf_analyzer" in lead.programs(), limit_s=40.0)
+        lead.kill()
+        lead.wait()
+        until(
+            "everything has ended",
+            lambda: not lead.left(),
+            limit_s=3.0,  # perf_analyzer alone would go on for 9
+        )
+
+
 def test_nothing_is_left_when_the_master_cannot_start(tmp_path: Path) -> None:
     port = str(free_port())
     ports = ["--master-bind-port", port, "--master-port", port]

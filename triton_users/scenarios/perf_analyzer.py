@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from triton_users.lifeline import die_with_parent
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
 from triton_users.scenarios.perf_options import (
     PerfOption,
@@ -139,6 +140,7 @@ class PerfAnalyzer(Scenario):
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **dict(session.target.perf_analyzer_env)},
                 start_new_session=True,  # a process group of its own, which can be killed whole
+                preexec_fn=die_with_parent,  # even where this process is killed, its load on the server ends
             )
         try:
             return process.wait(session.settings.perf_analyzer_timeout_s)
