@@ -87,7 +87,8 @@ class Node:
         if not self.recorder.run:
             return None
         runner = self._environment.runner
-        users = [greenlet.args[0] for greenlet in runner.user_greenlets] if runner else []
+        greenlets = runner.user_greenlets if runner else ()
+        users = [greenlet.args[0] for greenlet in greenlets if greenlet.args]  # one that has just ended has none
         sessions = [user.session for user in users if hasattr(user, "session")]  # a user that starts has none yet
         gauges = {
             "users": len(users),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,6 +17,8 @@ from triton_users.checkpoint import Checkpoint
 from triton_users.report import ReportFolder, RunInfo, build_report, render_text
 from triton_users.report.build import State
 from triton_users.timeline import Timeline
+
+logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
 """How often the gauges (users, open sequences) are looked at, in seconds."""
@@ -85,5 +88,8 @@ class Reporting:
     def _tick(self) -> None:
         while True:
             gevent.sleep(TICK_S)
-            self._look()
-            self._timeline.gauge(self._now_s(), self._collector.gauges())
+            try:
+                self._look()
+                self._timeline.gauge(self._now_s(), self._collector.gauges())
+            except Exception:  # one look that went wrong must not be the last one
+                logger.exception("A look at the run's counts failed")

@@ -1,0 +1,64 @@
+"""What a node counts of its users, and what the ticker makes of a look that goes wrong."""
+
+from datetime import datetime, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+from locust.env import Environment
+
+from triton_users import reporting
+from triton_users.events import add_hooks
+from triton_users.node import Node
+from triton_users.report import RunInfo
+
+
+@pytest.fixture
+def node() -> Node:
+    environment = Environment()
+    add_hooks(environment)
+    made = Node(environment, "local")
+    made.reset("a run")
+    return made
+
+
+def test_a_user_that_has_just_ended_is_counted_no_more(node: Node) -> None:
+    ended = gevent.spawn(lambda user: None, object())
+    ended.join()
+    assert ended.args == ()
+    running = SimpleNamespace(args=(object(),))
+    node._environment.runner = SimpleNamespace(user_greenlets=[ended, running])  # type: ignore[assignment]
+    snapshot = node.snapshot(final=False)
+    assert snapshot is not None
+    assert snapshot["gauges"]["users"] == 1
+
+
+def test_a_request_that_is_not_ours_is_not_counted(node: Node) -> None:
+    node._environment.events.request.fire(
+        request_type="GET", name="/", response_time=1.0, response_length=1, exception=None, context={}
+    )
+    assert not node.recorder.ledger.rows
+
+
+def test_a_look_that_fails_is_logged_and_not_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reporting, "TICK_S", 0.001)
+    again = Event()
+    looks: list[Any] = []
+
+    def look() -> None:
+        looks.append(None)
+        if len(looks) == 1:
+            raise IndexError("the first one")
+        again.set()
+
+    run = reporting.Reporting(RunInfo(datetime.now(timezone.utc), 1, {}), tmp_path, "a run", look)
+    try:
+        assert again.wait(5)
+    finally:
+        run.finish("finished")
+    assert "the first one" in caplog.text
