@@ -254,7 +254,7 @@ def _free_ports() -> tuple[int, int, int]:
 
 
 def _new_log(name: str) -> Path:
-    """A path for a new log in the cache; the oldest logs beyond LOGS_KEPT are removed. InstallError when it cannot be."""
+    """A new log in the cache; the oldest beyond LOGS_KEPT are removed. InstallError when it cannot be written."""
     folder = cache_folder() / "logs"
     log = folder / f"{name}.log"
     try:
