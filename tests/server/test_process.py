@@ -127,6 +127,25 @@ def test_stop_may_come_at_any_time_and_twice():
     assert not triton.running
 
 
+def test_a_stop_that_is_interrupted_still_leaves_nothing():
+    triton = EmbeddedTriton(models=[FAST], grace_s=30).start()
+    name = triton.log_path.stem
+    stopping = gevent.spawn(triton.stop)
+    gevent.sleep(0.05)
+    stopping.kill()
+    wait_for(lambda: not left_of(name), LIMIT_S)
+
+
+def test_a_guard_that_was_killed_takes_its_server_along():
+    triton = small(FAST).start()
+    name = triton.log_path.stem
+    triton._guard.kill()
+    wait_for(lambda: closed(triton.grpc_url), LIMIT_S)
+    assert not triton.running
+    triton.stop()
+    wait_for(lambda: not left_of(name), LIMIT_S)
+
+
 def test_a_port_taken_in_the_meantime_is_replaced_by_another(monkeypatch):
     free_ports, calls = process._free_ports, []
     with socket.create_server(("127.0.0.1", 0)) as squatter:

@@ -126,24 +126,14 @@ class EmbeddedTriton:
     def stop(self) -> None:
         """End the server, its stubs and everything it left, within STOP_LIMIT_S even with a client's stream open."""
         guard, self._guard = self._guard, None
+        folder, self._folder = self._folder, None
         self.pid = 0
-        if guard is not None:
-            assert guard.stdin is not None
-            try:
-                guard.stdin.close()
-            except OSError:
-                pass  # the guard has ended already, and with it the server
-            try:
-                guard.wait(STOP_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                pass  # it hangs, against all its limits
-            finally:
-                if guard.poll() is None:  # the kernel kills the server when its guard dies
-                    guard.kill()
-                    guard.wait()
-        if self._folder is not None:  # the guard has removed it, unless it never ran or was killed
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        try:
+            if guard is not None:
+                _dismiss(guard)
+        finally:
+            if folder is not None:  # the guard has removed it, unless it never ran or was killed
+                shutil.rmtree(folder, ignore_errors=True)
 
     def log_tail(self) -> str:
         """The lines of the log that say why the server ended, else its last lines."""
@@ -238,6 +228,23 @@ class EmbeddedTriton:
             return None
         finally:
             connection.close()
+
+
+def _dismiss(guard: subprocess.Popen[bytes]) -> None:
+    """Have the guard end its server and wait for it; when that takes too long or we are interrupted, kill it."""
+    assert guard.stdin is not None
+    try:
+        guard.stdin.close()
+    except OSError:
+        pass  # the guard has ended already, and with it the server
+    try:
+        guard.wait(STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        pass  # it hangs, against all its limits
+    finally:
+        if guard.poll() is None:  # the kernel kills the server when its guard dies
+            guard.kill()
+            guard.wait()
 
 
 def _free_ports() -> tuple[int, int, int]:
