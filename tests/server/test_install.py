@@ -43,14 +43,25 @@ def test_the_running_python_is_the_first_candidate():
     assert next(candidates()).executable == sys.executable
 
 
-def test_an_unsupported_running_python_is_passed_over(monkeypatch, tmp_path):
-    (tmp_path / "python3.12").write_text("#!/bin/sh\necho '[[3, 12], null, null]'\n")
+def test_an_unsupported_running_python_and_shims_that_do_not_run_are_passed_over(monkeypatch, tmp_path):
+    (tmp_path / "python3.14").write_text("#!/bin/sh\necho '[[3, 14], [], null]'\n")
+    (tmp_path / "python3.12").write_text("#!/bin/sh\necho '[[3, 12], [], null]'\n")
     (tmp_path / "python3.10").write_text("#!/bin/sh\necho 'this shim has no such version' >&2\nexit 127\n")
     for shim in tmp_path.iterdir():
         shim.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(interpreter.sys, "version_info", (3, 14, 0))
-    assert [(found.executable, found.version) for found in candidates()] == [(str(tmp_path / "python3.12"), (3, 12))]
+    monkeypatch.setattr(interpreter.sys, "executable", str(tmp_path / "python3.14"))
+    assert list(candidates()) == [Interpreter(str(tmp_path / "python3.12"), (3, 12), None)]
+
+
+def test_the_shared_library_is_found_where_it_is(monkeypatch, tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/libpython3.12.so.1.0").touch()
+    said = f'[[3, 12], ["/install/lib", null, "{tmp_path}/lib"], "libpython3.12.so.1.0"]'
+    (tmp_path / "python3.12").write_text(f"#!/bin/sh\necho '{said}'\n")
+    (tmp_path / "python3.12").chmod(0o755)
+    monkeypatch.setattr(interpreter.sys, "executable", str(tmp_path / "python3.12"))
+    assert next(candidates()).libraries == tmp_path / "lib"
 
 
 def test_every_supported_python_has_its_packages_pinned():

@@ -83,7 +83,7 @@ class Installation:
 
 
 def ensure_installed(progress: Progress = silent) -> Installation:
-    """Install what is missing and say where everything is; costs a few hundredths of a second when nothing is missing.
+    """Install what is missing and say where everything is; costs about a tenth of a second when nothing is missing.
 
     Unsupported when this machine cannot run the server, InstallError when something cannot be fetched or written.
     """

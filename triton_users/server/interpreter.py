@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,13 @@ from triton_users.server.support import PYTHONS
 #: How long an interpreter may take to describe itself, in seconds; it takes a few hundredths.
 _LIMIT_S = 30.0
 
-_DESCRIBE = (
-    "import json, sys, sysconfig; "
-    "print(json.dumps([sys.version_info[:2], sysconfig.get_config_var('LIBDIR'), "
-    "sysconfig.get_config_var('INSTSONAME')]))"
-)
+#: Prints the version, the folders where the shared library may be, and its name. Pythons that were built elsewhere and
+#: then moved (uv) have a LIBDIR that does not exist here, so the prefix counts too.
+_DESCRIBE = """
+import json, os, sys, sysconfig
+folders = [sysconfig.get_config_var("LIBDIR"), os.path.join(sys.base_prefix, "lib")]
+print(json.dumps([sys.version_info[:2], folders, sysconfig.get_config_var("INSTSONAME")]))
+"""
 
 
 @dataclass(frozen=True)
@@ -41,35 +42,23 @@ class Interpreter:
 
 def candidates() -> Iterator[Interpreter]:
     """The running Python, then others on PATH, newest first; only supported versions, each program once."""
+    names = [f"python{major}.{minor}" for major, minor in reversed(PYTHONS)]
     seen = set()
-    running = _interpreter(
-        sys.executable, sys.version_info[:2], sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
-    )
-    for found in (running, *_on_path()):
-        program = os.path.realpath(found.executable)
-        if found.version in PYTHONS and program not in seen:
+    for executable in (sys.executable, *filter(None, map(shutil.which, names))):
+        program = os.path.realpath(executable)
+        if program not in seen:
             seen.add(program)
-            yield found
-
-
-def _on_path() -> Iterator[Interpreter]:
-    for major, minor in reversed(PYTHONS):
-        executable = shutil.which(f"python{major}.{minor}")
-        described = _described(executable) if executable else None
-        if described is not None:
-            yield described
+            found = _described(executable)
+            if found is not None and found.version in PYTHONS:
+                yield found
 
 
 def _described(executable: str) -> Interpreter | None:
     """What `executable` says about itself, or None when it does not run, as version managers' shims may not."""
     try:
         said = subprocess.run([executable, "-I", "-c", _DESCRIBE], capture_output=True, check=True, timeout=_LIMIT_S)
-        version, folder, library = json.loads(said.stdout)
+        (major, minor), folders, library = json.loads(said.stdout)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return _interpreter(executable, (version[0], version[1]), folder, library)
-
-
-def _interpreter(executable: str, version: tuple[int, int], folder: str | None, library: str | None) -> Interpreter:
-    own = Path(folder) if folder and library and (Path(folder) / library).exists() else None
-    return Interpreter(executable, version, own)
+    own = [Path(folder) for folder in folders if folder and library and (Path(folder) / library).exists()]
+    return Interpreter(executable, (major, minor), own[0] if own else None)
