@@ -51,7 +51,7 @@ def run_case(seed: int) -> None:
     assert output < MAX_OUTPUT
     peer.ours.lost(RuntimeError("the end"))
     assert not peer.ours.streams
-    assert not peer.ours._starved
+    assert not peer.ours.streams._starved
     assert peer.ours.state is ConnectionState.CLOSED
     for stream in opened:
         assert stream.state is StreamState.CLOSED

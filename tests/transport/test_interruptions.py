@@ -88,7 +88,7 @@ def _greenlets() -> int:
 
 
 def _settle(channel: Channel) -> None:
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while channel.stats().open_streams or channel.stats().waiting_calls:
             gevent.sleep(0.01)
     gevent.sleep(0.05)
@@ -118,7 +118,7 @@ def test_random_interruptions_leave_nothing() -> None:
                 tracemalloc.stop()
             assert channel.stats().open_streams == 0
             assert channel.stats().connections == 1
-            assert _greenlets() == greenlets
+            assert _greenlets() <= greenlets
             assert second - first < 50_000
             server.on_request = lambda connection, stream_id, headers, body: connection.answer(stream_id, body)
             assert channel.unary_unary("/s/m")(b"still fine", timeout=5) == b"still fine"

@@ -229,7 +229,7 @@ def test_interim_responses_are_read_over() -> None:
 
 def test_the_last_stream_id_is_the_last() -> None:
     peer = HandPeer()
-    peer.ours._next_id = 2**31 - 1
+    peer.ours.streams._next_id = 2**31 - 1
     peer.request()
     assert peer.ours.state is ConnectionState.DRAINING
 

@@ -25,11 +25,10 @@ from triton_users.transport.http2.pieces import append_piece
 from triton_users.transport.http2.reader import FrameReader
 from triton_users.transport.http2.settings import PeerSettings
 from triton_users.transport.http2.stream import Stream, StreamEvent, StreamState
+from triton_users.transport.http2.streams import StreamTable
 
 #: RFC 9113 section 6.9.2: the connection's windows at its start.
 DEFAULT_WINDOW: Final = 65_535
-#: Stream ids are 31 bits; after the last one the connection takes no more calls.
-LAST_STREAM_ID: Final = 2**31 - 1
 #: The most bytes of DATA cut at once, so that a large request does not hold its caller: 50 to 100 us of copying.
 MAX_DATA_AT_ONCE: Final = 256 * 1024
 #: What a new stream and a byte of DATA earn the peer (see `Budget`). Picked so that a server may answer each request
@@ -74,7 +73,7 @@ class Connection(FrameReader):
         self.limits = limits
         self.state = ConnectionState.OPENING
         self.peer = PeerSettings()
-        self.streams: dict[int, Stream] = {}
+        self.streams = StreamTable()
         self.out = bytearray()
         #: The peer's fault that ended the connection.
         self.fault: ConnectionFault | None = None
@@ -84,15 +83,12 @@ class Connection(FrameReader):
         #: DATA bytes that we may still send on all streams together.
         self.send_window = DEFAULT_WINDOW
         self.pings_answered = 0
-        self._next_id = 1
         self._receive_window = limits.connection_window
         self._receive_unacked = 0
         self._encoder = HeaderEncoder()
         self._decoder = HeaderDecoder(limits.max_header_list)
         self._budget = Budget()
         self._earned = 0.0
-        #: Streams that have DATA to send and no window for it.
-        self._starved: dict[int, Stream] = {}
         # While `receive` runs: the streams with news, and the time.
         self._touched: list[Stream] = []
         self._now_s = 0.0
@@ -147,12 +143,10 @@ class Connection(FrameReader):
         return stream, frames.encode_headers(stream.id, block, False, self.peer.max_frame)
 
     def _new_stream(self) -> Stream:
-        stream_id = self._next_id
         assert self.state is ConnectionState.OPEN, f"a stream on a connection that is {self.state.name}"
-        self._next_id = stream_id + 2
-        if stream_id == LAST_STREAM_ID:
+        stream = self.streams.add(self.peer.initial_window, self.limits.stream_window)
+        if self.streams.exhausted:
             self.state = ConnectionState.DRAINING
-        stream = self.streams[stream_id] = Stream(stream_id, self.peer.initial_window, self.limits.stream_window)
         self._earned += EARNED_PER_STREAM
         return stream
 
@@ -174,9 +168,8 @@ class Connection(FrameReader):
         """
         allowed = min(len(data), stream.send_window, self.send_window, MAX_DATA_AT_ONCE)
         if allowed <= 0:
-            if not len(data):
-                return 0, []
-            self._starved[stream.id] = stream
+            if len(data):
+                self.streams.starve(stream)
             return 0, []
         parts: list[bytes | memoryview] = []
         for start in range(0, allowed, self.peer.max_frame):
@@ -188,12 +181,12 @@ class Connection(FrameReader):
         self.send_window -= allowed
         self._earned += allowed * EARNED_PER_BYTE
         if end_stream and allowed == len(data):
-            self._move(stream, StreamEvent.SEND_END)
+            self.streams.move(stream, StreamEvent.SEND_END)
         return allowed, parts
 
     def finish(self, stream: Stream) -> bytes:
         """End our side of a stream with an empty DATA."""
-        self._move(stream, StreamEvent.SEND_END)
+        self.streams.move(stream, StreamEvent.SEND_END)
         return frames.encode_data_head(0, END_STREAM, stream.id)
 
     def reset(self, stream: Stream, code: ErrorCode, fault: Exception | None = None) -> None:
@@ -204,7 +197,7 @@ class Connection(FrameReader):
         self.out += frames.encode_rst_stream(stream.id, code)
         # What the peer has sent before it sees that is not its fault.
         self._earned += EARNED_PER_STREAM + stream.receive_window * EARNED_PER_BYTE
-        self._move(stream, StreamEvent.RESET)
+        self.streams.move(stream, StreamEvent.RESET)
 
     def consume(self, stream: Stream, size: int) -> None:
         """Give credit for `size` bytes that the owner has taken (see `Stream.owner_consumes`)."""
@@ -227,17 +220,7 @@ class Connection(FrameReader):
     def lost(self, why: Exception | None) -> list[Stream]:
         """The transport is gone: end every stream with `why`; the streams that were open."""
         self.state = ConnectionState.CLOSED
-        ended = list(self.streams.values())
-        for stream in ended:
-            stream.fault = why
-            self._move(stream, StreamEvent.RESET)
-        return ended
-
-    def _move(self, stream: Stream, event: StreamEvent) -> None:
-        stream.move(event)
-        if stream.state is StreamState.CLOSED:
-            self.streams.pop(stream.id, None)
-            self._starved.pop(stream.id, None)
+        return self.streams.end_all(why)
 
     # Receiving
 
@@ -269,7 +252,7 @@ class Connection(FrameReader):
         """The stream of a frame; None if it is gone (RFC 9113 section 5.1, "closed"), which costs the peer `cost`."""
         stream = self.streams.get(stream_id)
         if stream is None:
-            if not stream_id & 1 or stream_id >= self._next_id:
+            if not self.streams.was_opened(stream_id):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{what} on stream {stream_id}, which was never opened")
             self._budget.spend(cost, f"{what} on a stream that is gone")
         return stream
@@ -327,7 +310,7 @@ class Connection(FrameReader):
     def on_end(self, stream: Stream) -> None:
         if stream.state is not StreamState.CLOSED:
             stream.ended_s = self._now_s
-            self._move(stream, StreamEvent.RECEIVE_END)
+            self.streams.move(stream, StreamEvent.RECEIVE_END)
             self._touch(stream)
 
     def on_fragment(self) -> None:
@@ -397,7 +380,7 @@ class Connection(FrameReader):
             self.send_window += increment
             if not increment or self.send_window > MAX_WINDOW:
                 raise ConnectionFault(code, f"WINDOW_UPDATE of {increment} makes the window {self.send_window}")
-            self._feed_starved()
+            self._touched += self.streams.feed_all()
             return
         stream = self._find(stream_id, "WINDOW_UPDATE", 0.5)
         if stream is None:
@@ -405,12 +388,8 @@ class Connection(FrameReader):
         stream.send_window += increment
         if not increment or stream.send_window > MAX_WINDOW:
             self._fail(stream, code, f"WINDOW_UPDATE of {increment} makes the window {stream.send_window}")
-        elif self._starved.pop(stream_id, None) is not None:
+        elif self.streams.feed(stream):
             self._touched.append(stream)
-
-    def _feed_starved(self) -> None:
-        self._touched += self._starved.values()
-        self._starved.clear()
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 8 or stream_id:
@@ -428,7 +407,7 @@ class Connection(FrameReader):
             stream.ended_s = self._now_s
             stream.reset_code = code
             stream.unprocessed = code == ErrorCode.REFUSED_STREAM and stream.head is None
-            self._move(stream, StreamEvent.RESET)
+            self.streams.move(stream, StreamEvent.RESET)
             self._touched.append(stream)
 
     def _on_goaway(self, stream_id: int, payload: bytes) -> None:
@@ -439,12 +418,8 @@ class Connection(FrameReader):
         self.state = ConnectionState.DRAINING
         self.goaway_code = code
         self.goaway = f"GOAWAY {error_name(code)}, last stream {last}" + (f": {debug[:256]!r}" if debug else "")
-        for stream in [stream for stream in self.streams.values() if stream.id > last]:
-            stream.ended_s = self._now_s
-            stream.unprocessed = True
-            stream.fault = ConnectionFault(ErrorCode.REFUSED_STREAM, f"the server refused the stream: {self.goaway}")
-            self._move(stream, StreamEvent.RESET)
-            self._touched.append(stream)
+        why = ConnectionFault(ErrorCode.REFUSED_STREAM, f"the server refused the stream: {self.goaway}")
+        self._touched += self.streams.end_above(last, why, self._now_s)
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
@@ -461,16 +436,8 @@ class Connection(FrameReader):
             if key == Setting.HEADER_TABLE_SIZE:
                 self._encoder.resize(value)  # each: the smallest of several must be announced, too
         if peer.initial_window != window:
-            self._resize_windows(peer.initial_window - window)
+            self.streams.resize_send_windows(peer.initial_window - window)
+            self._touched += self.streams.feed_all()
         if self.state is ConnectionState.OPENING:
             self.state = ConnectionState.OPEN
         self.out += frames.SETTINGS_ACK
-
-    def _resize_windows(self, change: int) -> None:
-        """RFC 9113 section 6.9.2: a new INITIAL_WINDOW_SIZE also changes the windows of open streams."""
-        for stream in self.streams.values():
-            stream.send_window += change
-            if stream.send_window > MAX_WINDOW:
-                text = f"INITIAL_WINDOW_SIZE makes the window of stream {stream.id} {stream.send_window}"
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, text)
-        self._feed_starved()

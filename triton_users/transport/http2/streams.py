@@ -1,0 +1,88 @@
+"""The open streams of a connection, by id: who is open, which ids were used, who waits for window; knows no frames."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triton_users.transport.http2.faults import ConnectionFault, ErrorCode
+from triton_users.transport.http2.frames import MAX_WINDOW
+from triton_users.transport.http2.stream import Stream, StreamEvent, StreamState
+
+#: Stream ids are 31 bits, and a client's are odd (RFC 9113 section 5.1.1).
+LAST_STREAM_ID: Final = 2**31 - 1
+
+
+class StreamTable(dict[int, Stream]):
+    """Open streams, oldest first; a stream leaves when it is closed. Change it through its methods only."""
+
+    __slots__ = ("_next_id", "_starved")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_id = 1
+        self._starved: dict[int, Stream] = {}
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every id was used."""
+        return self._next_id > LAST_STREAM_ID
+
+    def was_opened(self, stream_id: int) -> bool:
+        """Whether a stream of this id is or was open."""
+        return bool(stream_id & 1) and stream_id < self._next_id
+
+    def add(self, send_window: int, receive_window: int) -> Stream:
+        """A new stream with the next id."""
+        stream_id = self._next_id
+        self._next_id = stream_id + 2
+        stream = self[stream_id] = Stream(stream_id, send_window, receive_window)
+        return stream
+
+    def move(self, stream: Stream, event: StreamEvent) -> None:
+        """Make a transition; a closed stream leaves."""
+        stream.move(event)
+        if stream.state is StreamState.CLOSED:
+            self.pop(stream.id, None)
+            self._starved.pop(stream.id, None)
+
+    def end_all(self, why: Exception | None) -> list[Stream]:
+        """Close every stream for the reason `why`; those that were open."""
+        ended = list(self.values())
+        for stream in ended:
+            stream.fault = why
+            self.move(stream, StreamEvent.RESET)
+        return ended
+
+    def end_above(self, last: int, why: Exception, now_s: float) -> list[Stream]:
+        """Close the streams with ids above `last` as never processed (RFC 9113 section 6.8); those that were open."""
+        ended = [stream for stream in self.values() if stream.id > last]
+        for stream in ended:
+            stream.ended_s = now_s
+            stream.unprocessed = True
+            stream.fault = why
+            self.move(stream, StreamEvent.RESET)
+        return ended
+
+    # Senders that wait for window
+
+    def starve(self, stream: Stream) -> None:
+        """The stream has DATA to send and no window for it."""
+        self._starved[stream.id] = stream
+
+    def feed(self, stream: Stream) -> bool:
+        """The stream's window has grown; whether it waited for that."""
+        return self._starved.pop(stream.id, None) is not None
+
+    def feed_all(self) -> list[Stream]:
+        """A window that they share has grown: those that waited."""
+        fed = list(self._starved.values())
+        self._starved.clear()
+        return fed
+
+    def resize_send_windows(self, change: int) -> None:
+        """A new INITIAL_WINDOW_SIZE also changes the windows of open streams (RFC 9113 section 6.9.2)."""
+        for stream in self.values():
+            stream.send_window += change
+            if stream.send_window > MAX_WINDOW:
+                text = f"INITIAL_WINDOW_SIZE makes the window of stream {stream.id} {stream.send_window}"
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, text)
