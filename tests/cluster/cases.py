@@ -114,10 +114,10 @@ def running(
 
 
 def until_sending(commands: list[Locust], processes: int) -> None:
-    """Wait until so many processes have each noted some requests."""
+    """Wait until so many processes have each noted a request."""
 
     def sending() -> bool:
-        return sum(len(noted) >= 20 for each in commands for noted in each.journal().values()) >= processes
+        return sum(bool(noted) for each in commands for noted in each.journal().values()) >= processes
 
     try:
         until("all workers send", sending, limit_s=40.0)
@@ -136,7 +136,7 @@ def run(layout: str, end: str, folder: Path, host: str, http_url: str, users: in
     before = completed(http_url)
     arguments = ["-r", "1" if end == "--run-time during the ramp-up" else str(users)]
     if "run-time" in end or end.endswith("a worker"):
-        arguments += ["--run-time", "3s"]
+        arguments += ["--run-time", "4s"]
     with running(layout, folder, host, *arguments, users=users) as (lead, workers):
         commands = [lead, *workers]
         pids = [each.pid for each in workers] or (lead.workers() if layout == "processes" else [])
