@@ -11,6 +11,7 @@ from locust.event import EventHook
 from triton_users.rpc_events import RequestFailure, RpcEvents
 from triton_users.transport import CallError
 from triton_users.transport.errors import Outcome
+from triton_users.transport.observer import StreamInfo
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -52,6 +53,10 @@ def infer_done(rpc_events: RpcEvents, model: str = "m", failure: CallError | Non
 
 def request(identity: str = "", model: str = "m") -> Any:
     return SimpleNamespace(id=identity, model_name=model)
+
+
+def stream() -> StreamInfo:
+    return StreamInfo("/inference.GRPCInferenceService/ModelStreamInfer", 0.5)
 
 
 def response(identity: str = "", message: str = "") -> Any:
@@ -108,7 +113,7 @@ def test_a_request_that_locust_interrupted_is_not_counted(heard: Heard, rpc_even
 
 class TestStream:
     def test_responses_belong_to_requests_in_order(self, heard: Heard, rpc_events: RpcEvents) -> None:
-        call: Any = object()
+        call = stream()
         rpc_events.stream_sent(call, request(model="a"), 1.0, 10)
         rpc_events.stream_sent(call, request(model="b"), 2.0, 20)
         rpc_events.stream_received(call, response(), 2.5, 5)
@@ -116,13 +121,13 @@ class TestStream:
         assert [(event["name"], round(event["response_time"])) for event in heard.events] == [("a", 1500), ("b", 600)]
 
     def test_an_error_without_an_id_belongs_to_the_oldest_request(self, heard: Heard, rpc_events: RpcEvents) -> None:
-        call: Any = object()
+        call = stream()
         rpc_events.stream_sent(call, request("1"), 1.0, 10)
         rpc_events.stream_received(call, response("", "no slot"), 1.5, 5)
         assert str(heard.only["exception"]) == "no slot"
 
     def test_a_decoupled_model_may_answer_twice(self, heard: Heard, rpc_events: RpcEvents) -> None:
-        call: Any = object()
+        call = stream()
         rpc_events.stream_sent(call, request("1", "a"), 1.0, 10)
         rpc_events.stream_sent(call, request("2", "b"), 1.0, 10)
         for identity in ("1", "1", "2"):
@@ -131,7 +136,7 @@ class TestStream:
         assert [event["request_length"] for event in heard.events] == [10, 0, 10]
 
     def test_answers_out_of_turn_find_their_requests_by_id(self, heard: Heard, rpc_events: RpcEvents) -> None:
-        call: Any = object()
+        call = stream()
         rpc_events.stream_sent(call, request("1", "a"), 1.0, 10)
         rpc_events.stream_sent(call, request("2", "b"), 1.0, 10)
         for identity in ("2", "1"):
@@ -141,7 +146,7 @@ class TestStream:
     def test_requests_that_a_broken_stream_leaves_unanswered_have_failed(
         self, heard: Heard, rpc_events: RpcEvents
     ) -> None:
-        call: Any = object()
+        call = stream()
         rpc_events.stream_sent(call, request(), 1.0, 10)
         rpc_events.stream_sent(call, request(), 1.0, 10)
         rpc_events.stream_received(call, response(), 1.1, 5)
@@ -149,7 +154,7 @@ class TestStream:
         assert [event["exception"] is None for event in heard.events] == [True, False]
 
     def test_a_stream_that_we_cancelled_has_not_failed(self, heard: Heard, rpc_events: RpcEvents) -> None:
-        call: Any = object()
+        call = stream()
         rpc_events.stream_sent(call, request(), 1.0, 10)
         rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us"), 1.2)
         assert heard.events == []

@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.ledger import normalise
 from triton_users.transport import CallError
+from triton_users.transport.observer import StreamInfo
 
 
 class _Pending(NamedTuple):
@@ -51,7 +52,6 @@ class RpcEvents:
         """What the user is doing now: the first part of the rows' names; "" outside scenarios."""
         self.expected: Callable[[InferenceServerException], bool] | None = None
         """Says of an error whether it is wanted at the moment."""
-        self._streams: dict[grpc.Call, _StreamTimes] = {}
 
     def unary_done(
         self,
@@ -76,22 +76,21 @@ class RpcEvents:
             rpc, model, _failure(error), begun_s, ended_s, begun_s - called_s, sent_bytes, received_bytes, response
         )
 
-    def stream_sent(self, call: grpc.Call, request: Any, at_s: float, size: int) -> None:
-        times = self._streams.get(call)
-        if times is None:
-            times = self._streams[call] = _StreamTimes()
-        times.sent(at_s, request.id, request.model_name, size)
+    def stream_sent(self, call: StreamInfo, request: Any, at_s: float, size: int) -> None:
+        if call.note is None:
+            call.note = _StreamTimes()
+        call.note.sent(at_s, request.id, request.model_name, size)
 
-    def stream_received(self, call: grpc.Call, response: Any, at_s: float, size: int) -> None:
-        times = self._streams.get(call)
+    def stream_received(self, call: StreamInfo, response: Any, at_s: float, size: int) -> None:
+        times: _StreamTimes | None = call.note
         if times is None:
             return  # a response nobody asked for; the stream's own end tells what became of it
         sent = times.answered(response.infer_response.id)
         failure = RequestFailure(None, response.error_message) if response.error_message else None
         self._record("ModelStreamInfer", sent.model, failure, sent.sent_s, at_s, 0.0, sent.size, size, response)
 
-    def stream_done(self, call: grpc.Call, error: CallError | None, at_s: float) -> None:
-        times = self._streams.pop(call, None)
+    def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
+        times: _StreamTimes | None = call.note
         if error is None or error.code() is grpc.StatusCode.CANCELLED:
             return
         failure = _failure(error)
