@@ -14,7 +14,7 @@ import gevent
 import pytest
 
 from tests.server.asking import get, infer
-from triton_users.server import EmbeddedTriton, InstallError, ServerError, StartError, process
+from triton_users.server import EmbeddedTriton, InstallError, ServerError, StartError, process, repository
 from triton_users.server.process import STOP_LIMIT_S
 
 pytestmark = pytest.mark.triton
@@ -205,9 +205,23 @@ def test_stopping_a_server_that_starts_ends_the_start():
     starting = gevent.spawn(triton.start)
     wait_for(lambda: triton.log_path.name and triton.log_path.exists(), LIMIT_S)
     triton.stop()
-    with pytest.raises(StartError, match="before it was ready"):
+    with pytest.raises(StartError, match="stopped before it was ready"):
         starting.get(timeout=LIMIT_S)
     assert left_of(triton.log_path.stem) == []
+
+
+def test_stopping_in_the_middle_of_the_launch_leaves_nothing(monkeypatch):
+    triton, compose, names = small(FAST), repository.compose, []
+
+    def stopping(folder, *arguments):
+        names.append(folder.name.rsplit("-", 1)[0])
+        triton.stop()
+        compose(folder, *arguments)
+
+    monkeypatch.setattr(repository, "compose", stopping)
+    with pytest.raises(StartError, match="stopped before it was ready"):
+        triton.start()
+    assert left_of(names[0]) == []
 
 
 def test_a_start_leaves_the_hub_free_for_others():

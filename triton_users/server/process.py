@@ -71,6 +71,7 @@ class EmbeddedTriton:
         self._ready_limit_s = ready_limit_s
         self._grace_s = grace_s
         self._guard: subprocess.Popen[bytes] | None = None
+        self._wanted = False
         self._name = ""
         self._folder: Path | None = None
         self._ports = (0, 0, 0)
@@ -111,29 +112,38 @@ class EmbeddedTriton:
         if self._installation is None:
             self._installation = ensure_installed(self._progress)
         network = repository.network_for(self._repository, self._models, self._installation, self._progress)
+        self._wanted = True
         for attempt in range(1, PORT_TRIES + 1):
             try:
                 self._launch(self._installation, network)
                 self._wait_until_ready()
                 return self
             except BaseException as exc:
-                self.stop()
+                self._end()
+                if not self._wanted and isinstance(exc, Exception):
+                    raise StartError("Triton was stopped before it was ready.") from exc
                 taken = isinstance(exc, StartError) and "Address already in use" in str(exc)
                 if not taken or attempt == PORT_TRIES:
                     raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def stop(self) -> None:
-        """End the server, its stubs and everything it left, within STOP_LIMIT_S even with a client's stream open."""
+        """End the server, its stubs and everything it left, within STOP_LIMIT_S even with a client's stream open.
+
+        A start that is under way in another greenlet or thread ends with a StartError.
+        """
+        self._wanted = False
+        self._end()
+
+    def _end(self) -> None:
         guard, self._guard = self._guard, None
-        folder, self._folder = self._folder, None
         self.pid = 0
         try:
             if guard is not None:
                 _dismiss(guard)
         finally:
-            if folder is not None:  # the guard has removed it, unless it never ran or was killed
-                shutil.rmtree(folder, ignore_errors=True)
+            if self._folder is not None:  # the guard has removed it, unless it never ran or was killed
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def log_tail(self) -> str:
         """The lines of the log that say why the server ended, else its last lines."""
@@ -197,9 +207,7 @@ class EmbeddedTriton:
         assert folder is not None
         deadline = time.monotonic() + self._ready_limit_s
         while True:
-            if self._guard is not guard:
-                raise StartError("Triton was stopped before it was ready.")
-            if guard.poll() is not None:
+            if not self._wanted or guard.poll() is not None:
                 raise self._start_error(f"Triton ended with exit code {guard.returncode} before it was ready.")
             # Another server may have got our port in between, so ready is not enough: it must be ours.
             about = self._ask("/v2") if self._ask("/v2/health/ready") is not None else None
