@@ -59,8 +59,9 @@ class Lead:
             judging_from(self._options)
             tls_from(self._options)
             if not self._environment.host:
-                self._embedded = server.EmbeddedTriton(progress=server.ProgressLine())
-                self._embedded.start()
+                with server.ProgressLine() as progress:
+                    self._embedded = server.EmbeddedTriton(progress=progress)
+                    self._embedded.start()
                 self._environment.host = self._options.host = f"grpc://{self._embedded.grpc_url}"
             if self._options.headless:
                 self._look_at_the_server(settings_from(self._options, drawn_seed=1))

@@ -77,7 +77,7 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton
         ROOT / "models" / "custom_nobatch_zero_1_float32",
     ):
         (repository / model.name).symlink_to(model)
-    with EmbeddedTriton(repository) as server:
+    with EmbeddedTriton(repository, grace_s=0) as server:
         yield server
 
 

@@ -25,7 +25,10 @@ DEFECTS = Path(__file__).parents[1] / "defective_models"
 
 @contextmanager
 def defective(defect: str, scratch: Path, **settings: object) -> Iterator[Session]:
-    with server.EmbeddedTriton(DEFECTS / defect) as triton, open_session(triton, scratch, **settings) as session:
+    with (
+        server.EmbeddedTriton(DEFECTS / defect, grace_s=0) as triton,
+        open_session(triton, scratch, **settings) as session,
+    ):
         yield session
 
 
