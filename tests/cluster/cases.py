@@ -30,7 +30,7 @@ GONE_LIMIT_S = 10.0
 #: How a run is ended -> which layouts that makes sense in.
 ENDS: dict[str, tuple[str, ...]] = {
     "--run-time": LAYOUTS,
-    "--run-time during the ramp-up": LAYOUTS,
+    "--run-time during the ramp-up": ("processes", "hosts"),
     "Ctrl+C": LAYOUTS,
     "SIGTERM": LAYOUTS,
     "SIGTERM to all": ("processes", "hosts"),
