@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from triton_users.early_start import hold_starts
 from triton_users.lifeline import tie_forks
 from triton_users.settings import DEFAULT_WEIGHTS, TRIALS, Settings, UsageError
 from triton_users.trust import Limits
@@ -88,7 +89,9 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     )
     # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
     parser.set_defaults(web_host="127.0.0.1")
-    tie_forks()  # here, since Locust has nothing else of ours to call before it forks the workers of `--processes`
+    # Here, since Locust calls nothing else of ours before it forks the workers of `--processes` and connects a worker.
+    tie_forks()
+    hold_starts()
 
 
 def settings_from(options: Namespace | None, drawn_seed: int) -> Settings:

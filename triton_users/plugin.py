@@ -13,6 +13,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from triton_users import web
+from triton_users.early_start import on_test_start
 from triton_users.events import add_hooks
 from triton_users.exchange import RESET_MESSAGE, MasterSide, WorkerSide
 from triton_users.lead import Lead
@@ -60,7 +61,7 @@ def _install_worker(environment: Environment, runner: WorkerRunner) -> None:
     exchange = WorkerSide(environment, node.snapshot, node.reset)
     environment.reset_stats = False  # the master tells us when, so that Locust's counts and ours are reset as one
 
-    def on_test_start(**_: Any) -> None:
+    def start(**_: Any) -> None:
         node.start(Decided.unpack(environment.parsed_options.triton_run))  # type: ignore[union-attr]  # from the master
         exchange.started()
 
@@ -69,7 +70,7 @@ def _install_worker(environment: Environment, runner: WorkerRunner) -> None:
         runner.stop()  # so that the last counts are sent before Locust says good-bye to the master
         node.end()
 
-    environment.events.test_start.add_listener(on_test_start)
+    on_test_start(environment, start)
     environment.events.quitting.add_listener(on_quitting)
 
 
@@ -85,7 +86,7 @@ def _install_lead(environment: Environment) -> None:
     lead = Lead(environment, look)
     lead.set_up()
 
-    def on_test_start(**_: Any) -> None:
+    def start(**_: Any) -> None:
         decided = lead.decide()
         if node is not None:
             node.start(decided)
@@ -126,7 +127,7 @@ def _install_lead(environment: Environment) -> None:
 
     headless = environment.parsed_options.headless  # type: ignore[union-attr]  # the locust command sets them
     ending = Event()
-    environment.events.test_start.add_listener(on_test_start)
+    on_test_start(environment, start)
     environment.events.test_stop.add_listener(on_test_stop)
     environment.events.reset_stats.add_listener(on_reset)
     environment.events.spawning_complete.add_listener(on_spawning_complete)
