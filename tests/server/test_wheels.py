@@ -1,10 +1,12 @@
 """Pinned wheels, fetched by the real pip from a folder of wheels that are made here."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,3 +89,19 @@ def test_a_download_that_never_ends_is_given_up_and_its_pip_ended(wheel, tmp_pat
 def test_no_registry_host_is_named():
     for source in Path(wheels.__file__).parent.glob("*.py"):
         assert "pypi" + ".org" not in source.read_text()
+
+
+def test_a_folder_that_pip_removes_in_the_middle_of_a_look_counts_as_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wheel").write_bytes(b"12345")
+    (tmp_path / "pip-unpack").mkdir()
+    real = os.scandir
+
+    def scandir(folder: Any) -> Any:
+        if os.fspath(folder).endswith("pip-unpack"):
+            raise FileNotFoundError(folder)
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert wheels._size(tmp_path) == 5

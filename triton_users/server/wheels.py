@@ -89,10 +89,12 @@ def _explain(step: str, output: str) -> str:
 
 
 def _size(folder: Path) -> int:
+    """Bytes of all files in `folder`, while pip makes and removes some."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            pass  # pip removed it between the listing and the look
+    for parent, _, names in os.walk(folder):  # which passes over folders that have just been removed; rglob does not
+        for name in names:
+            try:
+                total += os.stat(os.path.join(parent, name)).st_size
+            except OSError:
+                pass  # removed between the listing and the look
     return total
