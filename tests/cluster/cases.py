@@ -87,9 +87,9 @@ class Outcome:
 
 @contextmanager
 def running(
-    layout: str, folder: Path, host: str, *arguments: str, users: int = 4
+    layout: str, folder: Path, host: str, *arguments: str, users: int = 4, all_send: bool = True
 ) -> Iterator[tuple[Locust, list[Locust]]]:
-    """The command that leads the run, and the commands of separate workers; all their users are sending."""
+    """The command that leads the run, and the commands of separate workers; all of them, or some, have sent."""
     port = str(free_port())
     common = ["-H", host, "-u", str(users), "--stop-timeout", "5", *arguments]
     workers: list[Locust] = []
@@ -109,7 +109,7 @@ def running(
                 for number in range(2)
             ]
             processes = 2
-        until_sending([lead, *workers], processes)
+        until_sending([lead, *workers], processes if all_send else 1)
         yield lead, workers
 
 
@@ -137,7 +137,10 @@ def run(layout: str, end: str, folder: Path, host: str, http_url: str, users: in
     arguments = ["-r", "1" if end == "--run-time during the ramp-up" else str(users)]
     if "run-time" in end or end.endswith("a worker"):
         arguments += ["--run-time", "4s"]
-    with running(layout, folder, host, *arguments, users=users) as (lead, workers):
+    with running(layout, folder, host, *arguments, users=users, all_send="run-time" not in end) as (
+        lead,
+        workers,
+    ):
         commands = [lead, *workers]
         pids = [each.pid for each in workers] or (lead.workers() if layout == "processes" else [])
         ended_at = time.time()
