@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Repeat all cases in turn, so that a noisy minute touches each; the table is printed after each round."""
+    """Repeat all cases in turn, so that a noisy minute touches each."""
     chosen = [case for case in CASES if options.only in " ".join(case)]
     if not chosen:
         raise BenchError(f"no case contains {options.only!r}; there are: {', '.join(map(' '.join, CASES))}")
