@@ -123,10 +123,6 @@ class Collector:
         """Workers that never said they were done: after the end of a run, those whose last counts may be missing."""
         return [state for state in self.workers.values() if not state.final]
 
-    def missing(self, workers: set[str]) -> set[str]:
-        """Which of these workers have not sent their final snapshot of this run."""
-        return workers - {state.worker for state in self.workers.values() if state.final}
-
     def reset(self, run: str) -> None:
         """Forget everything and collect another run from here on."""
         self.run = run
