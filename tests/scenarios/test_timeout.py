@@ -161,7 +161,7 @@ class FakeChannel:
 @pytest.mark.parametrize(
     ("status", "after_s", "pieces", "what", "expected"),
     [
-        (grpc.StatusCode.DEADLINE_EXCEEDED, 0.25, 9, r"ended 0\.150 s later than this client could", [False]),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, 0.25, 9, r"ended 0\.150 s after its deadline", [False]),
         (grpc.StatusCode.DEADLINE_EXCEEDED, 0.1, 1, "never left", [True]),
         (grpc.StatusCode.UNAVAILABLE, 0.05, 9, r"failed with StatusCode\.UNAVAILABLE.*the details", []),
         (grpc.StatusCode.CANCELLED, 0.1, 9, r"failed with StatusCode\.CANCELLED", []),
