@@ -12,17 +12,14 @@ from tritonclient.grpc import (
     InferInput,
     InferRequestedOutput,
     InferResult,
-    service_pb2,
     service_pb2_grpc,
 )
 from tritonclient.grpc._utils import _get_inference_request, get_error_grpc
 from tritonclient.utils import InferenceServerException
 
 from triton_users.rpc_events import RpcEvents
-from triton_users.streamed import StreamedInput, StreamedRequest
+from triton_users.streamed import StreamedInput, StreamedRequest, streamed_infer
 from triton_users.transport import CallObserver, Channel, ChannelOptions, TlsCredentials
-
-MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 _INFER_DEFAULTS: dict[str, Any] = {
     "request_id": "",
@@ -59,11 +56,7 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         observer: CallObserver | None = rpc_events
         self._channel = Channel(url, tls=tls, options=channel_options or ChannelOptions(), observer=observer)
         self._client_stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-        self._streamed_infer = self._channel.unary_unary(
-            MODEL_INFER,
-            request_serializer=lambda streamed: streamed.message,
-            response_deserializer=service_pb2.ModelInferResponse.FromString,
-        )
+        self._streamed_infer = streamed_infer(self._channel)
 
     @property
     def channel(self) -> Channel:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tritonclient.grpc import InferInput, service_pb2
 
-from triton_users.transport import StreamedMessage
+from triton_users.transport import Channel, StreamedMessage
 
 PIECE_BYTES = 256 * 1024
 """The largest piece handed to the channel at once."""
@@ -66,6 +66,15 @@ class StreamedRequest:
             for piece in pieces:
                 self.handed_over += len(piece)
                 yield piece
+
+
+def streamed_infer(channel: Channel) -> Any:
+    """ModelInfer on this channel for `StreamedRequest`s: a `grpc.UnaryUnaryMultiCallable`."""
+    return channel.unary_unary(
+        "/inference.GRPCInferenceService/ModelInfer",
+        request_serializer=lambda request: request.message,
+        response_deserializer=service_pb2.ModelInferResponse.FromString,
+    )
 
 
 def varint(number: int) -> bytes:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gevent
+import gevent.monkey
 import grpc
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from tritonclient.grpc import service_pb2
 from tests.scenarios.fakes import FakeClient, FakeClock, make_session
 from tests.scenarios.grpc_peer import Answer, GrpcPeer
 from triton_users.client import TritonClient
-from triton_users.scenarios.base import ScenarioFailure, Session
+from triton_users.scenarios.base import ScenarioFailure, Session, Skip
 from triton_users.scenarios.models import IdentityModel
 from triton_users.scenarios.timeout import LargeRequest, Timeout, TimeoutPlan
 from triton_users.streamed import PIECE_BYTES, varint
@@ -180,6 +181,29 @@ def test_anything_but_a_deadline_in_time_fails(
         caught.value.evidence["bytes_handed_over"] == max(0, pieces - 2) * PIECE_BYTES
     )  # after the fields and the length
     assert [told["expected"] for told in session.signals.deadlines] == expected
+
+
+def test_a_client_too_busy_to_time_the_deadline_skips() -> None:
+    clock = FakeClock()
+
+    class BusyChannel(FakeChannel):
+        """Holds the whole event loop while the request is under way."""
+
+        def unary_unary(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+            call = super().unary_unary(*args, **kwargs)
+
+            def held(*args: Any, **kwargs: Any) -> Any:
+                gevent.monkey.get_original("time", "sleep")(0.05)
+                return call(*args, **kwargs)
+
+            return held
+
+    client = FakeClient(lambda request: request.array)
+    client.channel = BusyChannel(clock, grpc.StatusCode.DEADLINE_EXCEEDED, 0.25, 9)
+    session = make_session(client, clock=clock, sleep=clock.sleep)
+    with pytest.raises(Skip, match="too busy"):
+        Timeout(session).run(PLAN)
+    assert session.signals.deadlines == []
 
 
 def test_a_deadline_in_time_passes_and_the_small_request_follows() -> None:

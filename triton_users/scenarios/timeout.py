@@ -16,7 +16,7 @@ from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
 from triton_users.scenarios.calls import DEADLINE_EXCEEDED, check_identity
 from triton_users.scenarios.models import IdentityModel, identity_models
 from triton_users.settings import Settings
-from triton_users.streamed import PIECE_BYTES, StreamedRequest
+from triton_users.streamed import PIECE_BYTES, StreamedRequest, streamed_infer
 
 BUSY_S = 0.025
 """A timer of the event loop that fires this late, in seconds, speaks of a machine that is too busy to time a deadline;
@@ -24,8 +24,6 @@ on an idle one it is under a millisecond late. Picked arbitrarily."""
 
 TICK_S = 0.01
 """How often the bystander looks, in seconds."""
-
-METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,7 @@ class Timeout(Scenario):
         session, settings = self.session, self.session.settings
         limit_s = settings.deadline_ms / 1e3
         request = LargeRequest(model, settings.deadline_tensor_mib * 2**20)
-        infer = session.client.channel.unary_unary(
-            METHOD,
-            request_serializer=lambda large: large.message,
-            response_deserializer=service_pb2.ModelInferResponse.FromString,
-        )
+        infer = streamed_infer(session.client.channel)
         error: grpc.RpcError | None = None
         started = session.clock()
         with Bystander() as bystander:
