@@ -25,7 +25,7 @@ from triton_users.run import Decided, left_out, new_run_id, new_seed, weights
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
-from triton_users.stress import TritonStressUser
+from triton_users.stress import runs_scenarios
 from triton_users.survey import survey, with_perf_analyzer
 from triton_users.users import tls_from
 
@@ -98,8 +98,8 @@ class Lead:
                 ledger=secrets.token_hex(8),
             )
             info = replace(_info(settings, decided, host), **judging)
-            if not any(issubclass(user_class, TritonStressUser) for user_class in environment.user_classes):
-                info = replace(info, weights={}, left_out={})  # a locustfile of its own users has no scenarios
+            if not runs_scenarios(environment):
+                info = replace(info, weights={})
             self.reporting = Reporting(info, Path(options.report_dir), decided.ledger, self._look)
         except (UsageError, OSError) as error:
             environment.process_exit_code = EXIT_USAGE
@@ -139,7 +139,7 @@ class Lead:
         """What the server offers, and which scenarios cannot run against it; UsageError as `survey` and `left_out`."""
         host = self._environment.host or ""
         target = with_perf_analyzer(survey(host, tls_from(self._options)), host)
-        return target, left_out(target, settings)
+        return target, left_out(target, settings) if runs_scenarios(self._environment) else {}
 
     def _decide(self, decided: Decided) -> None:
         self._decided = decided

@@ -21,7 +21,7 @@ from triton_users.scenarios import ALL
 from triton_users.scenarios.streaming import open_sequences
 from triton_users.selfcheck import SelfCheck
 from triton_users.settings import Settings
-from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks
+from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
 from triton_users.survey import with_perf_analyzer
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ class Node:
         environment = self._environment
         settings = settings_from(environment.parsed_options, decided.seed)
         target = with_perf_analyzer(decided.target, environment.host or "")
-        local_reasons = left_out(target, dataclasses.replace(settings, scenarios=()))
+        scenarios = runs_scenarios(environment)
+        local_reasons = left_out(target, dataclasses.replace(settings, scenarios=())) if scenarios else {}
         for name in local_reasons.keys() - decided.left_out.keys():
             logger.warning("This worker leaves %s out: %s", name, local_reasons[name])
         run = Run(
@@ -59,7 +60,7 @@ class Node:
             worker=getattr(environment.runner, "worker_index", 0),
             scratch=Path(tempfile.mkdtemp(prefix="triton-users-")),
         )
-        for name in weights(settings, run.left_out):
+        for name in weights(settings, run.left_out) if scenarios else ():
             ALL[name].prepare(run.shared)
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less

@@ -161,6 +161,11 @@ class TritonLoadUser(ScenarioUser):
     tasks = [_task(ImageLoad)]  # noqa: RUF012 - Locust's own form
 
 
+def runs_scenarios(environment: Environment) -> bool:
+    """Whether the locustfile has users that pick scenarios; one with users of its own need not have any."""
+    return any(issubclass(user_class, TritonStressUser) for user_class in environment.user_classes)
+
+
 def expanded_tasks(weights: dict[str, int]) -> list[Task]:
     """Locust's own form of weighted tasks: each task as often as its weight says."""
     return [TASKS[name] for name, weight in weights.items() for _ in range(weight)]

@@ -155,6 +155,28 @@ def test_a_locustfile_of_ten_lines_loads_a_model_of_one_s_own(triton: EmbeddedTr
     assert row["num_failures"] == 0
 
 
+@pytest.mark.triton
+def test_one_s_own_users_with_the_plugin_need_no_model_of_the_scenarios(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    locustfile = tmp_path / "own.py"
+    locustfile.write_text(example_in_readme() + PLUGIN)
+    ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "3s", "--trials", "plan",
+                       "--weights", weights(SequenceValid=1), locustfile=locustfile)  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    assert ended.report["totals"]["rpcs"] > 100
+
+
+PLUGIN = """
+
+from locust import events
+
+from triton_users.options import add_options
+from triton_users.plugin import install
+
+events.init_command_line_parser.add_listener(add_options)
+events.init.add_listener(lambda environment, **_: install(environment))
+"""
+
+
 def example_in_readme() -> str:
     text = (ROOT / "README.md").read_text()
     (example,) = [block for block in text.split("```python\n")[1:] if "TritonGrpcUser" in block]
