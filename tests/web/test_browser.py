@@ -21,7 +21,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.triton]
 LIMIT_S = 30.0
 """How long what a person waits for may take on a busy machine, in seconds; mostly about 3."""
 HOSTILE_FILE = Path(__file__).parent / "hostile.py"
-SHORT = {"user_count": "4", "spawn_rate": "4", "weights": "SequenceValid=9,SequenceNoStart=3"}
+# Mostly the scenario whose chart is looked at: with the usual weights it came too seldom to have points in time.
+SHORT = {
+    "user_count": "4",
+    "spawn_rate": "4",
+    "weights": "SequenceValid=90,SequenceValidValid=5,SequenceNoStart=3,SequenceNoEnd=2",
+}
 FEW = "--scenarios=SequenceValid,SequenceValidValid,SequenceNoStart,SequenceNoEnd"
 
 
