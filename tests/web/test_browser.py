@@ -211,7 +211,7 @@ def test_after_the_stop_tab_and_page_show_the_last_counts_without_and_with_a_rel
     browser.find_element(By.XPATH, "//button[contains(translate(., 'STOP', 'stop'), 'stop')]").click()
     wait_for(lambda: running.get("/triton/scenarios.json").get("state") == "finished", LIMIT_S)
     wait_for(lambda: told_as_reported(browser, running), LIMIT_S)
-    assert texts(browser, ".triton.tab .state") == ["Failed"]
+    wait_for(lambda: texts(browser, ".triton.tab .state") == ["Failed"], LIMIT_S)
     browser.refresh()
     wait_for(lambda: told_as_reported(browser, running), LIMIT_S)
     browser.get(f"{running.url}/triton/")
