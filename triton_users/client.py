@@ -19,7 +19,7 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.rpc_events import RpcEvents
 from triton_users.streamed import StreamedInput, StreamedRequest, streamed_infer
-from triton_users.transport import CallObserver, Channel, ChannelOptions, TlsCredentials
+from triton_users.transport import CallObserver, Channel, ChannelOptions, RequestFeed, TlsCredentials
 
 _INFER_DEFAULTS: dict[str, Any] = {
     "request_id": "",
@@ -56,6 +56,8 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         observer: CallObserver | None = rpc_events
         self._channel = Channel(url, tls=tls, options=channel_options or ChannelOptions(), observer=observer)
         self._client_stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._stream_infer = self._client_stub.ModelStreamInfer
+        self._client_stub.ModelStreamInfer = self._infer_from_feed
         self._streamed_infer = streamed_infer(self._channel)
 
     @property
@@ -95,6 +97,12 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
             raise get_error_grpc(error) from None
         return InferResult(response)
 
+    def _infer_from_feed(self, requests: Any, **options: Any) -> Any:
+        """`ModelStreamInfer` as tritonclient calls it, but with a queue that sends at once where it can."""
+        queue = _FeedQueue()
+        requests._stream._request_queue = queue
+        return self._stream_infer(queue.feed, **options)
+
     @contextmanager
     def expect_error(self, matches: Callable[[InferenceServerException], bool]) -> Iterator[None]:
         """Inside this block, an RPC error for which `matches(error)` is true is the wanted outcome.
@@ -116,6 +124,19 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
             self.stop_stream(cancel_requests=True)
         if hasattr(self, "_channel"):
             self._channel.close()
+
+
+class _FeedQueue:
+    """The request queue of tritonclient's stream, in which None means that there are no more."""
+
+    def __init__(self) -> None:
+        self.feed = RequestFeed()
+
+    def put(self, request: Any) -> None:
+        if request is None:
+            self.feed.close()
+        else:
+            self.feed.put(request)
 
 
 class _WithoutContent:

@@ -17,6 +17,7 @@ while it is idle. It works for any greenlet of the thread that made it, monkey-p
   gets a CANCELLED `CallError` whose `__cause__` it is.
 - `request_serializer` may return `bytes` or a `StreamedMessage(length, chunks)`, whose chunks are made while they are
   sent: a 1 GiB request needs no 1 GiB.
+- `RequestFeed`: a `request_iterator` for requests that come up while the call runs; cheaper than any other.
 - `observer`: a `CallObserver`, told of every call's timing and bytes; see its methods.
 - `channel.stats()`: a `ChannelStats` snapshot (open streams, bytes, pings, connections).
 - `channel.close()` returns at once and ends what is in flight with CANCELLED.
@@ -24,6 +25,7 @@ while it is idle. It works for any greenlet of the thread that made it, monkey-p
 
 from triton_users.transport.channel import Channel
 from triton_users.transport.errors import CallError, TargetError, TransportError, UnsupportedError
+from triton_users.transport.feed import RequestFeed
 from triton_users.transport.messages import StreamedMessage
 from triton_users.transport.observer import CallObserver, StreamInfo
 from triton_users.transport.options import ChannelOptions, ChannelStats
@@ -35,6 +37,7 @@ __all__ = [
     "Channel",
     "ChannelOptions",
     "ChannelStats",
+    "RequestFeed",
     "StreamInfo",
     "StreamedMessage",
     "TargetError",

@@ -1,7 +1,8 @@
 """Calls with a stream of requests, of responses, or both: the call itself; knows no sockets and no frames.
 
 Two greenlets at most work for such a call: the one that reads it, and the pump, which draws requests from the caller's
-iterator and ends with the call, even when the iterator is blocked. Responses are cut into messages in the hub and
+iterator and ends with the call, even when the iterator is blocked. A `RequestFeed` spares the pump's wake-ups: it sends
+from the greenlet that makes the requests, while the pump waits for one. Responses are cut into messages in the hub and
 deserialised by the reader.
 
 A server may refuse the stream (GOAWAY, REFUSED_STREAM) when some requests are already on their way and the pump is
@@ -24,6 +25,7 @@ from gevent.lock import BoundedSemaphore
 
 from triton_users.transport.errors import CallError, MessageFault, Outcome, UnsupportedError
 from triton_users.transport.exchange import Exchange
+from triton_users.transport.feed import RequestFeed
 from triton_users.transport.future import call_back
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream, StreamState
@@ -57,6 +59,7 @@ class StreamExchange(Exchange):
         "_queued_bytes",
         "_reader",
         "_replay",
+        "_replay_bytes",
         "_requests",
         "_requests_ended",
         "_retried",
@@ -96,6 +99,7 @@ class StreamExchange(Exchange):
         # Sending. Whoever holds the semaphore may send; nobody else waits in `wait`.
         self._sending = BoundedSemaphore(1)
         self._replay: list[Message] | None = []
+        self._replay_bytes = 0
         self._requests_ended = False
         self._retried = False
         # Receiving.
@@ -111,6 +115,8 @@ class StreamExchange(Exchange):
         self.callbacks: list[Callable[[], Any]] = []
         self.info = StreamInfo(method.path, self.called_s)
         self._told = False
+        if isinstance(requests, RequestFeed):
+            requests.begin(self._send_now)
         self._pump = gevent.spawn(self._run_pump)
         if timeout_s is not None:
             self.start_deadline(timeout_s)
@@ -146,6 +152,30 @@ class StreamExchange(Exchange):
         except Exception as exc:  # noqa: BLE001  # whatever the caller's iterator raises
             self.end(Outcome(grpc.StatusCode.UNKNOWN, f"Exception iterating requests! {exc!r}"))
 
+    def _send_now(self, request: Any) -> bool:
+        """Send a request from its maker's greenlet, without a switch; False if that must wait, or nobody listens."""
+        link, stream = self.link, self.stream
+        if link is None or stream is None or stream.state is not StreamState.OPEN or link.backlog:
+            return False
+        if self.over or self._sending.locked():
+            return False
+        try:
+            size, prefix, message = self._method.serialize(request, self._encoding)
+        except CallError as exc:
+            self.end(exc.outcome)
+            return True
+        if not isinstance(message, bytes):
+            return False
+        sent_s = perf_counter()
+        data = link.core.data(stream, prefix, message)
+        if data is None:
+            return False
+        if self._observer is not None:
+            self._observer.stream_sent(self.info, request, sent_s, size)
+        self._keep(prefix, message)
+        link.send(data)
+        return True
+
     def _send_again(self) -> None:
         """The server did nothing for the first stream: open another and send what was sent."""
         try:
@@ -177,7 +207,8 @@ class StreamExchange(Exchange):
         """Remember a request for `_send_again`, if it is worth it."""
         if self._replay is not None:
             self._replay.append((prefix, message))
-            if sum(len(kept) for _, kept in self._replay) > REPLAY_BYTES:
+            self._replay_bytes += len(message)
+            if self._replay_bytes > REPLAY_BYTES:
                 self._replay = None
 
     def _send(self, prefix: bytes, message: bytes | StreamedMessage) -> None:
@@ -273,6 +304,8 @@ class StreamExchange(Exchange):
         self.head_seen.set()
         self.finished.set()
         self._pump.kill(block=False)
+        if isinstance(self._requests, RequestFeed):
+            self._requests.end()
         if self.callbacks or (self._observer is not None and not self._queue):
             gevent.spawn(self._call_back)
 
