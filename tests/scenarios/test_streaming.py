@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gevent
 import numpy as np
 import pytest
 from gevent import GreenletExit
@@ -113,6 +114,54 @@ def test_a_failure_counts_what_was_sent_and_leaves_the_sequence_open() -> None:
     assert session.client.streams_open == 0
 
 
+def test_after_a_wrong_answer_what_is_under_way_is_answered_before_the_stream_ends() -> None:
+    wrong = instead(0, np.full((1, 1), 99, np.int32))
+    late: list[Any] = []
+
+    def answer_later(request: Request) -> Any:
+        late.append(wrong(request))
+        raise Silent
+
+    session = session_answering(answer_later)
+    client = session.client
+    ended: list[bool] = []
+    stop_stream = client.stop_stream
+
+    def stop(cancel_requests: bool = False) -> None:
+        ended.append(cancel_requests)
+        stop_stream(cancel_requests)
+
+    client.stop_stream = stop
+    job = gevent.spawn(run_sequence, session, MODEL, ID, (5, 7, 1))
+    gevent.idle()
+    for step, answer in enumerate(late):
+        assert ended == [], "requests are still under way"
+        client.callback(result=Result(answer, str(step)), error=None)
+        gevent.idle()
+    with pytest.raises(ScenarioFailure, match="answer 0 is 99"):
+        job.get(timeout=10)
+    assert ended == [False], "nothing was cancelled"
+    assert len(session.signals.validations) == 1, "later answers are not judged"
+
+
+def test_after_a_wrong_answer_a_silent_server_holds_the_user_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "DRAIN_S", 0.01)
+    wrong = instead(0, np.full((1, 1), 99, np.int32))
+    sent: list[Request] = []
+
+    def first_only(request: Request) -> Any:
+        sent.append(request)
+        raise Silent
+
+    session = session_answering(first_only)
+    job = gevent.spawn(run_sequence, session, MODEL, ID, (5, 7, 1))
+    gevent.idle()
+    session.client.callback(result=Result(wrong(sent[0]), "0"), error=None)
+    with pytest.raises(ScenarioFailure, match="answer 0 is 99"):
+        job.get(timeout=10)
+    assert session.client.streams_open == 0
+
+
 @pytest.mark.parametrize(
     ("answer", "what"),
     [
@@ -204,7 +253,8 @@ def test_a_long_sequence_lets_other_users_run() -> None:
     turns: list[float] = []
     session = make_session(FakeClient(Accumulators(lambda: 0.0)), sleep=turns.append)
     run_sequence(session, MODEL, ID, tuple(range(1000)))
-    assert turns == [0, 0, 0]
+    assert len(turns) == 3
+    assert all(0 < turn < 1e-3 for turn in turns), "a sleep of 0 lets other greenlets run, but not sockets and timers"
 
 
 def test_a_failure_shows_a_bounded_number_of_steps() -> None:

@@ -26,6 +26,13 @@ from triton_users.sequences import OpenSequences, expected_answers
 GRACE_S = 2.0
 """How much longer than the stream's own deadline we wait for its end; only a defect of the client needs it."""
 
+DRAIN_S = 2.0
+"""How long after a wrong answer the answers to what is already under way are awaited, before they are cancelled.
+
+Triton 2.51 can crash when a sequence is started anew right after its requests were cancelled; that must not hide what
+was found.
+"""
+
 REQUESTS_AT_A_STRETCH = 256
 """Requests handed over before other users get a turn; about 10 ms."""
 
@@ -79,8 +86,14 @@ class _Exchange:
         self._failure: ScenarioFailure | None = None
         self._deadline_passed = False
         self._wrong_answer: dict[str, Any] | None = None
+        self._answers = 0
+        """How many came, those after a wrong one included, which nobody judges any more."""
+        self._awaited = len(values)
+        """How many must come; fewer once a failure has stopped the sending."""
         self._settled = threading.Event()
         """Set with the last answer or the first failure."""
+        self._drained = threading.Event()
+        """Set when nothing is under way any more: with the last answer, or the stream's end."""
         self._abandoned = False
 
     def run(self) -> None:
@@ -92,7 +105,9 @@ class _Exchange:
             session.client.start_stream(self.take, stream_timeout=limit_s)
             self._send()
             self._settled.wait(max(0.0, started + limit_s + GRACE_S - session.clock()))
-            if self._failure is None and len(self._got) == len(self._values):
+            if self._wrong_answer is not None:
+                self._drained.wait(DRAIN_S)
+            if self._answers >= self._awaited:
                 session.client.stop_stream()  # waits for the stream's status, at most until its deadline
                 over = True
         except InferenceServerException as exc:
@@ -131,17 +146,36 @@ class _Exchange:
             )
             self.sent += 1
             if self.sent % REQUESTS_AT_A_STRETCH == 0:
-                self._session.sleep(0)
+                self._session.sleep(1e-6)  # not 0, with which gevent looks at no socket for up to 50 turns
             if self._failure is not None:
+                self._awaited = self.sent
+                self._look_for_the_last()
                 return
 
     def take(self, result: Any, error: InferenceServerException | None) -> None:
         """The stream's callback: judge the next answer. Never raises, since that would end the stream's reader."""
-        if self._abandoned or self._failure is not None:
+        if self._abandoned:
             return
+        ended = error is not None and error.status() is not None  # this is the stream's status, not an answer
+        if not ended:
+            self._answers += 1
+        if self._failure is None:
+            self._judge(result, error, ended)
+        if self._failure is not None:
+            self._settled.set()
+        if ended:
+            self._drained.set()
+        self._look_for_the_last()
+
+    def _look_for_the_last(self) -> None:
+        if self._answers >= self._awaited:
+            self._settled.set()
+            self._drained.set()
+
+    def _judge(self, result: Any, error: InferenceServerException | None, ended: bool) -> None:
         step = len(self._got)
-        if error is not None and error.status() is not None:  # the stream has ended, this is not an answer
-            self._deadline_passed = error.status() == DEADLINE_EXCEEDED
+        if ended:
+            self._deadline_passed = error is not None and error.status() == DEADLINE_EXCEEDED
             self._failure = self._fail(f"no answer to request {step}: {error}")
         elif step == len(self._values):
             self._failure = self._fail(f"more answers than requests: {error or self._read(result, step - 1)}")
@@ -150,8 +184,6 @@ class _Exchange:
             self._got.append(got)
             if got != self._expected[step]:
                 self._wrong(step, got)
-        if self._failure is not None or len(self._got) == len(self._values):
-            self._settled.set()
 
     def _read(self, result: Any, step: int) -> Any:
         """The number answered, or a text that says why it is none."""
@@ -175,13 +207,14 @@ class _Exchange:
             "got": got,
             "steps": self._steps(),
         }
-        self._failure = self._fail(f"answer {step} is {got}, not {expected}")
+        self._failure = self._fail(f"answer {step} is {got}, not {expected}", step=step, expected=expected, got=got)
 
-    def _fail(self, what: str) -> ScenarioFailure:
+    def _fail(self, what: str, **evidence: Any) -> ScenarioFailure:
         return ScenarioFailure(
             f"sequence {self._correlation_id} of {len(self._values)} requests on {self._model.name}: {what}",
             model=self._model.name,
             correlation_id=self._correlation_id,
+            **evidence,
             steps=self._steps(),
         )
 
