@@ -53,6 +53,18 @@ class SequenceValidationFailure(EventHook):
     """
 
 
+class ClaimsSettled(EventHook):
+    """Fired when it is known what became of claims that runs of a scenario made of the server's later behaviour.
+
+    A run of SequenceNoEnd claims that the server will take the sequence's slot back. A claim that does not hold fails
+    the run that looks at it, and is not told here.
+
+    :param scenario: Name of the scenario
+    :param proven: How many claims were seen to hold
+    :param unproven: How many will never be looked at: the user stopped before their time came
+    """
+
+
 def add_hooks(environment: Environment) -> None:
     """Add our hooks to `environment.events`, once."""
     events = environment.events
@@ -60,6 +72,7 @@ def add_hooks(environment: Environment) -> None:
         ("scenario_finished", ScenarioFinished),
         ("deadline_exceeded", DeadlineExceeded),
         ("sequence_validation_failure", SequenceValidationFailure),
+        ("claims_settled", ClaimsSettled),
     ):
         if not hasattr(events, name):
             setattr(events, name, hook())

@@ -41,6 +41,7 @@ class Node:
         events.scenario_finished.add_listener(self._on_scenario_finished)
         events.deadline_exceeded.add_listener(self._on_deadline_exceeded)
         events.sequence_validation_failure.add_listener(self._on_sequence_validation_failure)
+        events.claims_settled.add_listener(self._on_claims_settled)
 
     def start(self, decided: Decided) -> Run:
         """Begin a run as the master decided it."""
@@ -143,6 +144,9 @@ class Node:
 
     def _on_sequence_validation_failure(self, scenario: str, **_: Any) -> None:
         self.recorder.sequence_failure(scenario)
+
+    def _on_claims_settled(self, scenario: str, proven: int, unproven: int, **_: Any) -> None:
+        self.recorder.claims_settled(scenario, proven, unproven)
 
 
 def set_tasks(environment: Environment, settings: Settings, reasons: Mapping[str, str]) -> None:

@@ -133,6 +133,7 @@ class ScenarioUser(TritonGrpcUser):
     def on_stop(self) -> None:
         with gevent.Timeout(self.stop_timeout_s, False):  # type: ignore[arg-type]  # False: no exception
             for scenario in self._scenarios.values():
+                self._signals.scenario = scenario.name
                 scenario.close()
 
 
@@ -172,7 +173,7 @@ def expanded_tasks(weights: dict[str, int]) -> list[Task]:
 
 
 class _Signals:
-    """Fires our events for one user; `scenario` is the one that plays now."""
+    """Fires our events for one user; `scenario` is the one that plays, or closes, now."""
 
     def __init__(self, environment: Environment) -> None:
         self._events: Any = environment.events
@@ -195,3 +196,6 @@ class _Signals:
             got=got,
             steps=steps,
         )
+
+    def claims_settled(self, *, proven: int = 0, unproven: int = 0) -> None:
+        self._events.claims_settled.fire(scenario=self.scenario, proven=proven, unproven=unproven)

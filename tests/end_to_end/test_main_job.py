@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.commands import free_port
 from tests.end_to_end.locust_process import ROOT, Locust, run_locust
 from triton_users.server import EmbeddedTriton
 from triton_users.settings import DEFAULT_WEIGHTS
@@ -41,6 +42,16 @@ class TestAgainstAHealthyServer:
         rows = {(row["method"], row["name"]): row for row in json.loads(statistics.with_suffix(".json").read_text())}
         assert ("grpc", "Timeout custom_nobatch_zero_1_float32") in rows
         assert all(row["num_failures"] == 0 for row in rows.values()), "errors that are wanted are no failures"
+
+    def test_sequences_left_open_too_late_to_be_proven_are_told(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
+        port = str(free_port())
+        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "-t", "5s",
+                           "--scenarios", "SequenceNoEnd", "--processes", "2",
+                           "--master-bind-port", port, "--master-port", port)  # fmt: skip
+        assert ended.exit_code == 0, ended.output
+        counted = ended.scenario("SequenceNoEnd")
+        assert counted["passed"] > 0
+        assert (counted["proven"], counted["unproven"]) == (0, counted["passed"])
 
     def test_ctrl_c_ends_it_with_the_report(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
         locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "--scenarios", SEQUENCES)

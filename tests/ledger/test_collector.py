@@ -18,6 +18,7 @@ events = st.one_of(
     st.tuples(st.just("error"), scenarios, st.sampled_from(["gone", "late 5"]), microseconds),
     st.tuples(st.just("deadline"), scenarios, st.booleans(), microseconds),
     st.tuples(st.just("sequence"), scenarios, st.none(), microseconds),
+    st.tuples(st.just("claims"), scenarios, st.integers(1, 3), microseconds),
 )
 
 
@@ -33,6 +34,8 @@ def happen(recorder: Recorder, event) -> None:
         recorder.row(scenario, "a").record_error(what, 100, 0)
     elif kind == "deadline":
         recorder.deadline_exceeded(scenario, what)
+    elif kind == "claims":
+        recorder.claims_settled(scenario, proven=what, unproven=value % 5)
     else:
         recorder.sequence_failure(scenario)
 
@@ -173,7 +176,7 @@ def test_a_snapshot_that_cannot_be_read_changes_nothing_and_is_told(key, value) 
 def test_a_worker_of_another_version_is_told_by_name() -> None:
     collector = Collector("run")
     collector.merge(Recorder("old-one", "run").snapshot(1.0) | {"format": 99}, 1.0)
-    assert list(collector.refused) == ["worker old-one sends ledger format 99, not 1 as here"]
+    assert list(collector.refused) == ["worker old-one sends ledger format 99, not 2 as here"]
 
 
 def test_evidence_travels_once_while_nothing_new_happens_and_again_at_the_end() -> None:

@@ -35,6 +35,14 @@ def test_deadlines_and_sequence_failures_are_counted_apart() -> None:
     assert (counts.expected_deadlines, counts.unexpected_deadlines, counts.sequence_failures) == (2, 1, 1)
 
 
+def test_claims_are_counted_as_proven_and_unproven() -> None:
+    recorder = Recorder("w", "run")
+    recorder.claims_settled("SequenceNoEnd", proven=3, unproven=0)
+    recorder.claims_settled("SequenceNoEnd", proven=0, unproven=2)
+    loaded = Ledger.load(recorder.ledger.dump()).scenarios["SequenceNoEnd"]
+    assert (loaded.proven, loaded.unproven) == (3, 2)
+
+
 def test_a_failed_request_is_counted_under_its_error_and_has_no_latency() -> None:
     row = Row()
     row.record(500, 10, 100, 90)

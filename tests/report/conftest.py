@@ -22,6 +22,8 @@ def make_report(**changes: Any) -> dict[str, Any]:
     state = changes.pop("state", "finished")
     collector, timeline = Collector("run"), Timeline()
     fine, lost = Recorder("fine", "run"), Recorder("lost", "run")
+    for recorder in (fine, lost):
+        recorder.claims_settled("SequenceValid", proven=2, unproven=1)
     for number in range(40):
         for recorder in (fine, lost):
             if recorder is lost and number >= 30:

@@ -51,6 +51,7 @@ def test_counts_and_totals_are_those_that_were_made(report) -> None:
     assert (totals["runs"], totals["failed"], totals["skipped"]) == (148, 8, 70)
     assert (totals["requests"], totals["rpcs"], totals["rpcs_failed"]) == (358, 358, 8)
     assert totals["expected_deadlines"] == 70
+    assert (sequence["proven"], sequence["unproven"]) == (totals["proven"], totals["unproven"]) == (4, 2)
     assert totals["bytes_sent"] == sum(scenario["bytes_sent"] for scenario in report["scenarios"])
 
 

@@ -198,12 +198,17 @@ class Signals:
     def __init__(self) -> None:
         self.deadlines: list[dict[str, Any]] = []
         self.validations: list[dict[str, Any]] = []
+        self.proven = self.unproven = 0
 
     def deadline_exceeded(self, **told: Any) -> None:
         self.deadlines.append(told)
 
     def sequence_validation_failure(self, **told: Any) -> None:
         self.validations.append(told)
+
+    def claims_settled(self, *, proven: int = 0, unproven: int = 0) -> None:
+        self.proven += proven
+        self.unproven += unproven
 
 
 def make_session(

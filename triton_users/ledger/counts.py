@@ -19,7 +19,16 @@ MAX_ROWS = 1_000
 OTHER = "(other)"
 """Holds the counts of what has no place of its own: totals stay exact, a name beyond the bound is not kept."""
 
-_SCENARIO_INTEGERS = ("passed", "failed", "requests", "expected_deadlines", "unexpected_deadlines", "sequence_failures")
+_SCENARIO_INTEGERS = (
+    "passed",
+    "failed",
+    "requests",
+    "expected_deadlines",
+    "unexpected_deadlines",
+    "sequence_failures",
+    "proven",
+    "unproven",
+)
 
 
 def count_text(counts: dict[str, int], text: str, number: int = 1) -> None:
@@ -49,6 +58,10 @@ class ScenarioCounts:
     """Deadlines that fired anywhere else, or late."""
     sequence_failures: int = 0
     """Responses that were not what the model of the sequence says."""
+    proven: int = 0
+    """Passed runs whose claim of the server's later behaviour was looked at and held."""
+    unproven: int = 0
+    """Passed runs whose claim was never looked at: their user stopped before its time came."""
     skips: dict[str, int] = field(default_factory=dict)
     """Why a run was not made -> how often; not part of `runs`."""
     durations: Histogram = field(default_factory=Histogram)

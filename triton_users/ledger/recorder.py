@@ -10,7 +10,7 @@ from triton_users.ledger.counts import Ledger, Row, count_text
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import normalise, plain
 
-FORMAT = 1
+FORMAT = 2
 """Version of a snapshot; a collector refuses another one."""
 
 
@@ -57,6 +57,12 @@ class Recorder:
     def sequence_failure(self, scenario: str) -> None:
         """Count a response that is not what the model of the sequence says."""
         self.ledger.scenario(scenario).sequence_failures += 1
+
+    def claims_settled(self, scenario: str, proven: int, unproven: int) -> None:
+        """Count what became of claims that earlier runs made of the server's later behaviour."""
+        counts = self.ledger.scenario(scenario)
+        counts.proven += proven
+        counts.unproven += unproven
 
     def failure(self, scenario: str, at_s: float, reason: str, record: Mapping[str, Any]) -> None:
         """Keep the evidence of a failed run, within bounds; `run_finished` counts it. `at_s`: as in `snapshot`."""

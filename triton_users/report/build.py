@@ -174,6 +174,8 @@ def _counts(counts: ScenarioCounts) -> dict[str, Any]:
         "expected_deadlines": counts.expected_deadlines,
         "unexpected_deadlines": counts.unexpected_deadlines,
         "sequence_failures": counts.sequence_failures,
+        "proven": counts.proven,
+        "unproven": counts.unproven,
     }
 
 
@@ -194,9 +196,9 @@ def _totals(scenarios: list[dict[str, Any]], total: Ledger, now_s: float) -> dic
     together = Row()
     for row in total.rows.values():
         together.add(row)
-    summed = ("runs", "passed", "failed", "skipped", "requests", "expected_deadlines", "unexpected_deadlines")
+    counted = [name for name in _counts(ScenarioCounts()) if name != "skips"]
     return {
-        **{name: sum(scenario[name] for scenario in scenarios) for name in (*summed, "sequence_failures")},
+        **{name: sum(scenario[name] for scenario in scenarios) for name in counted},
         "rpcs": together.requests,
         "rpcs_failed": together.failed,
         "requests_per_s": round(together.answered / now_s, 3) if now_s > 0 else 0.0,

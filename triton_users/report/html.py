@@ -12,7 +12,7 @@ from typing import Any
 from triton_users.report.charts import sparkline
 from triton_users.report.markup import count, e, e_lines, ms, n, pretty, table, td
 from triton_users.report.over_time import OverTime
-from triton_users.report.text import headline, milliseconds, number, size
+from triton_users.report.text import headline, milliseconds, number, proofs, size
 from triton_users.trust import LABELS, digits, hms
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
@@ -146,7 +146,9 @@ def _scenarios(report: dict[str, Any]) -> str:
 def _about(scenario: dict[str, Any]) -> str:
     more = [scenario["why"]] if scenario["why"] and scenario["status"] != "failed" else []
     more += [f"skipped {number(times)} times: {reason}" for reason, times in scenario["skips"].items()]
-    return e(scenario["description"]) + "".join(f'<div class="soft small">{e(line)}</div>' for line in more)
+    more.append(proofs(scenario))
+    notes = "".join(f'<div class="soft small">{e(line)}</div>' for line in more if line)
+    return e(scenario["description"]) + notes
 
 
 def _thresholds(report: dict[str, Any]) -> str:

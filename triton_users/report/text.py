@@ -71,10 +71,19 @@ def _totals(report: dict[str, Any]) -> str:
         f"p99 {milliseconds(latency['p99'])} ms, max {milliseconds(latency['max'])} ms.",
         f"Deadlines: {number(totals['expected_deadlines'])} expected, {number(totals['unexpected_deadlines'])} not. "
         f"Wrong sequence responses: {number(totals['sequence_failures'])}.",
+        *(f"{scenario['name']}: {told}." for scenario in report["scenarios"] if (told := proofs(scenario))),
         f"Sent {size(totals['bytes_sent'])}, received {size(totals['bytes_received'])}.",
         f"Duration {hms(report['duration_s'])}, {report['started']} to {report['as_of']}. Seed {report['seed']}.",
     ]
     return "\n".join(_wrapped(line) for line in lines)
+
+
+def proofs(scenario: dict[str, Any]) -> str:
+    """What became of the claims that the scenario's runs made of the server's later behaviour; "" if it made none."""
+    proven, unproven = scenario["proven"], scenario["unproven"]
+    if not proven and not unproven:
+        return ""
+    return f"{number(proven)} runs were proven later, {number(unproven)} not before their user stopped"
 
 
 def _thresholds(report: dict[str, Any]) -> str:

@@ -73,6 +73,9 @@ class Signals(Protocol):
     def sequence_validation_failure(
         self, *, model: str, correlation_id: int | str, step: int, expected: Any, got: Any, steps: list[Any]
     ) -> None: ...
+    def claims_settled(self, *, proven: int = 0, unproven: int = 0) -> None:
+        """What runs claimed of the server's later behaviour was seen to hold, or will never be looked at."""
+        ...
 
 
 @dataclass
@@ -105,8 +108,6 @@ class Scenario(ABC):
     name: ClassVar[str]
     description: ClassVar[str]
     """One line, as the report shows it."""
-    unproven: int = 0
-    """Claims about the server that this user made and had no time left to check; final after `close()`."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -140,4 +141,4 @@ class Scenario(ABC):
         """
 
     def close(self) -> None:  # noqa: B027 - most scenarios keep nothing open
-        """End everything this scenario still has open, within two seconds. Called when the user stops."""
+        """End everything this scenario still has open, within two seconds. Called once, when the user stops."""

@@ -20,9 +20,10 @@ class SequenceNoEnd(SequenceScenario):
     """Each run leaves a sequence open, whose slot the server must reclaim after its idle limit.
 
     The proof: once the idle limit and a margin have passed since the last answer, a request without START for that id
-    must get the START error. An ordinary answer means that the server still holds the sequence. Ids are drawn from the
-    part of the user's block that no other scenario touches, so nothing can have reopened or ended it; should the same
-    id be drawn twice, the later run takes the place of the earlier one's claim.
+    must get the START error. An ordinary answer means that the server still holds the sequence. Claims whose time has
+    not come when the user stops stay unproven. Ids are drawn from the part of the user's block that no other scenario
+    touches, so nothing can have reopened or ended it; should the same id be drawn twice, the later run takes the place
+    of the earlier one's claim, which stays unproven.
     """
 
     name = "SequenceNoEnd"
@@ -32,7 +33,6 @@ class SequenceNoEnd(SequenceScenario):
         super().__init__(session)
         self._claims: OrderedDict[tuple[str, int], float] = OrderedDict()
         """When each open sequence had its last answer, oldest first."""
-        self._dropped = 0
 
     def plan(self, draw: random.Random) -> SequencePlan:
         settings = self.session.settings
@@ -45,7 +45,8 @@ class SequenceNoEnd(SequenceScenario):
     def run(self, plan: SequencePlan) -> int:
         proofs = self._check_due()
         key = (plan.model, self.correlation_id(plan.id_offset))
-        self._claims.pop(key, None)
+        if self._claims.pop(key, None) is not None:
+            self.session.signals.claims_settled(unproven=1)
         try:
             requests = self.send(plan, last_ends=False)
         except ScenarioFailure as failure:
@@ -54,7 +55,7 @@ class SequenceNoEnd(SequenceScenario):
         self._claims[key] = self.session.clock()
         if len(self._claims) > MAX_CLAIMS:
             self._claims.popitem(last=False)
-            self._dropped += 1
+            self.session.signals.claims_settled(unproven=1)
         return proofs + requests
 
     def _check_due(self) -> int:
@@ -68,7 +69,6 @@ class SequenceNoEnd(SequenceScenario):
             silent_s = self.session.clock() - last_answer
             if silent_s < held_s:
                 return proofs
-            del self._claims[model_name, correlation_id]
             self._prove(model_name, correlation_id, silent_s, proofs)
         return PROOFS_A_RUN
 
@@ -77,8 +77,10 @@ class SequenceNoEnd(SequenceScenario):
         try:
             got = answer_without_start(self.session, model, correlation_id, 1, end=True)
         except ScenarioFailure as failure:
+            del self._claims[model_name, correlation_id]
             failure.requests += earlier
             raise
+        del self._claims[model_name, correlation_id]  # not sooner: a user stopped in between leaves it unproven
         if got is not None:
             settings = self.session.settings
             raise ScenarioFailure(
@@ -90,6 +92,8 @@ class SequenceNoEnd(SequenceScenario):
                 silent_s=silent_s,
                 **evidence(model, correlation_id, 1),
             )
+        self.session.signals.claims_settled(proven=1)
 
     def close(self) -> None:
-        self.unproven = self._dropped + len(self._claims)
+        if self._claims:
+            self.session.signals.claims_settled(unproven=len(self._claims))

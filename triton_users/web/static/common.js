@@ -51,7 +51,9 @@ export function badge(status) {
 /** Why a scenario has its status, and why runs were skipped. */
 export function notes(scenario) {
   const skips = Object.entries(scenario.skips).map(([why, times]) => `skipped ${count(times)} ×: ${why}`);
-  return [scenario.why, ...skips].filter(Boolean);
+  const { proven, unproven } = scenario;
+  const proofs = proven || unproven ? `${count(proven)} runs were proven later, ${count(unproven)} not before their user stopped` : "";
+  return [scenario.why, ...skips, proofs].filter(Boolean);
 }
 
 /** As in Locust: its own switch first, then the system's setting. */
