@@ -21,12 +21,12 @@ from triton_users.options import judging_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
 from triton_users.reporting import Reporting
-from triton_users.run import Decided, left_out, new_run_id, new_seed, weights
+from triton_users.run import Decided, new_run_id, new_seed, weights
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.stress import runs_scenarios
-from triton_users.survey import survey, with_perf_analyzer
+from triton_users.survey import look_at
 from triton_users.users import tls_from
 
 logger = logging.getLogger(__name__)
@@ -136,10 +136,8 @@ class Lead:
                 self._environment.process_exit_code = EXIT_USAGE
 
     def _look_at_the_server(self, settings: Settings) -> tuple[Target, dict[str, str]]:
-        """What the server offers, and which scenarios cannot run against it; UsageError as `survey` and `left_out`."""
-        host = self._environment.host or ""
-        target = with_perf_analyzer(survey(host, tls_from(self._options)), host)
-        return target, left_out(target, settings) if runs_scenarios(self._environment) else {}
+        host, scenarios = self._environment.host or "", runs_scenarios(self._environment)
+        return look_at(host, tls_from(self._options), settings, scenarios=scenarios)
 
     def _decide(self, decided: Decided) -> None:
         self._decided = decided

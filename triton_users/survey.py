@@ -8,12 +8,24 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users import server
 from triton_users.client import TritonClient
+from triton_users.run import left_out
 from triton_users.scenarios.base import Target
-from triton_users.settings import UsageError
+from triton_users.settings import Settings, UsageError
 from triton_users.transport import ChannelOptions, TlsCredentials
 
 LIMIT_S = 10.0
 """How long the server may take for each answer, in seconds; picked to outlast a busy server, not a missing one."""
+
+
+def look_at(
+    host: str, tls: TlsCredentials | None, settings: Settings, *, scenarios: bool
+) -> tuple[Target, dict[str, str]]:
+    """What the server at `host` offers, and the scenarios that cannot run against it, with the reason and the remedy.
+
+    `scenarios`: whether the run has users that play scenarios. Raises UsageError as `survey` and `run.left_out`.
+    """
+    target = with_perf_analyzer(survey(host, tls), host)
+    return target, left_out(target, settings) if scenarios else {}
 
 
 def survey(host: str, tls: TlsCredentials | None) -> Target:

@@ -25,7 +25,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> Namespace:
             raise UsageError(f"no Triton answers at {host}")
         return Target(address=host, models=MODELS, server_version="triton 2.51.0")
 
-    monkeypatch.setattr(form, "survey", survey)
+    monkeypatch.setattr("triton_users.survey.survey", survey)
     parser = LocustArgumentParser()
     parser.add_argument("--web-host", default="")
     add_options(parser)
@@ -81,6 +81,14 @@ def test_a_value_that_cannot_be_used_is_named(options: Namespace, changes: dict[
 def test_a_form_without_the_number_of_users_is_refused_unless_a_load_shape_sets_it(options: Namespace) -> None:
     assert "Number of users: nothing" in form.refusal({}, options, HOST, running=False)
     assert form.refusal({}, options, HOST, running=False, shaped=True) == ""
+
+
+def test_users_of_one_s_own_need_no_model_of_the_scenarios(options: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "triton_users.survey.survey", lambda host, tls: Target(address=host, models=frozenset({"mine"}))
+    )
+    assert "No scenario can run against this server" in refusal(options)
+    assert form.refusal(GOOD, options, HOST, running=False, scenarios=False) == ""
 
 
 def test_a_running_test_may_change_its_users_while_the_server_does_not_answer(options: Namespace) -> None:

@@ -44,7 +44,7 @@ class FakeReporting:
 def ui(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Environment, FlaskClient]]:
     """Makes Locust's web UI with ours in it, without a server or a socket."""
     monkeypatch.setattr("sys.argv", ["locust"])  # Locust's index page parses it
-    monkeypatch.setattr(form, "survey", lambda host, tls: pytest.fail("the form was good"))
+    monkeypatch.setattr(form, "look_at", lambda *_, **__: pytest.fail("the form was good"))
 
     def make(reporting: FakeReporting | None = None, **arguments: Any) -> tuple[Environment, FlaskClient]:
         parser = get_parser()

@@ -15,8 +15,7 @@ from locust.util.timespan import parse_timespan
 
 from triton_users.ledger.plain import cut
 from triton_users.options import judging_from, settings_from
-from triton_users.run import left_out
-from triton_users.survey import survey, with_perf_analyzer
+from triton_users.survey import look_at
 from triton_users.users import tls_from
 
 SHOWN = 60
@@ -25,11 +24,20 @@ SHOWN = 60
 _KINDS: Mapping[type, str] = {int: "a whole number", float: "a number"}
 
 
-def refusal(form: Mapping[str, str], options: Namespace, host: str, *, running: bool, shaped: bool = False) -> str:
+def refusal(
+    form: Mapping[str, str],
+    options: Namespace,
+    host: str,
+    *,
+    running: bool,
+    scenarios: bool = True,
+    shaped: bool = False,
+) -> str:
     """Why no test can start with this form; "" when one can.
 
     `options` are the ones in force and `host` is the server in force: the form may leave out what it does not change.
-    Asks the server what it is, unless a test is running. `shaped`: a load shape sets the number of users.
+    Asks the server what it is, unless a test is running. `scenarios`: the run has users that play scenarios. `shaped`:
+    a load shape sets the number of users.
     """
     try:
         _check_load(form, shaped)
@@ -41,7 +49,7 @@ def refusal(form: Mapping[str, str], options: Namespace, host: str, *, running: 
         if not host:
             return "Host: write the address of a Triton, for instance grpc://127.0.0.1:8001"
         if not running:
-            left_out(with_perf_analyzer(survey(host, tls), host), settings)
+            look_at(host, tls, settings, scenarios=scenarios)
     except (ValueError, OSError) as error:  # UsageError and the transport's TargetError are ValueErrors
         text = cut(str(error), 2_000)
         return text[:1].upper() + text[1:]

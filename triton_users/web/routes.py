@@ -13,6 +13,7 @@ from flask import Blueprint, Response, request
 from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from triton_users.report.folder import RENDERERS
+from triton_users.stress import runs_scenarios
 from triton_users.web import form, view
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def register(environment: Environment, reporting: Callable[[], Reporting | None]
             environment.parsed_options,  # type: ignore[arg-type]  # the locust command sets them
             environment.host or "",
             running=runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING),
+            scenarios=runs_scenarios(environment),
             shaped=environment.shape_class is not None,
         )
         return _json({"success": False, "message": message, "host": environment.host}) if message else None
