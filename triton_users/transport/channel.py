@@ -38,6 +38,10 @@ from triton_users.transport.unary import UnaryUnary
 #: connection-backoff.md of gRPC: growth of the pause and its jitter.
 BACKOFF_FACTOR: Final = 1.6
 BACKOFF_JITTER: Final = 0.2
+#: A connection that takes no call and ends within this time counts as one that could not be made, so that a server
+#: which keeps doing that is not asked for connections without a pause. Seconds; below STALE_S, or a call that looks
+#: whether an idle connection is still there might fail because it is not.
+USELESS_S: Final = 0.5
 
 
 class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type information
@@ -73,6 +77,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         self._failure: Exception | None = None
         self._backoff_s = self.options.backoff_initial_s
         self._retry_s = 0.0
+        self._ready_s = 0.0
         self._keeper = _WeakKeeper(self)
         self._past = ChannelStats(0, 0, 0, 0, 0, 0, 0)
 
@@ -199,9 +204,14 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
                     raise CallError(Outcome(grpc.StatusCode.UNAVAILABLE, str(self._failure), debug=repr(self._failure)))
                 else:
                     self._connect()
-                if link is not None and link.backlog:
+                if link is None or not link.backlog:
+                    call.wait()
+                else:
                     link.when_writable(call)
-                call.wait()
+                    try:
+                        call.wait()
+                    finally:
+                        link.never_mind(call)
         finally:
             if self.waiting[0] is call:
                 self.waiting.popleft()
@@ -223,6 +233,9 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
             if link is self.link:
                 self.link = None
                 self._connectivity.change(ChannelConnectivity.IDLE)
+                if self.waiting and not link.core.streams.used and perf_counter() < self._ready_s + USELESS_S:
+                    why = link.lost or link.core.goaway
+                    self._note_failure(ConnectFailure(f"{self._target} took no call before it ended: {why}"))
                 if link.lost is None:
                     self._draining.append(link)
                 else:
@@ -289,11 +302,15 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
                 link.close()
         if link.lost is not None:
             raise ConnectFailure(f"cannot connect to {self._target}: {link.lost}") from link.lost
+        if link.core.state is ConnectionState.DRAINING:
+            link.close()
+            raise ConnectFailure(f"cannot connect to {self._target}: it began with {link.core.goaway}")
         return link
 
     def _note_success(self, link: Link) -> None:
         self._backoff_s = self.options.backoff_initial_s
         self._retry_s = 0.0
+        self._ready_s = perf_counter()
         self._past = replace(self._past, connections=self._past.connections + 1)
         self.link = link
         self._connectivity.change(ChannelConnectivity.READY)

@@ -87,7 +87,7 @@ class Link:
             Limits(options.stream_window_bytes, options.max_frame_bytes, options.max_header_list_bytes)
         )
         self.backlog = bytearray()
-        self._waiting: list[Owner] = []
+        self._waiting: dict[Owner, None] = {}
         self._read_size = READ_SIZE
         self.bytes_sent = self.bytes_received = self.pings_sent = 0
         self.received_s = perf_counter()
@@ -179,7 +179,11 @@ class Link:
 
     def when_writable(self, owner: Owner) -> None:
         """Tell `owner` once, when the backlog is empty or the link is lost."""
-        self._waiting.append(owner)
+        self._waiting[owner] = None
+
+    def never_mind(self, owner: Owner) -> None:
+        """`owner` no longer waits; else a backlog that stays would keep each call that gave up."""
+        self._waiting.pop(owner, None)
 
     def reset(self, stream: Stream, code: ErrorCode, fault: Exception | None = None) -> None:
         """End a stream from our side. Its owner is not told."""
@@ -235,17 +239,15 @@ class Link:
         if self.lost is not None:
             return
         if self._pipe is not None:
-            try:
-                data, reply = self._pipe.decrypt(data)
-            except ConnectionLost as exc:
-                self.lose(exc)
-                return
+            data, reply = self._pipe.decrypt(data)
             if reply:
                 self._send_raw(reply)
         self.received_s = now_s = perf_counter()
         core = self.core
         was = core.state
         touched = core.receive(data, now_s)
+        if self._pipe is not None and self._pipe.over is not None:
+            self.lose(self._pipe.over)  # before anybody is told, who could want to send on it
         for stream in touched:
             owner = stream.owner
             if owner is not None:
@@ -274,7 +276,7 @@ class Link:
         del self.backlog[:sent]
         if not self.backlog:
             self._writer.stop()
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, {}
             for owner in waiting:
                 owner.progress()
             self._keeper.link_changed(self)
@@ -336,9 +338,9 @@ class Link:
         self._sock.close()
         self.backlog.clear()
         self.settled.set()
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, {}
         owners: list[Owner] = [stream.owner for stream in ended if stream.owner is not None]
-        self._hub.loop.run_callback(self._tell, owners + waiting)
+        self._hub.loop.run_callback(self._tell, [*owners, *waiting])
 
     def _farewell(self) -> None:
         """The GOAWAY that names the peer's fault, for its log; nothing depends on its arrival."""

@@ -61,7 +61,7 @@ def compress(message: bytes, encoding: str) -> bytes:
 def decompress(packed: bytes, encoding: str, limit: int) -> bytes:
     """The bytes of a compressed message, at most `limit` of them; MessageFault for more, or if it cannot be read."""
     if encoding not in _WINDOW_BITS:
-        raise MessageFault(grpc.StatusCode.UNIMPLEMENTED, f"the server compressed with {encoding!r}, unknown to us")
+        raise MessageFault(grpc.StatusCode.INTERNAL, f"the server compressed with {encoding!r}, unknown to us")
     inflater = zlib.decompressobj(wbits=_WINDOW_BITS[encoding])
     try:
         message = inflater.decompress(packed, limit + 1)
@@ -69,8 +69,9 @@ def decompress(packed: bytes, encoding: str, limit: int) -> bytes:
         raise MessageFault(grpc.StatusCode.INTERNAL, f"undecodable {encoding} message: {exc}") from exc
     if len(message) > limit:
         raise MessageFault(grpc.StatusCode.RESOURCE_EXHAUSTED, f"message decompresses to more than {limit} bytes")
-    if not inflater.eof:
-        raise MessageFault(grpc.StatusCode.INTERNAL, f"truncated {encoding} message")
+    if not inflater.eof or inflater.unused_data:
+        fault = "bytes after the end of a" if inflater.eof else "truncated"
+        raise MessageFault(grpc.StatusCode.INTERNAL, f"{fault} {encoding} message")
     return message
 
 

@@ -39,18 +39,23 @@ def send_large(
             taken = 0
             if not link.backlog:
                 taken, parts = core.take_data(stream, view, end_stream and left == len(view))
-            if opening:
+            opens = bool(opening)
+            if opens:
                 parts.insert(0, opening)
                 opening = b""
-            if parts:
-                link.send_parts(parts)
+            if parts and not link.send_parts(parts) and opens:
+                stream.unprocessed = True
             if taken:
                 view = view[taken:]
                 left -= taken
-            else:
-                if link.backlog:
-                    link.when_writable(call)
+            elif not link.backlog:
                 call.wait()
+            else:
+                link.when_writable(call)
+                try:
+                    call.wait()
+                finally:
+                    link.never_mind(call)
             if perf_counter() > slice_ends_s:
                 # Not sleep(0): gevent would come back before it looks at any socket or timer, up to 50 times over.
                 sleep(1e-6)

@@ -63,6 +63,8 @@ class TlsPipe:
     def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        #: Why the session has ended; None while it has not.
+        self.over: ConnectionLost | None = None
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
 
     def handshake(self, ciphertext: bytes) -> tuple[bool, bytes]:
@@ -89,7 +91,7 @@ class TlsPipe:
         return self._outgoing.read()
 
     def decrypt(self, ciphertext: bytes) -> tuple[bytes, bytes]:
-        """The plaintext that `ciphertext` completes, and bytes to send back. ConnectionLost if the session is over."""
+        """The plaintext that `ciphertext` completes, and bytes to send back. Sets `over` if the session ends."""
         self._incoming.write(ciphertext)
         pieces = []
         try:
@@ -100,9 +102,9 @@ class TlsPipe:
                 pieces.append(piece)
         except ssl.SSLWantReadError:
             pass  # all complete records are read
-        except ssl.SSLZeroReturnError as exc:
-            if not pieces:
-                raise ConnectionLost("the server closed the TLS session") from exc
+        except ssl.SSLZeroReturnError:
+            self.over = ConnectionLost("the server closed the TLS session")
         except ssl.SSLError as exc:
-            raise ConnectionLost(f"TLS failed: {exc}") from exc
+            self.over = ConnectionLost(f"TLS failed: {exc}")
+            self.over.__cause__ = exc
         return b"".join(pieces), self._outgoing.read()

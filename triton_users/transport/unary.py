@@ -94,10 +94,16 @@ class UnaryExchange(Exchange):
             stream = self._attempt()
             if stream.unprocessed and self.outcome is None:
                 # The server vouches that it did nothing: once more, on another stream or connection.
+                self.stream = None
+                if self.deadline_s is not None:
+                    self._timeout_s = self.time_left()
+                    if not self._timeout_s:
+                        self._expire()  # the timer may have fired while the first stream had just ended
                 stream = self._attempt()
             response = self._read_response(stream)
             return response
         except CallError as exc:
+            self.abandon()  # open only if it is another call's error, out of the chunks of a StreamedMessage
             error = exc
             raise
         except BaseException as exc:

@@ -186,6 +186,14 @@ def test_a_second_goaway_may_refuse_more() -> None:
     assert stream.unprocessed
 
 
+def test_goaway_below_a_stream_that_has_a_response_does_not_promise_that_nothing_happened() -> None:
+    peer = HandPeer()
+    stream = peer.request()
+    peer.give(peer.headers(1, RESPONSE))
+    assert peer.give(frames.encode_goaway(0, ErrorCode.NO_ERROR)) == [stream]
+    assert not stream.unprocessed
+
+
 @pytest.mark.parametrize(
     ("code", "unprocessed"), [(ErrorCode.REFUSED_STREAM, True), (ErrorCode.CANCEL, False), (0x1234, False)]
 )
@@ -225,6 +233,45 @@ def test_interim_responses_are_read_over() -> None:
     peer.give(peer.answer(1))
     assert stream.head is not None
     assert stream.head.status == 200
+
+
+@pytest.mark.parametrize("ends_with", ["data", "trailers"])
+@pytest.mark.parametrize(("announced", "fits"), [(b"6", True), (b"5", False), (b"7", False), (b"0", False)])
+def test_an_announced_length_is_checked(announced: bytes, fits: bool, ends_with: str) -> None:
+    peer = HandPeer()
+    stream, other = peer.request(), peer.request()
+    head = peer.headers(1, [*RESPONSE, (b"content-length", announced)])
+    padded = frames.encode_frame(FrameType.DATA, frames.PADDED, 1, b"\x03wer\0\0\0")
+    end = peer.data(1, b"", ends=True) if ends_with == "data" else peer.headers(1, TRAILERS, ends=True)
+    assert stream in peer.give(head + peer.data(1, b"ans") + padded + end)
+    assert stream.state is StreamState.CLOSED
+    if fits:
+        assert stream.fault is None
+        assert (stream.trailers is None) is (ends_with == "data")
+    else:
+        assert isinstance(stream.fault, StreamFault)
+        assert stream.fault.code is ErrorCode.PROTOCOL_ERROR
+        assert stream.trailers is None
+        assert frames.encode_rst_stream(1, ErrorCode.PROTOCOL_ERROR) in peer.ours.out
+    peer.give(peer.answer(other.id))
+    assert other.fault is None
+
+
+def test_an_announced_length_of_a_single_header_list() -> None:
+    peer = HandPeer()
+    first, second = peer.request(), peer.request()
+    peer.give(peer.headers(1, [*RESPONSE, (b"content-length", b"0"), *TRAILERS], ends=True))
+    assert first.fault is None
+    peer.give(peer.headers(3, [*RESPONSE, (b"content-length", b"1"), *TRAILERS], ends=True))
+    assert isinstance(second.fault, StreamFault)
+
+
+def test_an_interim_response_announces_nothing() -> None:
+    peer = HandPeer()
+    stream = peer.request()
+    peer.give(peer.headers(1, [(b":status", b"103"), (b"content-length", b"99")]) + peer.answer(1))
+    assert stream.fault is None
+    assert stream.state is StreamState.CLOSED
 
 
 def test_the_last_stream_id_is_the_last() -> None:

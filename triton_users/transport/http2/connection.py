@@ -309,6 +309,12 @@ class Connection(FrameReader):
 
     def on_end(self, stream: Stream) -> None:
         if stream.state is not StreamState.CLOSED:
+            length = stream.head.content_length  # type: ignore[union-attr]  # a response without a head does not end
+            if length is not None and length != stream.received_bytes:
+                stream.trailers = None  # what they say is not to be believed
+                text = f"content-length is {length}, but {stream.received_bytes} bytes of DATA came"
+                self._fail(stream, ErrorCode.PROTOCOL_ERROR, text)
+                return
             stream.ended_s = self._now_s
             self.streams.move(stream, StreamEvent.RECEIVE_END)
             self._touch(stream)

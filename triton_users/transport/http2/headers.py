@@ -15,6 +15,7 @@ block seen before:
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Any, Final
 
@@ -45,7 +46,13 @@ MAX_DECODER_ENTRIES: Final = 128
 _FORBIDDEN: Final = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
 #: Values that must not enter any intermediary's table (RFC 7541 section 7.1.3).
 _SENSITIVE: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
-_UPPERCASE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+#: What no field may hold (RFC 9113 section 8.2.1), but for spaces around a value, which `grpc-message` may end with.
+_BAD_NAME: Final = re.compile(rb"[\x00-\x20A-Z\x7f-\xff:]")
+_BAD_VALUE: Final = re.compile(rb"[\x00\r\n]")
+#: `content-length` in decimal (RFC 9110 section 8.6). Longer numbers than 18 digits announce more than anyone sends.
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+#: Responses that have no content whatever their `content-length` says (RFC 9110 section 6.4.1).
+_WITHOUT_CONTENT: Final = (204, 304)
 
 
 class RequestHead:
@@ -60,13 +67,15 @@ class RequestHead:
 class HeaderList:
     """A received header list that passed RFC 9113's checks. The same object is returned for the same block again."""
 
-    __slots__ = ("fields", "meaning", "status")
+    __slots__ = ("content_length", "fields", "meaning", "status")
 
-    def __init__(self, fields: Fields, status: int | None) -> None:
+    def __init__(self, fields: Fields, status: int | None, content_length: int | None = None) -> None:
         #: Names and values in order, without pseudo fields.
         self.fields = fields
         #: The HTTP status; None in trailers.
         self.status = status
+        #: How many bytes of DATA payload the response announces; None, the usual case in gRPC, if it does not.
+        self.content_length = content_length
         #: What the layer above made of it; kept here because it may come again.
         self.meaning: Any = None
 
@@ -140,9 +149,9 @@ class HeaderDecoder:
                 self._dependent.clear()
         else:
             found = self._dependent.get(block) or self._decode(block)
-        if found.__class__ is StreamFault:
-            raise found
-        return found  # type: ignore[return-value]  # its class was just compared
+        if isinstance(found, StreamFault):
+            raise StreamFault(found.code, str(found))  # a fresh one: each raising lengthens an exception's traceback
+        return found
 
     def _decode(self, block: bytes) -> HeaderList | StreamFault:
         for name, value in self._additions:
@@ -207,8 +216,9 @@ def survey(block: bytes) -> tuple[bool, bool, list[int]]:
 
 
 def _checked(fields: Fields) -> HeaderList:
-    """Apply RFC 9113 sections 8.2 and 8.3.2 to a response's list or its trailers."""
+    """Apply RFC 9113 sections 8.1.1, 8.2 and 8.3.2 to a response's list or its trailers."""
     status: int | None = None
+    content_length: int | None = None
     first_regular = 0
     for index, (name, value) in enumerate(fields):
         if name.startswith(b":"):
@@ -218,6 +228,14 @@ def _checked(fields: Fields) -> HeaderList:
                 raise StreamFault(ErrorCode.PROTOCOL_ERROR, f":status is {value!r}, not three digits")
             status = int(value)
             first_regular = index + 1
-        elif not name or not _UPPERCASE.isdisjoint(name) or name in _FORBIDDEN:
+        elif not name or _BAD_NAME.search(name) or name in _FORBIDDEN:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"forbidden field name {name!r}")
-    return HeaderList(fields[first_regular:], status)
+        elif _BAD_VALUE.search(value):
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"forbidden character in {name!r}: {value[:256]!r}")
+        elif name == b"content-length":
+            if not _LENGTH.fullmatch(value) or content_length not in (None, int(value)):
+                raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"content-length is {value[:256]!r}, not one number")
+            content_length = int(value)
+    if status in _WITHOUT_CONTENT:
+        content_length = None
+    return HeaderList(fields[first_regular:], status, content_length)

@@ -23,6 +23,11 @@ class StreamTable(dict[int, Stream]):
         self._starved: dict[int, Stream] = {}
 
     @property
+    def used(self) -> bool:
+        """Whether there ever was a stream."""
+        return self._next_id > 1
+
+    @property
     def exhausted(self) -> bool:
         """Whether every id was used."""
         return self._next_id > LAST_STREAM_ID
@@ -54,11 +59,14 @@ class StreamTable(dict[int, Stream]):
         return ended
 
     def end_above(self, last: int, why: Exception, now_s: float) -> list[Stream]:
-        """Close the streams with ids above `last` as never processed (RFC 9113 section 6.8); those that were open."""
+        """Close the streams with ids above `last` (RFC 9113 section 6.8); those that were open.
+
+        They were never processed, unless a response shows that they were.
+        """
         ended = [stream for stream in self.values() if stream.id > last]
         for stream in ended:
             stream.ended_s = now_s
-            stream.unprocessed = True
+            stream.unprocessed = stream.head is None
             stream.fault = why
             self.move(stream, StreamEvent.RESET)
         return ended
