@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,22 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     Each option has a typed default that is not None, since Locust's web UI converts what a person enters to the
     type of the value before it. They are added to the parser itself: an argument group would not show in the web UI.
     """
+    _add(parser)
+    # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
+    parser.set_defaults(web_host="127.0.0.1")
+    # Here, since Locust calls nothing else of ours before it forks the workers of `--processes` and connects a worker.
+    tie_forks()
+    hold_starts()
+
+
+def own_options() -> frozenset[str]:
+    """The names of our options, as the parsed options have them."""
+    parser = ArgumentParser()
+    _add(parser)
+    return frozenset(vars(parser.parse_args([])))
+
+
+def _add(parser: ArgumentParser) -> None:
     for field in fields(Settings):
         default = _as_option(field.name, getattr(_DEFAULTS, field.name))
         flag = "--" + field.name.replace("_", "-")
@@ -87,11 +103,6 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     parser.add_argument(
         "--report-dir", default="reports", help="Folder for reports; each run makes a folder of its own in it."
     )
-    # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
-    parser.set_defaults(web_host="127.0.0.1")
-    # Here, since Locust calls nothing else of ours before it forks the workers of `--processes` and connects a worker.
-    tie_forks()
-    hold_starts()
 
 
 def settings_from(options: Namespace | None, drawn_seed: int) -> Settings:

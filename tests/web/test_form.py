@@ -91,5 +91,27 @@ def test_users_of_one_s_own_need_no_model_of_the_scenarios(options: Namespace, m
     assert form.refusal(GOOD, options, HOST, running=False, scenarios=False) == ""
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": "16"}, "Batch size: this is '32' for as long as the test runs; stop it to change that."),
+        ({"grpc_insecure": "true"}, "Grpc insecure: this is 'False' for as long"),
+        ({"seed": "5"}, "Seed: this is '0' for as long"),
+        ({"host": "grpc://127.0.0.1:2"}, f"Host: this is '{HOST}' for as long"),
+    ],
+)
+def test_what_a_test_was_started_with_does_not_change_while_it_runs(
+    options: Namespace, change: dict[str, str], message: str
+) -> None:
+    told = form.refusal({**GOOD, **change}, options, HOST, running=True)
+    assert told.startswith(message)
+    assert "number of users and the ramp up can change" in told
+
+
+def test_a_running_test_takes_a_form_that_repeats_what_is_in_force(options: Namespace) -> None:
+    as_it_is = {"batch_size": "32", "grpc_insecure": "false", "trials": options.trials, "host": HOST}
+    assert form.refusal({**GOOD, **as_it_is}, options, HOST, running=True) == ""
+
+
 def test_a_running_test_may_change_its_users_while_the_server_does_not_answer(options: Namespace) -> None:
     assert form.refusal(GOOD, options, "grpc://127.0.0.1:1", running=True) == ""

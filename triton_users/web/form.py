@@ -14,7 +14,7 @@ from typing import Any
 from locust.util.timespan import parse_timespan
 
 from triton_users.ledger.plain import cut
-from triton_users.options import judging_from, settings_from
+from triton_users.options import judging_from, own_options, settings_from
 from triton_users.survey import look_at
 from triton_users.users import tls_from
 
@@ -36,19 +36,22 @@ def refusal(
     """Why no test can start with this form; "" when one can.
 
     `options` are the ones in force and `host` is the server in force: the form may leave out what it does not change.
-    Asks the server what it is, unless a test is running. `scenarios`: the run has users that play scenarios. `shaped`:
-    a load shape sets the number of users.
+    Asks the server what it is, unless a test is running; that one may change its load only. `scenarios`: the run has
+    users that play scenarios. `shaped`: a load shape sets the number of users.
     """
     try:
         _check_load(form, shaped)
-        candidate = Namespace(**{**vars(options), **_converted(form, vars(options))})
+        changes = _converted(form, vars(options))
+        candidate = Namespace(**{**vars(options), **changes})
         settings = settings_from(candidate, drawn_seed=1)
         judging_from(candidate)
         tls = tls_from(candidate)
-        host = form.get("host", host).strip()
+        host, in_force = form.get("host", host).strip(), host
         if not host:
             return "Host: write the address of a Triton, for instance grpc://127.0.0.1:8001"
-        if not running:
+        if running:
+            _check_running({**changes, "host": host}, {**vars(options), "host": in_force})
+        else:
             look_at(host, tls, settings, scenarios=scenarios)
     except (ValueError, OSError) as error:  # UsageError and the transport's TargetError are ValueErrors
         text = cut(str(error), 2_000)
@@ -73,6 +76,16 @@ def _check_load(form: Mapping[str, str], shaped: bool) -> None:
             raise ValueError(f"run time: {_shown(run_time)} is none; write for instance 90, 20m or 1h30m") from None
 
 
+def _check_running(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """What a test was started with stays as it is, or its report would tell of another run."""
+    for name in sorted({*own_options(), "host"} & wanted.keys()):
+        if wanted[name] != now[name]:
+            raise ValueError(
+                f"{_label(name)}: this is {_shown(str(now[name]))} for as long as the test runs; stop it to change that. "
+                "Only the number of users and the ramp up can change meanwhile"
+            )
+
+
 def _converted(form: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
     """The form's values of these options, each of the type that Locust will give it. Raises ValueError."""
     values: dict[str, Any] = {}
@@ -91,8 +104,11 @@ def _number(name: str, text: str, kind: type) -> Any:
     try:
         return kind(text)
     except ValueError:
-        label = {"user_count": "number of users", "spawn_rate": "ramp up"}.get(name, name.replace("_", " "))
-        raise ValueError(f"{label}: {_shown(text)} is not {_KINDS[kind]}") from None
+        raise ValueError(f"{_label(name)}: {_shown(text)} is not {_KINDS[kind]}") from None
+
+
+def _label(name: str) -> str:
+    return {"user_count": "number of users", "spawn_rate": "ramp up"}.get(name, name.replace("_", " "))
 
 
 def _shown(text: str) -> str:
