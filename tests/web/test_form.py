@@ -94,10 +94,10 @@ def test_users_of_one_s_own_need_no_model_of_the_scenarios(options: Namespace, m
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch_size": "16"}, "Batch size: this is '32' for as long as the test runs; stop it to change that."),
-        ({"grpc_insecure": "true"}, "Grpc insecure: this is 'False' for as long"),
-        ({"seed": "5"}, "Seed: this is '0' for as long"),
-        ({"host": "grpc://127.0.0.1:2"}, f"Host: this is '{HOST}' for as long"),
+        ({"batch_size": "16"}, "Batch size: this is '32' while the test runs; stop it to change that."),
+        ({"grpc_insecure": "true"}, "Grpc insecure: this is 'False' while the test runs"),
+        ({"seed": "5"}, "Seed: this is '0' while the test runs"),
+        ({"host": "grpc://127.0.0.1:2"}, f"Host: this is '{HOST}' while the test runs"),
     ],
 )
 def test_what_a_test_was_started_with_does_not_change_while_it_runs(

@@ -81,7 +81,7 @@ def _check_running(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for name in sorted({*own_options(), "host"} & wanted.keys()):
         if wanted[name] != now[name]:
             raise ValueError(
-                f"{_label(name)}: this is {_shown(str(now[name]))} for as long as the test runs; stop it to change that. "
+                f"{_label(name)}: this is {_shown(str(now[name]))} while the test runs; stop it to change that. "
                 "Only the number of users and the ramp up can change meanwhile"
             )
 
