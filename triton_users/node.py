@@ -6,15 +6,13 @@ import dataclasses
 import gc
 import logging
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from locust.env import Environment
 
-from triton_users import ledger
+from triton_users import ledger, scratch
 from triton_users.options import settings_from
 from triton_users.run import Decided, Run, left_out, weights
 from triton_users.scenarios import ALL
@@ -59,7 +57,7 @@ class Node:
             target=target,
             left_out={**decided.left_out, **local_reasons},
             worker=getattr(environment.runner, "worker_index", 0),
-            scratch=Path(tempfile.mkdtemp(prefix="triton-users-")),
+            scratch=scratch.make(),
         )
         for name in weights(settings, run.left_out) if scenarios else ():
             ALL[name].prepare(run.shared)
