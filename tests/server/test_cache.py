@@ -1,12 +1,14 @@
 """Folders of the cache appear complete or not at all, and one process at a time fills them."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from triton_users.server.cache import cache_folder, once
+from triton_users.server.cache import UNUSED_LIMIT_S, cache_folder, once
 from triton_users.server.errors import InstallError
 from triton_users.server.progress import silent
 
@@ -100,6 +102,51 @@ def test_waiting_for_another_process_has_a_limit(tmp_path):
         with pytest.raises(InstallError, match="Another process has been installing"):
             once(tmp_path / "made", write, silent, lock_limit_s=0.2)
         first.kill()
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Makes a folder whose last use was so many seconds ago."""
+
+    def make(name: str, unused_s: float) -> Path:
+        folder = once(tmp_path / name, write, silent)
+        os.utime(folder, (time.time() - unused_s,) * 2)
+        return folder
+
+    return make
+
+
+def test_a_new_folder_removes_those_of_its_kind_that_nothing_has_used_for_long(tmp_path, kept):
+    kept("resnet-1", UNUSED_LIMIT_S - 60)
+    kept("python-1", UNUSED_LIMIT_S + 60)
+    kept("resnet-2", UNUSED_LIMIT_S + 60)
+    once(tmp_path / "resnet-3", write, silent)
+    assert names(tmp_path) == ["lock", "python-1", "resnet-1", "resnet-3"]
+
+
+def test_a_folder_that_is_used_again_stays(tmp_path, kept):
+    once(kept("resnet-1", UNUSED_LIMIT_S + 60), write, silent)
+    once(tmp_path / "resnet-2", write, silent)
+    assert names(tmp_path) == ["lock", "resnet-1", "resnet-2"]
+
+
+def test_a_fill_that_fails_removes_nothing(tmp_path, kept):
+    def fail(folder):
+        raise InstallError("no network")
+
+    kept("resnet-1", UNUSED_LIMIT_S + 60)
+    with pytest.raises(InstallError):
+        once(tmp_path / "resnet-2", fail, silent)
+    assert names(tmp_path) == ["lock", "resnet-1"]
+
+
+def test_a_cache_that_may_not_be_written_is_used_as_it_is(monkeypatch, kept):
+    def refuse(*_):
+        raise PermissionError
+
+    folder = kept("resnet-1", 0)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert once(folder, write, silent) == folder
 
 
 def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(tmp_path):

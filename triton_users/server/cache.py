@@ -1,4 +1,8 @@
-"""The cache folder: where it is, how a folder in it appears all at once, and who may write. It knows no contents."""
+"""The cache folder: where it is, how a folder in it appears and goes all at once, who may write. It knows no contents.
+
+A folder's name is its kind, a dash, and what it was made from. Each use sets its modification time; when one is made,
+others of its kind that nothing has used for UNUSED_LIMIT_S are removed.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,13 @@ from triton_users.server.progress import Progress
 #: Longest wait for another process that installs, in seconds: a slow download of 75 MB with room to spare.
 LOCK_LIMIT_S = 1800.0
 
+#: How long a folder stays after its last use, in seconds: 30 days, since another checkout may come back to its own, and
+#: getting it again takes a network. Picked arbitrarily.
+UNUSED_LIMIT_S = 30 * 86_400.0
+
+#: How the names of folders begin that are not complete, or not any more.
+_UNFINISHED = ".unfinished-"
+
 
 def cache_folder() -> Path:
     """`$TRITON_USERS_CACHE`, or `triton-users` in `$XDG_CACHE_HOME`, or in `~/.cache`."""
@@ -32,24 +43,34 @@ def once(folder: Path, fill: Callable[[Path], None], progress: Progress, lock_li
     The folder appears complete or not at all, whenever the process dies; processes that want it at once take turns.
     InstallError when the cache cannot be written or another process fills it for longer than `lock_limit_s`.
     """
-    if folder.is_dir():
+    if used(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with lock(folder.parent / "lock", progress, lock_limit_s):
-            if folder.is_dir():
+            if used(folder):
                 return folder
             _remove_abandoned(folder.parent)
-            temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+            temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
             try:
                 fill(temporary)
                 temporary.chmod(0o755)
                 temporary.rename(folder)
+                _retire_unused(folder)
             finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+                _remove_abandoned(folder.parent)
     except OSError as exc:
         raise not_writable(folder.parent, exc) from exc
     return folder
+
+
+def used(folder: Path) -> bool:
+    """Whether `folder` is there. If so it counts as used now."""
+    try:
+        os.utime(folder)
+    except OSError:
+        pass  # it is not there, or the cache belongs to somebody else
+    return folder.is_dir()
 
 
 def not_writable(folder: Path, exc: OSError) -> InstallError:
@@ -82,7 +103,17 @@ def lock(path: Path, progress: Progress, limit_s: float) -> Iterator[None]:
         yield
 
 
+def _retire_unused(newest: Path) -> None:
+    """Make what `newest` may have superseded, and nothing has used for long, incomplete; the caller holds the lock."""
+    for folder in newest.parent.glob(f"{newest.name.partition('-')[0]}-*"):
+        try:
+            if time.time() - folder.stat().st_mtime > UNUSED_LIMIT_S:
+                folder.rename(folder.with_name(_UNFINISHED + folder.name))
+        except OSError:
+            pass  # it belongs to somebody else: what is new is there, and that counts
+
+
 def _remove_abandoned(parent: Path) -> None:
-    """Remove what killed processes left; the caller holds the lock, so nobody is using it."""
-    for folder in parent.glob(".unfinished-*"):
+    """Remove what is incomplete; the caller holds the lock, so nobody is making it."""
+    for folder in parent.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triton_users.server import pins, support
-from triton_users.server.cache import cache_folder, once
+from triton_users.server.cache import cache_folder, once, used
 from triton_users.server.errors import InstallError, Unsupported
 from triton_users.server.interpreter import Interpreter, candidates
 from triton_users.server.progress import Progress, silent
@@ -132,7 +132,7 @@ def _usable(root: Path, interpreters: Iterable[Interpreter]) -> Interpreter:
 def installed_root() -> Installation | None:
     """The installed server wheels, when they are there, without the server's own Python; installs nothing."""
     root = _root_folder()
-    return Installation(root, Path(), sys.version_info[:2], None) if root.is_dir() else None
+    return Installation(root, Path(), sys.version_info[:2], None) if used(root) else None
 
 
 def missing_libraries(program: Path, environment: dict[str, str]) -> list[str]:
