@@ -13,6 +13,15 @@ error: creating server: Internal - failed to load all models"""
     assert telling_lines(log).splitlines() == [log.splitlines()[2], log.splitlines()[5]]
 
 
+def test_an_exception_that_ended_the_server_is_shown_before_what_its_stubs_say_of_it():
+    log = """E1124 08:00:32.6 27385 server.cc:241] "CudaDriverHelper has not been initialized."
+I1124 08:00:41.1 27385 python_be.cc:2249] "TRITONBACKEND_ModelInstanceInitialize: custom_executing_0_0 (CPU device 0)"
+terminate called after throwing an instance of 'boost::interprocess::lock_exception'
+  what():  boost::interprocess::lock_exception
+I1124 08:00:41.6 27441 pb_stub.cc:2145]  Non-graceful termination detected. """
+    assert telling_lines(log).splitlines() == log.splitlines()[2:4]
+
+
 def test_a_wrong_argument_is_shown_without_the_list_of_all():
     log = (
         "tritonserver: unrecognized option '--no-such-option'\nUsage: tritonserver [options]\n  --help\n\tPrint usage\n"

@@ -161,10 +161,32 @@ def test_a_port_taken_in_the_meantime_is_replaced_by_another(monkeypatch):
             assert get(triton.http_url, "/v2/health/ready")[0] == 200
 
 
+LOST_RACE = """
+echo "terminate called after throwing an instance of 'boost::interprocess::lock_exception'
+  what():  boost::interprocess::lock_exception" >&2
+kill -ABRT $$
+"""
+
+
+@pytest.mark.parametrize(("lost", "starts"), [(1, True), (2, False)])
+def test_a_server_whose_backend_lost_a_race_is_started_once_more(monkeypatch, lost: int, starts: bool):
+    command, steps, triton = EmbeddedTriton._command, [], small(FAST, progress=lambda step, _: steps.append(step))
+    shells = [["sh", "-c", LOST_RACE]] * lost
+    monkeypatch.setattr(EmbeddedTriton, "_command", lambda *arguments: shells.pop() if shells else command(*arguments))
+    if starts:
+        with triton:
+            assert get(triton.http_url, "/v2/health/ready")[0] == 200
+    else:
+        with pytest.raises(StartError, match=r"ended with exit code 134 before .*(?s:.)*lock_exception"):
+            triton.start()
+    again = [step for step in steps if "again" in step]
+    assert again == ["Starting Triton again, since it ended with: boost::interprocess::lock_exception"]
+
+
 def test_a_ready_server_that_is_not_ours_is_not_taken_for_ours(monkeypatch):
     with small(FAST) as other:
         monkeypatch.setattr(process, "_free_ports", lambda: other._ports)
-        monkeypatch.setattr(process, "PORT_TRIES", 1)
+        monkeypatch.setattr(process, "RETRIES", {})
         with pytest.raises(StartError, match=r"Address already in use|before it was ready"):
             small(FAST).start()
         assert get(other.http_url, "/v2/health/ready")[0] == 200

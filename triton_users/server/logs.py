@@ -7,8 +7,8 @@ import re
 #: Lines that are shown at most.
 LINES = 20
 
-#: An error line of Triton's own log, or its last word when it gives up.
-_COMPLAINT = re.compile(r"E\d{4} |error: ")
+#: An error line of Triton's own log, its last word when it gives up, or that of C++ when nobody catches an exception.
+_COMPLAINT = re.compile(r"E\d{4} |error: |terminate called |  what\(\): ")
 
 #: What every server without a GPU complains about.
 _HARMLESS = "CudaDriverHelper has not been initialized"

@@ -35,8 +35,9 @@ GRACE_S = 5.0
 #: How long `stop` waits for the guard, in seconds: the grace, the stubs' limit, and room for a busy machine.
 STOP_LIMIT_S = GRACE_S + 10.0
 
-#: How often a start is tried again when a port was taken between our choosing it and the server binding it.
-PORT_TRIES = 5
+#: Last words of a server that may start the next time, and how often it is tried again: another process took a port
+#: between our choosing it and the server binding it; its Python backend lost a race, seen on a busy machine only.
+RETRIES = {"Address already in use": 4, "boost::interprocess::lock_exception": 1}
 
 #: Logs of former servers that are kept.
 LOGS_KEPT = 10
@@ -113,19 +114,22 @@ class EmbeddedTriton:
             self._installation = ensure_installed(self._progress)
         network = repository.network_for(self._repository, self._models, self._installation, self._progress)
         self._wanted = True
-        for attempt in range(1, PORT_TRIES + 1):
+        retries = dict(RETRIES)
+        while True:
             try:
                 self._launch(self._installation, network)
                 self._wait_until_ready()
                 return self
             except BaseException as exc:
+                said = str(exc) if isinstance(exc, StartError) and not self.running else ""
                 self._end()
                 if not self._wanted and isinstance(exc, Exception):
                     raise StartError("Triton was stopped before it was ready.") from exc
-                taken = isinstance(exc, StartError) and "Address already in use" in str(exc)
-                if not taken or attempt == PORT_TRIES:
+                passing = next((words for words, left in retries.items() if left and words in said), None)
+                if passing is None:
                     raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                retries[passing] -= 1
+                self._progress(f"Starting Triton again, since it ended with: {passing}", None)
 
     def stop(self) -> None:
         """End the server, its stubs and everything it left, within STOP_LIMIT_S even with a client's stream open.
