@@ -82,7 +82,7 @@ def in_serializer(channel: Channel) -> None:
         channel.close()
         return request
 
-    with pytest.raises(ValueError, match="closed channel"):
+    with pytest.raises(CallError, match="Channel closed"):
         channel.unary_unary("/s/m", request_serializer=serialize)(b"x")
 
 
@@ -130,6 +130,16 @@ def test_close_ends_everything_wherever_it_is_called(server: H2Server, close: Ca
     assert server.errors == []
     with pytest.raises(ValueError, match="closed channel"):
         echo(channel)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_close_ends_a_call_that_has_not_got_anywhere_yet(server: H2Server, kind: str) -> None:
+    channel = Channel(server.target)
+    call = begin(channel, kind)
+    channel.close()
+    with gevent.Timeout(5):
+        assert call.code() is grpc.StatusCode.CANCELLED
+    assert server.connections == []
 
 
 def test_two_channels_on_one_hub_know_nothing_of_each_other(server: H2Server) -> None:

@@ -73,6 +73,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         self._connector: gevent.Greenlet[[], None] | None = None
         self._connectivity = Connectivity()
         self._closed = False
+        self._closed_s = 0.0
         self._failures = 0
         self._failure: Exception | None = None
         self._backoff_s = self.options.backoff_initial_s
@@ -135,6 +136,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         if self._closed:
             return
         self._closed = True
+        self._closed_s = perf_counter()
         outcome = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
         for waiter in list(self.waiting):
             waiter.end(outcome)
@@ -188,6 +190,8 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
 
     def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
         """Wait for a link on which `call` may open a stream now. CallError for its own verdict, or UNAVAILABLE."""
+        if self._closed and call.called_s < self._closed_s:
+            raise CallError(Outcome(grpc.StatusCode.CANCELLED, "Channel closed!"))  # it had not got so far
         self.raise_if_closed()
         failures = self._failures
         self.waiting.append(call)
@@ -204,14 +208,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
                     raise CallError(Outcome(grpc.StatusCode.UNAVAILABLE, str(self._failure), debug=repr(self._failure)))
                 else:
                     self._connect()
-                if link is None or not link.backlog:
-                    call.wait()
-                else:
-                    link.when_writable(call)
-                    try:
-                        call.wait()
-                    finally:
-                        link.never_mind(call)
+                call.wait()
         finally:
             if self.waiting[0] is call:
                 self.waiting.popleft()
@@ -223,7 +220,7 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
     def _serve(self) -> None:
         """Wake waiting calls in turn while the link can take them, or all of them if there is none. In the hub."""
         for call in list(self.waiting):
-            call.progress()
+            Exchange.progress(call)  # only that: a call may still hold a stream that was refused
             if self.link is not None and not self.link.available:
                 break
 
