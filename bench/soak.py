@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from bench.procs import GRACE_S, BenchError, running, tail, tree
 
 #: Seconds between two samples.
 INTERVAL_S = 10.0
+#: Seconds between two lines of progress.
+PROGRESS_S = 60.0
 #: Seconds after the run time in which Locust must have ended, with its server and its reports.
 END_LIMIT_S = 120.0
 #: What is judged, in the order of the columns.
@@ -57,6 +60,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
             *[sys.executable, "-m", "locust", "-f", str(ROOT / "bench" / "users" / "soak.py"), "--headless"],
             *["-u", str(options.soak_users), "-r", str(options.soak_users), "--run-time", f"{seconds}s"],
             *["--processes", str(options.workers), "--report-dir", str(folder / "reports")],
+            *ports_of_its_own(),
             *(["-H", options.host] if options.host else []),
             *options.locust_options,
         ]
@@ -72,6 +76,14 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     return [{"role": each.role, "pid": each.pid, "samples": each.samples} for each in processes]
 
 
+def ports_of_its_own() -> list[str]:
+    """Options for a master's port that no other Locust on this machine uses: a stranger's worker must not join."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    return [*["--master-bind-host", "127.0.0.1", "--master-bind-port", port], *["--master-port", port]]
+
+
 def watch(child: subprocess.Popen[bytes], seconds: float, log: Path) -> list[Process]:
     """Sample the master and its workers until Locust ends.
 
@@ -79,6 +91,7 @@ def watch(child: subprocess.Popen[bytes], seconds: float, log: Path) -> list[Pro
     """
     processes: dict[int, Process] = {}
     started = time.time()
+    told_s = 0.0
     limit = started + seconds + END_LIMIT_S
     while child.poll() is None:
         now = time.time()
@@ -86,6 +99,9 @@ def watch(child: subprocess.Popen[bytes], seconds: float, log: Path) -> list[Pro
             raise BenchError(f"Locust is still running {END_LIMIT_S:.0f} s after its time\n{tail(log)}")
         for role, alive in locust_processes(child.pid):
             sample(processes.setdefault(alive.pid, Process(role, alive.pid)), alive, now - started)
+        if now - started >= told_s + PROGRESS_S:
+            told_s = now - started
+            print(progress(processes.values(), told_s, seconds), file=sys.stderr, flush=True)
         try:
             child.wait(INTERVAL_S)
         except subprocess.TimeoutExpired:
@@ -96,6 +112,12 @@ def watch(child: subprocess.Popen[bytes], seconds: float, log: Path) -> list[Pro
         for resource, samples in process.samples.items():
             process.samples[resource] = [(at, value) for at, value in samples if at < seconds]
     return list(processes.values())
+
+
+def progress(processes: Iterable[Process], at_s: float, seconds: float) -> str:
+    """One line for a terminal: how far it is, and the memory of each process."""
+    memory = [f"{each.samples['memory_mib'][-1][1]:.1f}" for each in processes if each.samples["memory_mib"]]
+    return f"  {at_s / 60:.0f} of {seconds / 60:g} minutes; MiB of master and workers: {', '.join(memory)}"
 
 
 def locust_processes(pid: int) -> list[tuple[str, psutil.Process]]:
@@ -114,9 +136,10 @@ def locust_processes(pid: int) -> list[tuple[str, psutil.Process]]:
 
 
 def sample(known: Process, process: psutil.Process, at_s: float) -> None:
-    """Private memory: what workers share with the master since the fork cannot leak in them."""
+    """Resident memory, of which a part is shared with the master since the fork; the private part alone drops for as long
+    as a child that was just forked shares it."""
     try:
-        memory_mib = process.memory_full_info().uss / 2**20
+        memory_mib = process.memory_info().rss / 2**20
         files, threads = process.num_fds(), process.num_threads()
     except psutil.NoSuchProcess:
         return
