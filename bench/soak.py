@@ -136,8 +136,7 @@ def locust_processes(pid: int) -> list[tuple[str, psutil.Process]]:
 
 
 def sample(known: Process, process: psutil.Process, at_s: float) -> None:
-    """Resident memory, of which a part is shared with the master since the fork; the private part alone drops for as long
-    as a child that was just forked shares it."""
+    """Take resident memory: the private part alone drops for as long as a child that was just forked shares it."""
     try:
         memory_mib = process.memory_info().rss / 2**20
         files, threads = process.num_fds(), process.num_threads()
