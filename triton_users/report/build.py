@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
@@ -21,6 +22,9 @@ SCHEMA = 1
 
 MAX_FINDINGS = 200
 """Stretches of time the self-check names; further ones are counted."""
+
+_WINDOW = tuple(each.name for each in fields(trust.Window))
+"""`asdict` copies each value deeply: with 200 windows of four workers that was half of a report's time."""
 
 State = Literal["finished", "interrupted", "running"]
 
@@ -81,7 +85,8 @@ def build_report(
         fail_on_bottleneck=info.fail_on_bottleneck,
     )
     evidence = collector.evidence()
-    scenarios = [_scenario(name, info, total, verdict, evidence.get(name), now_s) for name in _names(info, total)]
+    requests = {name: total.requests_of(name) for name in _names(info, total)}
+    scenarios = [_scenario(name, info, total, of, verdict, evidence.get(name), now_s) for name, of in requests.items()]
     workers = [_worker(worker, state) for worker in collector.workers.values()]
     return {
         "schema": SCHEMA,
@@ -95,7 +100,7 @@ def build_report(
         "server": plain(dict(info.server)),
         "client": client(),
         "settings": plain(dict(info.settings)),
-        "totals": _totals(scenarios, total, now_s),
+        "totals": _totals(scenarios, requests.values(), now_s),
         "scenarios": scenarios,
         "timeline": points,
         "workers": workers,
@@ -107,6 +112,7 @@ def build_report(
     }
 
 
+@cache  # each version is read from a file
 def client() -> dict[str, Any]:
     """What ran the test: versions, operating system and CPUs. Nothing that names the machine or its user."""
     versions = {"python": platform.python_version()}
@@ -126,10 +132,15 @@ def _names(info: RunInfo, total: Ledger) -> list[str]:
 
 
 def _scenario(
-    name: str, info: RunInfo, total: Ledger, verdict: Verdict, evidence: Evidence | None, now_s: float
+    name: str,
+    info: RunInfo,
+    total: Ledger,
+    requests: Row,
+    verdict: Verdict,
+    evidence: Evidence | None,
+    now_s: float,
 ) -> dict[str, Any]:
     counts = total.scenarios.get(name, ScenarioCounts())
-    requests = total.requests_of(name)
     allowed = name in info.allow_failure
     if name in info.left_out:
         status, why = "left out", info.left_out[name]
@@ -192,9 +203,9 @@ def _row(model: str, row: Row) -> dict[str, Any]:
     }
 
 
-def _totals(scenarios: list[dict[str, Any]], total: Ledger, now_s: float) -> dict[str, Any]:
+def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], now_s: float) -> dict[str, Any]:
     together = Row()
-    for row in total.rows.values():
+    for row in requests:
         together.add(row)
     counted = [name for name in _counts(ScenarioCounts()) if name != "skips"]
     return {
@@ -237,7 +248,6 @@ def _verdict(verdict: Verdict, workers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _worker(worker: WorkerState, state: State) -> dict[str, Any]:
-    windows = trust.windows_of(worker)
     still = "reporting" if state == "running" else "lost"
     return {
         "worker": worker.worker,
@@ -249,7 +259,7 @@ def _worker(worker: WorkerState, state: State) -> dict[str, Any]:
         "snapshots_missed": worker.sequence - worker.merged,
         "runs": sum(counts.runs for counts in worker.ledger.scenarios.values()),
         "requests": sum(counts.requests for counts in worker.ledger.scenarios.values()),
-        "windows": [asdict(window) for window in windows],
+        "windows": [{name: getattr(window, name) for name in _WINDOW} for window in trust.windows_of(worker)],
     }
 
 
