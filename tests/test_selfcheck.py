@@ -1,6 +1,8 @@
 """A node's look at itself: windows with their worst values, within bounds."""
 
 import gc
+import subprocess
+import sys
 import time
 from itertools import pairwise
 
@@ -50,6 +52,34 @@ def test_a_window_tells_lag_cpu_send_delay_and_memory_of_its_own_time(clock: Clo
     assert second[2:4] == [pytest.approx(1, rel=0.01), pytest.approx(90, abs=1)]
     assert second[5] == pytest.approx(1, rel=0.01)
     assert second[6] > 5
+
+
+def test_a_window_tells_how_long_the_process_waited_for_a_cpu(clock: Clock) -> None:
+    waited_s = iter([1.0, 3.0, 3.0])
+    check = SelfCheck(clock, Histogram, cpu_wait_s=lambda: next(waited_s))
+    clock.now_s = 5.0
+    check.sample(0.0)
+    assert check.dump()["windows"][0][7] == pytest.approx(40)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells how long a thread waited for a CPU")
+def test_two_threads_on_one_cpu_wait_for_each_other() -> None:
+    program = """
+import os, threading, time
+from triton_users.selfcheck import CpuWait
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+waited = CpuWait()
+before = waited()
+other = os.fork()
+while time.process_time() < 0.5:
+    pass
+if not other:
+    os._exit(0)
+os.waitpid(other, 0)
+print(waited() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert float(done.stdout) > 0.05
 
 
 def test_an_open_window_is_told_once_it_is_a_second_old(clock: Clock) -> None:

@@ -13,7 +13,7 @@ def worker(name: str, windows: list[list[float]], began_s: float = 0.0) -> Worke
     return state
 
 
-QUIET = [1.0, 10.0, 1.0, 1.0, 100.0]
+QUIET = [1.0, 10.0, 1.0, 1.0, 100.0, 2.0]
 
 
 def test_neighbouring_windows_over_a_limit_are_one_stretch_with_its_worst_value() -> None:
@@ -39,13 +39,19 @@ def test_neighbouring_windows_over_a_limit_are_one_stretch_with_its_worst_value(
     )
 
 
+def test_a_process_that_got_no_cpu_is_told_apart_from_one_that_was_busy_itself() -> None:
+    crowded = [0.0, 5.0, 70.0, *QUIET[1:-1], 44.6]
+    (sentence,) = sentences(findings([worker("w", [crowded])], Limits()))
+    assert sentence.endswith("from 0:00:00 to 0:00:05; it waited for a CPU up to 45 % of the time")
+
+
 def test_a_workers_own_seconds_become_seconds_of_the_run() -> None:
     (window,) = windows_of(worker("w", [[5.0, 10.0, *QUIET]], began_s=30.0))
     assert (window.start_s, window.end_s) == (35.0, 40.0)
 
 
 def test_a_limit_of_zero_is_off() -> None:
-    state = worker("w", [[0.0, 5.0, 900.0, 900.0, 900.0, 900.0, 100.0]])
+    state = worker("w", [[0.0, 5.0, 900.0, 900.0, 900.0, 900.0, 100.0, 0.0]])
     assert {f.what for f in findings([state], Limits(hub_lag_ms=0, gc_pause_ms=0))} == {"cpu_percent", "send_delay_ms"}
 
 

@@ -1,4 +1,4 @@
-"""A node's look at itself: hub lag, CPU, garbage collection, memory, send delay. Knows gevent; judges nothing.
+"""A node's look at itself: hub lag, CPU, waits for a CPU, garbage collection, memory, send delay. Judges nothing.
 
     check = SelfCheck(clock=node.elapsed_s, send_delay=node.recorder.ledger.delays)
     check.start()                                       # a greenlet and a gc callback, until stop()
@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
@@ -40,11 +41,13 @@ class SelfCheck:
         clock: Callable[[], float],
         send_delay: Callable[[], Histogram],
         cpu_s: Callable[[], float] = time.process_time,
+        cpu_wait_s: Callable[[], float] | None = None,
     ) -> None:
         """`clock` gives this node's seconds, those of its snapshots; `send_delay` all send delays so far."""
         self._clock = clock
         self._send_delay = send_delay
         self._cpu_s = cpu_s
+        self._cpu_wait_s = cpu_wait_s or CpuWait()
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._collection_began_s = 0.0
         self.reset()
@@ -95,6 +98,7 @@ class SelfCheck:
     def _open_window(self) -> None:
         self._window_began_s = self._clock()
         self._cpu_began_s = self._cpu_s()
+        self._cpu_wait_began_s = self._cpu_wait_s()
         self._lag.clear()
         self._longest_collection_s = 0.0
         self._delays_before = self._send_delay()
@@ -112,6 +116,7 @@ class SelfCheck:
             gc_pause_ms=round(self._longest_collection_s * 1e3, 3),
             send_delay_ms=round(delay_us / 1e3, 3),
             rss_mib=round(rss_mib(), 1),
+            cpu_wait_percent=round((self._cpu_wait_s() - self._cpu_wait_began_s) / span_s * 100, 1),
         )
 
     def _on_collection(self, phase: str, _: Mapping[str, int]) -> None:
@@ -129,6 +134,23 @@ def _halved(windows: list[Window]) -> list[Window]:
     for left, right in zip(windows[::2], windows[1::2], strict=False):
         left.absorb(right)
     return windows[::2]
+
+
+class CpuWait:
+    """How long the thread that made this has been ready to run while it had no CPU, in seconds; 0 where not told.
+
+    From Linux's `schedstat` (Documentation/scheduler/sched-stats.rst), second number, in nanoseconds.
+    """
+
+    def __init__(self) -> None:
+        self._path = f"/proc/self/task/{threading.get_native_id()}/schedstat"
+
+    def __call__(self) -> float:
+        try:
+            with open(self._path) as schedstat:
+                return int(schedstat.read().split()[1]) / 1e9
+        except (OSError, IndexError, ValueError):
+            return 0.0
 
 
 def rss_mib() -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import groupby
 
 from triton_users.ledger import WorkerState
 from triton_users.settings import UsageError
 
+CROWDED_PERCENT = 10.0
+"""Waiting for a CPU for more than this share of a window is told as a cause."""
 MAX_TIMES = 5
 """Stretches of time that one sentence names."""
 
@@ -45,11 +48,14 @@ class Window:
     send_delay_ms: float
     rss_mib: float
     """Resident memory of the process. It has no limit: what is much depends on the tensors."""
+    cpu_wait_percent: float
+    """Share of the window in which the process was ready to run but had no CPU. It has no limit: it tells why another
+    value is high, the process itself or the machine it shares."""
 
     def absorb(self, later: Window) -> None:
         """Cover the next window's time as well, keeping the worse of each value."""
         self.end_s = later.end_s
-        for name in (*LIMITED, "rss_mib"):
+        for name in (*LIMITED, "rss_mib", "cpu_wait_percent"):
             setattr(self, name, max(getattr(self, name), getattr(later, name)))
 
 
@@ -75,6 +81,8 @@ class Finding:
     start_s: float
     """Seconds into the run."""
     end_s: float
+    cpu_wait_percent: float
+    """The worst of its windows, see `Window`."""
 
     def __str__(self) -> str:
         label, unit = LABELS[self.what]
@@ -103,17 +111,13 @@ def findings(workers: Iterable[WorkerState], limits: Limits) -> list[Finding]:
 
 
 def _stretches(worker: str, what: str, limit: float, windows: list[Window]) -> Iterable[Finding]:
-    worst, start_s, end_s = 0.0, 0.0, 0.0
-    for window in windows:
-        value = getattr(window, what)
-        if value > limit:
-            start_s = start_s if worst else window.start_s
-            worst, end_s = max(worst, value), window.end_s
-        elif worst:
-            yield Finding(worker, what, worst, limit, start_s, end_s)
-            worst = 0.0
-    if worst:
-        yield Finding(worker, what, worst, limit, start_s, end_s)
+    for over, stretch in groupby(windows, key=lambda window: getattr(window, what) > limit):
+        if over:
+            first, *rest = stretch
+            worst = replace(first)
+            for window in rest:
+                worst.absorb(window)
+            yield Finding(worker, what, getattr(worst, what), limit, worst.start_s, worst.end_s, worst.cpu_wait_percent)
 
 
 def sentences(found: Iterable[Finding]) -> list[str]:
@@ -128,9 +132,11 @@ def sentences(found: Iterable[Finding]) -> list[str]:
         times = ", ".join(f"{hms(finding.start_s)} to {hms(finding.end_s)}" for finding in group[:MAX_TIMES])
         if len(group) > MAX_TIMES:
             times += f" and {len(group) - MAX_TIMES} more times, the last one until {hms(group[-1].end_s)}"
+        waited = max(finding.cpu_wait_percent for finding in group)
+        cause = f"; it waited for a CPU up to {waited:.0f} % of the time" if waited > CROWDED_PERCENT else ""
         told.append(
             f"latencies are not to be trusted, the client was the bottleneck: {label} on worker {worker} was up to "
-            f"{digits(worst)} {unit} (limit {group[0].limit:g}) from {times}"
+            f"{digits(worst)} {unit} (limit {group[0].limit:g}) from {times}{cause}"
         )
     return told
 

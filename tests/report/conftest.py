@@ -42,7 +42,7 @@ def make_report(**changes: Any) -> dict[str, Any]:
                 )
             recorder.run_finished("ResNet", "skipped", 0, 0, f"sequence {number} is open")
             selfcheck = {
-                "windows": [[0.0, 3.0 * number + 3.0, 80.0 if recorder is fine else 1.0, 20.0, 1.0, 0.5, 99.0]]
+                "windows": [[0.0, 3.0 * number + 3.0, 80.0 if recorder is fine else 1.0, 20.0, 1.0, 0.5, 99.0, 3.0]]
             }
             snapshot = recorder.snapshot(
                 3.0 * number, number == 39, {"users": 4, "open_sequences": number % 3}, selfcheck

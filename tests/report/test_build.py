@@ -134,7 +134,7 @@ def test_nothing_names_the_machine_the_client_ran_on(report) -> None:
 def test_a_report_that_is_shown_every_second_is_cheap_after_hours() -> None:
     """By calls, not by the clock: the windows of four workers took 100,000 when each was copied deeply."""
     collector = Collector("run")
-    windows = [[216.0 * number, 216.0 * number + 216, 1.0, 2.0, 3.0, 4.0, 99.0] for number in range(200)]
+    windows = [[216.0 * number, 216.0 * number + 216, 1.0, 2.0, 3.0, 4.0, 99.0, 5.0] for number in range(200)]
     for name in "abcd":
         collector.merge(Recorder(name, "run").snapshot(43_000.0, selfcheck={"windows": windows}), 43_000.0)
     info = RunInfo(started=STARTED, seed=1, settings={})

@@ -241,6 +241,7 @@ def _workers(report: dict[str, Any]) -> str:
         "Requests",
         "Last heard of",
         "CPU %",
+        "CPU wait %",
         "Hub lag p99 ms",
         "GC pause ms",
         "Send delay p99 ms",
@@ -252,6 +253,7 @@ def _workers(report: dict[str, Any]) -> str:
         cells = []
         for key, top in (
             ("cpu_percent", 100),
+            ("cpu_wait_percent", 100),
             ("hub_lag_ms", 10),
             ("gc_pause_ms", 10),
             ("send_delay_ms", 10),
