@@ -14,6 +14,7 @@ from flask_login import UserMixin
 from locust import User
 from locust.argument_parser import get_parser
 from locust.env import Environment
+from locust.runners import STATE_RUNNING
 
 from tests.report.conftest import make_report
 from triton_users import web
@@ -203,6 +204,15 @@ def test_a_bad_form_gets_locusts_own_error_and_leaves_nothing_behind(ui: Any) ->
     }
     assert vars(environment.parsed_options) == before
     assert environment.runner.state == "ready"
+
+
+def test_a_running_test_is_not_given_another_option(ui: Any) -> None:
+    environment, client = ui()
+    environment.runner.state = STATE_RUNNING
+    answer = client.post("/swarm", data={"user_count": "3", "spawn_rate": "1", "batch_size": "7"})
+    assert answer.json["success"] is False
+    assert answer.json["message"].startswith("Batch size: this is '32' while the test runs")
+    assert environment.parsed_options.batch_size == 32
 
 
 def test_a_good_form_goes_on_to_locust(ui: Any, monkeypatch: pytest.MonkeyPatch) -> None:
