@@ -95,7 +95,8 @@ def _frame(peer: HandPeer, generator: random.Random) -> bytes:
     stream_id = generator.choice((0, 1, 1, 1, 2, 3, 3, 5, 7, 9, 2**31 - 1))
     choice = generator.randrange(14)
     if choice == 0:
-        return peer.headers(stream_id, RESPONSE, generator.random() < 0.2) if stream_id else b""
+        length = [(b"content-length", b"%d" % generator.choice((0, 1, 50, 5_000)))] * (generator.random() < 0.3)
+        return peer.headers(stream_id, RESPONSE + length, generator.random() < 0.2) if stream_id else b""
     if choice == 1:
         return peer.headers(stream_id, TRAILERS, generator.random() < 0.8) if stream_id else b""
     if choice in (2, 3):

@@ -12,9 +12,11 @@ import grpc
 import pytest
 
 from tests.transport.peers.raw_server import greet, raw_server
+from tests.transport.support import run
 from triton_users.transport import CallError, Channel, ChannelOptions
 from triton_users.transport.http2 import frames
 from triton_users.transport.http2.frames import END_HEADERS, END_STREAM, FrameType, Setting
+from triton_users.transport.http2.headers import encode_literal
 from triton_users.transport.messages import compress
 
 OPTIONS = ChannelOptions(connect_timeout_s=1.0, backoff_initial_s=0.01, max_receive_message_bytes=10_000_000)
@@ -24,6 +26,10 @@ OK = b"\x00\x0bgrpc-status\x010"
 
 def head(stream_id: int = 1) -> bytes:
     return frames.encode_headers(stream_id, HEAD, False, 16_384)
+
+
+def head_with(name: bytes, value: bytes) -> bytes:
+    return frames.encode_headers(1, HEAD + encode_literal(name, value), False, 16_384)
 
 
 def trailers(stream_id: int = 1) -> bytes:
@@ -97,6 +103,16 @@ def test_floods(piece: bytes, word: str) -> None:
         (head() + data(b"\0\0\0\0\1x\0\0\0\0\1y") + trailers(), grpc.StatusCode.INTERNAL),
         (head() + trailers(), grpc.StatusCode.INTERNAL),
         (head() + data(b"\1\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (head_with(b"grpc-encoding", b"identity") + data(b"\1\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (head_with(b"grpc-encoding", b"snappy") + data(b"\1\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (head_with(b"content-length", b"5") + data(b"\0\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (head_with(b"content-length", b"7") + data(b"\0\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (head_with(b"content-length", b"six") + data(b"\0\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (frames.encode_headers(1, HEAD, True, 16_384), grpc.StatusCode.UNKNOWN),
+        (
+            head() + data(b"\0\0\0\0\1x") + frames.encode_headers(1, b"\x00\x01x\x011", True, 16_384),
+            grpc.StatusCode.UNKNOWN,
+        ),
         (head() + data(b"\0\0\0\0\1x") + frames.encode_frame(FrameType.DATA, END_STREAM, 1), grpc.StatusCode.UNKNOWN),
         (frames.encode_headers(1, b"\x8d", True, 16_384), grpc.StatusCode.UNIMPLEMENTED),
         (frames.encode_goaway(0, 11, b"too_many_pings") + head(), grpc.StatusCode.UNAVAILABLE),
@@ -165,6 +181,36 @@ def test_a_peer_that_answers_one_byte_at_a_time_in_time() -> None:
 
     with raw_server(script) as target, Channel(target) as channel:
         assert channel.unary_unary("/s/m")(b"x", timeout=5) == b"x"
+
+
+def test_a_peer_that_sends_its_settings_one_byte_at_a_time_and_too_slowly() -> None:
+    def script(sock: Any) -> None:
+        for byte in frames.encode_settings(dict.fromkeys(Setting, 16_384)):
+            sock.sendall(bytes((byte,)))
+            gevent.sleep(0.05)
+
+    with raw_server(script) as target:
+        started_s = perf_counter()
+        error = call(target)
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        assert "no SETTINGS within 1.0 s" in error.details()
+        assert perf_counter() - started_s < 1.5
+
+
+def test_a_server_that_has_answered_and_wants_no_more_of_the_request() -> None:
+    def script(sock: Any) -> None:
+        greet(sock)
+        sock.sendall(head() + data(b"\0\0\0\0\1x") + trailers() + frames.encode_rst_stream(1, 0))
+        while sock.recv(65_536):
+            pass
+
+    with raw_server(script) as target, Channel(target) as channel:
+        assert channel.unary_unary("/s/m")(bytes(1_000_000), timeout=5) == b"x"
+        assert channel.stats().open_streams == 0
+    for kind in ("unary_stream", "stream_unary", "stream_stream"):
+        with raw_server(script) as target, Channel(target) as channel:
+            assert run(channel, kind, bytes(1_000_000), timeout=5) in (b"x", [b"x"])
+            assert channel.stats().open_streams == 0
 
 
 def test_a_peer_that_stops_reading_and_keeps_asking() -> None:

@@ -1,6 +1,6 @@
 """Calls interrupted at random moments leave nothing behind: no stream, no greenlet, no memory, and a usable connection.
 
-`TRANSPORT_INTERRUPTIONS` sets how many (10,000 for the full count); fewer by default, to keep CI short.
+`TRANSPORT_INTERRUPTIONS` sets how many; a call that ended by itself before it could be interrupted does not count.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import grpc
 import pytest
 
 from tests.transport.peers.h2_server import H2Connection, h2_server
-from triton_users.transport import CallError, Channel, ChannelOptions, StreamedMessage
+from tests.transport.peers.raw_server import raw_server
+from tests.transport.support import wait_until
+from triton_users.transport import CallError, Channel, ChannelOptions, StreamedMessage, TlsCredentials
 
-COUNT = int(os.environ.get("TRANSPORT_INTERRUPTIONS", "1000"))
+COUNT = int(os.environ.get("TRANSPORT_INTERRUPTIONS", "10000"))
 
 
 def _lazy_answer(connection: H2Connection, stream_id: int, headers: dict[str, str], body: bytes) -> None:
@@ -41,7 +43,8 @@ def _requests(generator: random.Random) -> Iterator[bytes]:
         gevent.sleep(0)
 
 
-def _one_call(channel: Channel, generator: random.Random) -> None:
+def _one_call(channel: Channel, generator: random.Random) -> bool:
+    """A call of any kind; whether its deadline ended it."""
     kind = generator.randrange(5)
     timeout = generator.choice([None, None, 0.001, 0.003])
     try:
@@ -58,28 +61,44 @@ def _one_call(channel: Channel, generator: random.Random) -> None:
             channel.unary_unary("/s/m").future(b"x", timeout=timeout or 0.02).result()
         else:
             next(channel.unary_stream("/s/m")(b"x", timeout=timeout))
-    except (CallError, grpc.FutureCancelledError, StopIteration):
-        pass  # the call's own end; what matters is what it leaves
+    except CallError as exc:
+        return exc.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    except (grpc.FutureCancelledError, StopIteration):
+        pass  # the call's own end
+    return False
 
 
-def _interrupt_one(channel: Channel, generator: random.Random) -> None:
+def _interrupt_one(channel: Channel, generator: random.Random) -> bool:
+    """Whether the call was interrupted before it ended by itself."""
     delay_s = generator.choice([0, 0, 0.0005, 0.001, 0.002])
     if generator.random() < 0.5:
         with gevent.Timeout(max(delay_s, 0.0001), False):
-            _one_call(channel, generator)
-    else:
-        victim = gevent.spawn(_one_call, channel, generator)
-        gevent.sleep(delay_s)
-        victim.kill()
+            return _one_call(channel, generator)
+        return True
+    victim = gevent.spawn(_one_call, channel, generator)
+    gevent.sleep(delay_s)
+    alive = not victim.ready()
+    victim.kill()
+    return alive or bool(victim.value)
 
 
 def _run(channel: Channel, count: int, seed: int) -> None:
-    def user(number: int) -> None:
-        generator = random.Random(seed * 100 + number)
-        for _ in range(count // 20):
-            _interrupt_one(channel, generator)
+    left = count
 
-    gevent.joinall([gevent.spawn(user, number) for number in range(20)], timeout=100, raise_error=True)
+    def user(number: int) -> None:
+        nonlocal left
+        generator = random.Random(seed * 100 + number)
+        while left > 0:
+            interrupted = _interrupt_one(channel, generator)
+            left -= interrupted  # in one step: other users run during the call
+
+    gevent.joinall([gevent.spawn(user, number) for number in range(20)], timeout=200, raise_error=True)
+    assert left <= 0
+
+
+def _descriptors() -> int:
+    """Open files and sockets of this process."""
+    return len(os.listdir("/proc/self/fd"))
 
 
 def _greenlets() -> int:
@@ -94,7 +113,7 @@ def _settle(channel: Channel) -> None:
     gevent.sleep(0.05)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_random_interruptions_leave_nothing() -> None:
     with h2_server() as server:
         server.on_request = _lazy_answer
@@ -103,7 +122,7 @@ def test_random_interruptions_leave_nothing() -> None:
         with Channel(server.target, options=options) as channel:
             _run(channel, 200, 1)
             _settle(channel)
-            greenlets = _greenlets()
+            greenlets, descriptors = _greenlets(), _descriptors()
             tracemalloc.start()
             try:
                 _run(channel, COUNT // 2, 2)
@@ -119,6 +138,7 @@ def test_random_interruptions_leave_nothing() -> None:
             assert channel.stats().open_streams == 0
             assert channel.stats().connections == 1
             assert _greenlets() <= greenlets
+            assert _descriptors() == descriptors
             assert second - first < 50_000
             server.on_request = lambda connection, stream_id, headers, body: connection.answer(stream_id, body)
             assert channel.unary_unary("/s/m")(b"still fine", timeout=5) == b"still fine"
@@ -137,3 +157,25 @@ def _forget(connection: H2Connection) -> None:
     connection.resets.clear()
     connection.h2.streams.clear()
     gc.collect()
+
+
+@pytest.mark.parametrize("peer", ["answers", "says nothing", "says nothing, and TLS is wanted"])
+def test_interruptions_while_a_connection_is_made_leave_no_socket(peer: str) -> None:
+    generator = random.Random(peer)
+
+    def attempt(target: str) -> None:
+        tls = TlsCredentials(insecure=True) if "TLS" in peer else None
+        with Channel(target, tls=tls) as channel:
+            victim = gevent.spawn(channel.unary_unary("/s/m"), b"x")
+            gevent.sleep(generator.choice([0, 0.0002, 0.0005, 0.001, 0.003]))
+            victim.kill()
+            assert channel.stats().waiting_calls == channel.stats().open_streams == 0
+
+    with h2_server() as server, raw_server(lambda sock: sock.recv(1)) as mute:
+        target = server.target if peer == "answers" else mute
+        attempt(target)
+        gevent.sleep(0.05)
+        greenlets, descriptors = _greenlets(), _descriptors()
+        for _ in range(200):
+            attempt(target)
+        wait_until(lambda: _greenlets() <= greenlets and _descriptors() <= descriptors)

@@ -7,13 +7,16 @@ import ssl
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import gevent
 import grpc
 import pytest
 
 from tests.transport.peers.h2_server import h2_server
 from tests.transport.peers.raw_server import raw_server
 from triton_users.transport import CallError, Channel, ChannelOptions, TlsCredentials
+from triton_users.transport.http2 import frames
 
 OPTIONS = ChannelOptions(connect_timeout_s=2, backoff_initial_s=0.01)
 
@@ -121,6 +124,122 @@ def test_a_server_that_speaks_no_tls() -> None:
         with Channel(f"grpcs://{target}", options=OPTIONS) as channel, pytest.raises(CallError, match="TLS") as caught:
             echo(channel)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+class TlsScript:
+    """One connection of a server whose every byte, and every TLS record, a test decides about."""
+
+    def __init__(self, sock: Any, certificates: Certificates) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificates.server)
+        context.set_alpn_protocols(["h2"])
+        self._sock = sock
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._until_done(self._session.do_handshake)
+        self.send(frames.encode_settings({}))
+        self._until_done(lambda: self._session.read(24))
+
+    def _until_done(self, step: Callable[[], Any]) -> None:
+        while True:
+            try:
+                step()
+                break
+            except ssl.SSLWantReadError:
+                self.flush()
+                self._incoming.write(self._sock.recv(65_536))
+        self.flush()
+
+    def flush(self) -> None:
+        self._sock.sendall(self._outgoing.read())
+
+    def wait_for_call(self) -> None:
+        """Read until a request's message has come."""
+        received = b""
+
+        def read() -> None:
+            nonlocal received
+            while b"secret" not in received:
+                received += self._session.read(65_536)
+
+        self._until_done(read)
+
+    def write(self, data: bytes) -> None:
+        """Make records; they leave with the next `flush`."""
+        self._session.write(data)
+
+    def send(self, data: bytes) -> None:
+        self.write(data)
+        self.flush()
+
+    def end(self) -> None:
+        """Make a close_notify."""
+        try:
+            self._session.unwrap()
+        except ssl.SSLError:
+            pass  # for want of the client's own
+
+
+def answer(stream_id: int) -> bytes:
+    return (
+        frames.encode_headers(stream_id, b"\x88\x5f\x10application/grpc", False, 16_384)
+        + frames.encode_frame(frames.FrameType.DATA, 0, stream_id, b"\0\0\0\0\3yes")
+        + frames.encode_headers(stream_id, b"\x00\x0bgrpc-status\x010", True, 16_384)
+    )
+
+
+def test_an_answer_together_with_the_end_of_the_session(certificates: Certificates) -> None:
+    def script(sock: Any) -> None:
+        server = TlsScript(sock, certificates)
+        server.wait_for_call()
+        server.write(answer(1))
+        server.end()
+        server.flush()  # in one segment; and the TCP connection stays
+        gevent.sleep(5)
+
+    tls = TlsCredentials(insecure=True)
+    with raw_server(script) as target, Channel(f"grpcs://{target}", tls=tls, options=OPTIONS) as channel:
+        held = gevent.spawn(echo, channel)  # stream 3, when the first call was faster
+        for _ in range(2):
+            assert echo(channel) == b"yes"
+        with pytest.raises(CallError, match="closed the TLS session") as caught:
+            held.get(timeout=5)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("cut", [0, 1, 30, 60])
+def test_a_connection_that_is_cut_within_an_answer(certificates: Certificates, cut: int) -> None:
+    def script(sock: Any) -> None:
+        server = TlsScript(sock, certificates)
+        server.wait_for_call()
+        server.write(answer(1)[:cut])
+        server.flush()  # and no close_notify
+
+    tls = TlsCredentials(insecure=True)
+    with raw_server(script) as target, Channel(f"grpcs://{target}", tls=tls, options=OPTIONS) as channel:
+        with pytest.raises(CallError) as caught:
+            echo(channel)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert channel.stats().open_streams == 0
+
+
+@pytest.mark.parametrize("position", [0, 3, 5, 40])
+def test_a_record_that_was_tampered_with(certificates: Certificates, position: int) -> None:
+    def script(sock: Any) -> None:
+        server = TlsScript(sock, certificates)
+        server.wait_for_call()
+        server.write(answer(1))
+        record = bytearray(server._outgoing.read())
+        record[position] ^= 0x55
+        sock.sendall(record)
+        sock.recv(1)
+
+    tls = TlsCredentials(insecure=True)
+    with raw_server(script) as target, Channel(f"grpcs://{target}", tls=tls, options=OPTIONS) as channel:
+        with pytest.raises(CallError) as caught:
+            channel.unary_unary("/s/m")(b"secret", timeout=0.5)
+        assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        assert channel.stats().open_streams == 0
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path, certificates: Certificates) -> None:

@@ -274,7 +274,10 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
                     if not self.waiting and not self._connectivity.wanted:
                         break
                 else:
-                    self._note_success(link)
+                    if self._closed:
+                        link.close()
+                    else:
+                        self._note_success(link)
         finally:
             self._connector = None
             if self.waiting:
@@ -288,15 +291,15 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
             sock, pipe = dial(self._target, self._context, self._server_name)
             link = Link(sock, pipe, self.options, self._keeper)
             link.settled.wait()
-        except gevent.Timeout as exc:
+        except BaseException as exc:  # whatever ends the attempt, also just after the server's SETTINGS came
+            if link is not None:
+                link.close()
             if exc is not timeout:
                 raise
             what = "did not answer" if link is None else "sent no SETTINGS"
             raise ConnectFailure(f"cannot connect to {self._target}: it {what} within {limit_s} s") from None
         finally:
             timeout.close()
-            if link is not None and not link.settled.is_set():
-                link.close()
         if link.lost is not None:
             raise ConnectFailure(f"cannot connect to {self._target}: {link.lost}") from link.lost
         if link.core.state is ConnectionState.DRAINING:

@@ -97,13 +97,12 @@ class TlsPipe:
         try:
             while True:
                 piece = self._session.read(_READ_SIZE)
-                if not piece:
+                if not piece:  # that is how a close_notify shows
+                    self.over = ConnectionLost("the server closed the TLS session")
                     break
                 pieces.append(piece)
         except ssl.SSLWantReadError:
             pass  # all complete records are read
-        except ssl.SSLZeroReturnError:
-            self.over = ConnectionLost("the server closed the TLS session")
         except ssl.SSLError as exc:
             self.over = ConnectionLost(f"TLS failed: {exc}")
             self.over.__cause__ = exc
