@@ -21,6 +21,7 @@ class OverTime:
         self._end_s = report["duration_s"]
         self._times = [(point["start_s"] + point["end_s"]) / 2 for point in points]
         self._spans = [(point["start_s"], point["end_s"]) for point in points]
+        self._all = range(len(points))
         names = [scenario["name"] for scenario in report["scenarios"]]
         self._colour = {name: f"var(--c{i % _COLOURS})" for i, name in enumerate(names)}
         self._names = [name for name in names if any(name in point["scenarios"] for point in points)]
@@ -63,19 +64,30 @@ class OverTime:
         return self._card("Requests per second", legend, chart.svg("throughput"))
 
     def _events(self) -> str:
-        failures = [float(sum(part["failures"] for part in point["scenarios"].values())) for point in self._points]
-        deadlines = [
-            float(sum(part["expected_deadlines"] for part in point["scenarios"].values())) for point in self._points
-        ]
-        highest = max(a + b for a, b in zip(failures, deadlines, strict=True))
+        """Per minute, since points differ in length: older ones are merged, the last one is cut off."""
+        failures, deadlines = ([self._sum(i, key) for i in self._all] for key in ("failures", "expected_deadlines"))
+        failing, meeting = self._per_minute(failures), self._per_minute(deadlines)
+        highest = max(a + b for a, b in zip(failing, meeting, strict=True))
         chart = Chart(
-            self._times, self._end_s, highest, width=1120, height=130, label="Failures and deadlines over time"
+            self._times, self._end_s, highest, width=1120, height=130, label="Failures and deadlines per minute"
         )
-        chart.bars(self._spans, [0.0] * len(failures), failures, 'fill="var(--bad)"')
-        chart.bars(self._spans, failures, deadlines, 'fill="var(--c9)" fill-opacity="0.55"')
+        chart.bars(self._spans, [0.0] * len(failing), failing, 'fill="var(--bad)"')
+        chart.bars(self._spans, failing, meeting, 'fill="var(--c9)" fill-opacity="0.55"')
         self.data["charts"]["events"] = [["failed runs", failures], ["expected deadlines", deadlines]]
         legend = [("var(--bad)", "failed runs"), ("var(--c9)", "expected deadlines")]
-        return self._card("Failures and expected deadlines", legend, chart.svg("events"))
+        return self._card("Failures and expected deadlines per minute", legend, chart.svg("events"))
+
+    def _sum(self, point: int, key: str) -> int:
+        """The count of all scenarios in this point."""
+        return sum(part[key] for part in self._points[point]["scenarios"].values())
+
+    def _per_minute(self, counts: list[int]) -> list[float]:
+        """The rate in each point; a short last one and the one before it have theirs together."""
+        spans = [max(end - start, 1e-3) for start, end in self._spans]
+        rates = [60 * count / span for count, span in zip(counts, spans, strict=True)]
+        if len(rates) > 1 and spans[-1] < spans[-2] / 2:
+            rates[-2:] = [60 * sum(counts[-2:]) / sum(spans[-2:])] * 2
+        return rates
 
     def _gauges(self) -> str:
         shown = [("users", "var(--c0)", "users"), ("open_sequences", "var(--c1)", "open sequences")]
