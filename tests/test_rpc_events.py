@@ -36,14 +36,19 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def rpc_events(heard: Heard) -> RpcEvents:
-    return RpcEvents(heard.hook)
+def rpc_events(heard: Heard, unanswered: Heard) -> RpcEvents:
+    return RpcEvents(heard.hook, unanswered=unanswered.hook)
 
 
 def error(code: grpc.StatusCode, details: str, cause: BaseException | None = None) -> CallError:
     made = CallError(Outcome(code, details))
     made.__cause__ = cause
     return made
+
+
+@pytest.fixture
+def unanswered() -> Heard:
+    return Heard()
 
 
 def infer_done(rpc_events: RpcEvents, model: str = "m", failure: CallError | None = None) -> None:
@@ -106,9 +111,13 @@ def test_an_error_that_was_wanted_counts_as_a_success(heard: Heard, rpc_events: 
     assert "gone" in str(unwanted["exception"])
 
 
-def test_a_request_that_locust_interrupted_is_not_counted(heard: Heard, rpc_events: RpcEvents) -> None:
+def test_a_request_that_locust_interrupted_is_unanswered_and_nothing_else(
+    heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+) -> None:
+    rpc_events.scenario = "Crashing"
     infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "interrupted", cause=GreenletExit()))
     assert heard.events == []
+    assert unanswered.only == {"scenario": "Crashing", "model": "m", "method": "ModelInfer", "waited_s": 0.25}
 
 
 class TestStream:
@@ -153,8 +162,14 @@ class TestStream:
         rpc_events.stream_done(call, error(grpc.StatusCode.UNAVAILABLE, "reset"), 1.2)
         assert [event["exception"] is None for event in heard.events] == [True, False]
 
-    def test_a_stream_that_we_cancelled_has_not_failed(self, heard: Heard, rpc_events: RpcEvents) -> None:
+    def test_a_stream_that_we_cancelled_has_not_failed(
+        self, heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+    ) -> None:
         call = stream()
         rpc_events.stream_sent(call, request(), 1.0, 10)
-        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us"), 1.2)
+        rpc_events.stream_sent(call, request(), 2.0, 10)
+        rpc_events.stream_received(call, response(), 2.5, 10)
+        heard.events.clear()
+        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us"), 3.0)
         assert heard.events == []
+        assert (unanswered.only["model"], unanswered.only["waited_s"]) == ("m", 1.0)

@@ -172,3 +172,34 @@ def test_a_client_that_was_the_bottleneck_is_told_and_on_demand_fails_the_run(fa
     verdict = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 1}, bottlenecks=["too slow"], fail_on_bottleneck=fails)
     assert verdict.passed is not fails
     assert "too slow" in (verdict.reasons if fails else verdict.warnings)
+
+
+@pytest.mark.parametrize(
+    ("slowest_s", "waited_s", "fails", "told"),
+    [
+        (
+            0.3,
+            17.6,
+            True,
+            "2 without an answer when their users stopped, the oldest for 17.6 s; the slowest answer took",
+        ),
+        (0.3, 9.0, False, ""),  # may still come
+        (9.0, 17.6, False, "2 without an answer when their users stopped, the oldest for 17.6 s"),  # it is a slow model
+        (None, 17.6, False, "2 without an answer when their users stopped, the oldest for 17.6 s"),  # nobody knows
+    ],
+)
+def test_a_server_that_hangs_at_the_end_is_seen(
+    slowest_s: float | None, waited_s: float, fails: bool, told: str
+) -> None:
+    total = ledger(SequenceValid=(5, 0))
+    row = total.row("SequenceValid", "sums")
+    if slowest_s is not None:
+        row.record(int(slowest_s * 1e6), 0, 10, 10)
+    row.unanswered.record(int(waited_s * 1e6))
+    row.unanswered.record(1000)
+    verdict = judge(total, weights={"SequenceValid": 1})
+    assert verdict.passed is not fails
+    sentences = verdict.reasons + verdict.warnings
+    assert len(sentences) == (1 if told else 0)
+    if told:
+        assert sentences[0].startswith(f"SequenceValid to sums: {told}")

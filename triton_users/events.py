@@ -53,6 +53,18 @@ class SequenceValidationFailure(EventHook):
     """
 
 
+class RequestUnanswered(EventHook):
+    """Fired for each request that was still without an answer when its user was stopped, or gave its stream up.
+
+    It is neither a success nor a failure of the server, so Locust's `request` event is silent about it.
+
+    :param scenario: Name of the scenario; "" outside of any
+    :param model: Name of the model; "" for RPCs that name none
+    :param method: The RPC's name
+    :param waited_s: How long it had waited, in seconds
+    """
+
+
 class ClaimsSettled(EventHook):
     """Fired when it is known what became of claims that runs of a scenario made of the server's later behaviour.
 
@@ -72,6 +84,7 @@ def add_hooks(environment: Environment) -> None:
         ("scenario_finished", ScenarioFinished),
         ("deadline_exceeded", DeadlineExceeded),
         ("sequence_validation_failure", SequenceValidationFailure),
+        ("request_unanswered", RequestUnanswered),
         ("claims_settled", ClaimsSettled),
     ):
         if not hasattr(events, name):

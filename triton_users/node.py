@@ -39,6 +39,7 @@ class Node:
         events.scenario_finished.add_listener(self._on_scenario_finished)
         events.deadline_exceeded.add_listener(self._on_deadline_exceeded)
         events.sequence_validation_failure.add_listener(self._on_sequence_validation_failure)
+        events.request_unanswered.add_listener(self._on_request_unanswered)
         events.claims_settled.add_listener(self._on_claims_settled)
 
     def start(self, decided: Decided) -> Run:
@@ -122,6 +123,9 @@ class Node:
             row.record(int(response_time * 1e3), int(queued_ms * 1e3), request_length, response_length)
         else:
             row.record_error(str(exception), request_length, response_length)
+
+    def _on_request_unanswered(self, scenario: str, model: str, method: str, waited_s: float, **_: Any) -> None:
+        self.recorder.row(scenario, model or method).unanswered.record(int(waited_s * 1e6))
 
     def _on_scenario_finished(
         self,

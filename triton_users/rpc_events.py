@@ -40,13 +40,20 @@ class RequestFailure(InferenceServerException):  # type: ignore[misc]  # tritonc
 class RpcEvents:
     """Fires `request` once for each unary RPC and once for each response of a stream. A `transport.CallObserver`.
 
-    One belongs to one client, so to one user. The event gets, beside Locust's own arguments: `scenario`, `model` (""
+    One belongs to one client, so to one user. Requests that nobody waits for any more, because the user was stopped, go
+    to `unanswered` instead (`events.RequestUnanswered`). The event gets, beside Locust's own arguments: `scenario`, `model` (""
     for RPCs that name none), `method` (the RPC's name), `queued_ms` (how long the request waited in this client for a
     connection or a stream), `request_length` (bytes) and `expected_error` (the error that was wanted, or None).
     """
 
-    def __init__(self, request_event: EventHook, context: Callable[[], dict[str, Any]] = dict) -> None:
+    def __init__(
+        self,
+        request_event: EventHook,
+        context: Callable[[], dict[str, Any]] = dict,
+        unanswered: EventHook | None = None,
+    ) -> None:
         self._fire: Callable[..., None] = request_event.fire
+        self._unanswered = unanswered
         self._context = context
         self.scenario = ""
         """What the user is doing now: the first part of the rows' names; "" outside scenarios."""
@@ -65,12 +72,15 @@ class RpcEvents:
         sent_bytes: int,
         received_bytes: int,
     ) -> None:
-        if error is not None and isinstance(error.__cause__, GreenletExit):
-            return  # the user was stopped in the middle of it: neither a success nor a failure of the server
-        if error is not None:  # what had left by then, as far as anybody knows
-            sent_bytes = 0 if started_s is None else getattr(request, "handed_over", sent_bytes)
         rpc = method[method.rfind("/") + 1 :]
         model = request.model_name if rpc == "ModelInfer" else ""
+        if error is not None:
+            if isinstance(error.__cause__, GreenletExit):  # the user was stopped in the middle of it
+                if started_s is not None:
+                    self._gave_up(rpc, model, ended_s - started_s)
+                return
+            # what had left by then, as far as anybody knows
+            sent_bytes = 0 if started_s is None else getattr(request, "handed_over", sent_bytes)
         begun_s = called_s if started_s is None else started_s
         self._record(
             rpc, model, _failure(error), begun_s, ended_s, begun_s - called_s, sent_bytes, received_bytes, response
@@ -91,13 +101,21 @@ class RpcEvents:
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         times: _StreamTimes | None = call.note
-        if error is None or error.code() is grpc.StatusCode.CANCELLED:
+        if error is None:
+            return
+        if error.code() is grpc.StatusCode.CANCELLED:
+            for sent in times.unanswered() if times else ():
+                self._gave_up("ModelStreamInfer", sent.model, at_s - sent.sent_s)
             return
         failure = _failure(error)
         for sent in times.unanswered() if times else ():
             self._record("ModelStreamInfer", sent.model, failure, sent.sent_s, at_s, 0.0, sent.size, 0, None)
         if times is None:
             self._record("ModelStreamInfer", "", failure, at_s, at_s, 0.0, 0, 0, None)
+
+    def _gave_up(self, rpc: str, model: str, waited_s: float) -> None:
+        if self._unanswered is not None:
+            self._unanswered.fire(scenario=self.scenario, model=model, method=rpc, waited_s=waited_s)
 
     def _record(
         self,

@@ -9,6 +9,7 @@ from gevent.pool import Group
 from locust import User
 
 from triton_users.client import TritonClient
+from triton_users.connections import Connections
 from triton_users.rpc_events import RpcEvents
 from triton_users.transport import ChannelOptions, TlsCredentials
 
@@ -20,7 +21,8 @@ class TritonGrpcUser(User):
     """A Locust user with `self.client`, tritonclient's InferenceServerClient on a gevent-native gRPC channel.
 
     Every RPC, and every response of a stream, appears in Locust's statistics by itself, as type `grpc` and under the
-    name of the model. Each user has a connection of its own, opened at its first request and closed when it stops.
+    name of the model. Each user has a connection of its own, opened at its first request and closed when it stops,
+    unless `connections` says that they share some.
 
         class MyUser(TritonGrpcUser):
             @task
@@ -39,22 +41,32 @@ class TritonGrpcUser(User):
     channel_options: ChannelOptions = ChannelOptions()
     """Message size limits, keep-alive, connect time limit, compression and flow control windows of the connection."""
 
+    connections: int = 0
+    """How many connections the users of one worker share, each user with streams of its own on one of them. 0 takes
+    `--connections`; when that is 0 too, each user has a connection of its own. Users that share one wait for each other
+    where HTTP/2 makes them: behind large tensors, and behind the server's limit of streams on a connection."""
+
     client: TritonClient
     """The user's own client."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.rpc_events = RpcEvents(environment.events.request, self.context)
-        self.client = self.connect()
+        unanswered = getattr(environment.events, "request_unanswered", None)  # the plugin's, where it is installed
+        self.rpc_events = RpcEvents(environment.events.request, self.context, unanswered)
+        self.client = self._connect(self.connections or getattr(environment.parsed_options, "connections", 0))
 
     def connect(self) -> TritonClient:
         """One more client with a connection of its own, counted with this user's requests. The caller closes it."""
-        return TritonClient(
-            self.host or "",
-            rpc_events=self.rpc_events,
-            tls=self.tls or tls_from(self.environment.parsed_options),
-            channel_options=self.channel_options,
-        )
+        return self._connect(shared=0)
+
+    def _connect(self, shared: int) -> TritonClient:
+        """A client on one of so many shared connections; with 0 on one of its own."""
+        url, tls = self.host or "", self.tls or tls_from(self.environment.parsed_options)
+        options, rpc_events = self.channel_options, self.rpc_events
+        if not shared:
+            return TritonClient(url, rpc_events=rpc_events, tls=tls, channel_options=options)
+        share = connections_of(self.environment).share(shared, url, tls, options, rpc_events)
+        return TritonClient(url, rpc_events=rpc_events, channel=share)
 
     def start(self, group: Group) -> gevent.Greenlet[..., Any]:
         greenlet: gevent.Greenlet[..., Any] = super().start(group)
@@ -62,6 +74,14 @@ class TritonGrpcUser(User):
         # runs in the hub, which must not wait for the connection to close.
         greenlet.link(lambda _: gevent.spawn(self.client.close))
         return greenlet
+
+
+def connections_of(environment: Environment) -> Connections:
+    """The connections that users of this environment share; there is one `Connections` in each."""
+    found: Connections | None = getattr(environment, "triton_connections", None)
+    if found is None:
+        found = environment.triton_connections = Connections()  # type: ignore[attr-defined]  # ours, kept there
+    return found
 
 
 def tls_from(options: Any) -> TlsCredentials | None:

@@ -25,6 +25,11 @@ EXPECTED_RUNS = 10.0
 """A scenario nobody asked for by name must have run when its weight gave it this many runs on average, and two more for
 each user, which may have been in the middle of one at the end. By chance one run in 20,000 then fails for it."""
 
+UNANSWERED_S = 10.0
+"""A request that has waited for less than this when its user stops says nothing about the server."""
+UNANSWERED_RATIO = 3.0
+"""One that has waited this much longer than the slowest answer of its kind says that the server hung."""
+
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -190,7 +195,8 @@ def judge(
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
     missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`trust.sentences`).
 
-    It fails when a scenario outside `allow_failure` failed, when nothing ran, when a scenario that was asked for by
+    It fails when a scenario outside `allow_failure` failed, when nothing ran, when requests at the end had waited for
+    much longer than any answer took, when a scenario that was asked for by
     name did not run, when another one did not although its weight made that all but impossible, when a threshold does
     not hold, when counts could not be read, and, if wanted, when the client was the bottleneck.
     """
@@ -221,6 +227,17 @@ def judge(
                 at_fault[name] = f"{name} did not run{skipped}; by its weight it should have run {expected:.0f} times"
             else:
                 warnings.append(f"{name} did not run{skipped}; a longer run would have picked it")
+    for (scenario, model), row in total.rows.items():
+        waited_s, slowest_s = row.unanswered.max_us / 1e6, row.latency.max_us / 1e6
+        if waited_s > UNANSWERED_S:
+            told = (
+                f"{scenario or 'requests'} to {model}: {row.unanswered.total} without an answer when their users "
+                f"stopped, the oldest for {waited_s:.1f} s"
+            )
+            if row.answered and waited_s > UNANSWERED_RATIO * slowest_s:
+                reasons.append(f"{told}; the slowest answer took {slowest_s:.1f} s")
+            else:
+                warnings.append(told)
     for check in checks:
         if not check.passed:
             found = "there is no data" if check.value is None else f"it is {check.value:.4g}"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from triton_users.ledger import Collector, Ledger, Recorder
 from triton_users.ledger.evidence import KEPT_FIRST, KEPT_LAST, Evidence
+from triton_users.ledger.recorder import FORMAT
 
 scenarios = st.sampled_from(["SequenceValid", "Timeout", "ResNet"])
 microseconds = st.integers(0, 10_000_000)
@@ -176,7 +177,7 @@ def test_a_snapshot_that_cannot_be_read_changes_nothing_and_is_told(key, value) 
 def test_a_worker_of_another_version_is_told_by_name() -> None:
     collector = Collector("run")
     collector.merge(Recorder("old-one", "run").snapshot(1.0) | {"format": 99}, 1.0)
-    assert list(collector.refused) == ["worker old-one sends ledger format 99, not 2 as here"]
+    assert list(collector.refused) == [f"worker old-one sends ledger format 99, not {FORMAT} as here"]
 
 
 def test_evidence_travels_once_while_nothing_new_happens_and_again_at_the_end() -> None:

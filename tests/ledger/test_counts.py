@@ -59,6 +59,14 @@ def test_a_row_with_errors_only_is_dumped_too() -> None:
     assert list(Ledger.load(ledger.dump()).rows) == [("S", "m")]
 
 
+def test_a_request_without_an_answer_is_in_no_other_count() -> None:
+    ledger = Ledger()
+    ledger.row("S", "m").unanswered.record(17_600_000)
+    row = Ledger.load(ledger.dump()).rows["S", "m"]
+    assert (row.unanswered.total, row.unanswered.max_us) == (1, 17_600_000)
+    assert (row.requests, row.answered, row.failed) == (0, 0, 0)
+
+
 def test_error_texts_beyond_the_bound_are_counted_together() -> None:
     row = Row()
     for number in range(MAX_TEXTS + 30):

@@ -124,6 +124,8 @@ class Row:
     """From just before a request's bytes go to the socket until its last byte is parsed; of answered requests only."""
     delay: Histogram = field(default_factory=Histogram)
     """Send delay: from the call until its bytes go to the socket. The client's own share, not in `latency`."""
+    unanswered: Histogram = field(default_factory=Histogram)
+    """How long requests had waited that nobody waits for any more: their user stopped. In no other count."""
 
     @property
     def answered(self) -> int:
@@ -165,6 +167,7 @@ class Row:
         self.received += other.received
         self.latency.add(other.latency)
         self.delay.add(other.delay)
+        self.unanswered.add(other.unanswered)
 
     def since(self, older: Row) -> Row:
         """What was counted after `older`, an earlier state of this."""
@@ -174,26 +177,28 @@ class Row:
             self.received - older.received,
             self.latency.since(older.latency),
             self.delay.since(older.delay),
+            self.unanswered.since(older.unanswered),
         )
 
     def clear(self) -> None:
         """Forget everything, in place, so that who holds this row can go on recording."""
         self.errors.clear()
         self.sent = self.received = 0
-        self.latency.clear()
-        self.delay.clear()
+        for histogram in (self.latency, self.delay, self.unanswered):
+            histogram.clear()
 
     def dump(self) -> list[Any]:
         """Plain values, in the order of the fields."""
-        return [dict(self.errors), self.sent, self.received, self.latency.dump(), self.delay.dump()]
+        histograms = (self.latency, self.delay, self.unanswered)
+        return [dict(self.errors), self.sent, self.received, *(histogram.dump() for histogram in histograms)]
 
     @classmethod
     def load(cls, dumped: list[Any]) -> Row:
         """The row that was dumped. Raises ValueError when it is none."""
-        if len(dumped) != 5:
-            raise ValueError(f"a row is dumped as 5 values; seen: {len(dumped)}")
-        errors, sent, received, latency, delay = dumped
-        return cls(dict(errors), sent, received, Histogram.load(latency), Histogram.load(delay))
+        if len(dumped) != 6:
+            raise ValueError(f"a row is dumped as 6 values; seen: {len(dumped)}")
+        errors, sent, received, *histograms = dumped
+        return cls(dict(errors), sent, received, *(Histogram.load(histogram) for histogram in histograms))
 
 
 @dataclass(slots=True)
@@ -271,7 +276,7 @@ class Ledger:
         """Plain values for msgpack or JSON; rows that have counted nothing are left out."""
         return {
             "scenarios": {name: counts.dump() for name, counts in self.scenarios.items()},
-            "rows": [[*key, *row.dump()] for key, row in self.rows.items() if row.requests],
+            "rows": [[*key, *row.dump()] for key, row in self.rows.items() if row.requests or row.unanswered.counts],
         }
 
     @classmethod

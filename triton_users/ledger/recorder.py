@@ -10,7 +10,7 @@ from triton_users.ledger.counts import Ledger, Row, count_text
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import normalise, plain
 
-FORMAT = 2
+FORMAT = 3
 """Version of a snapshot; a collector refuses another one."""
 
 

@@ -165,7 +165,11 @@ def _scenario(
         "bytes_received": requests.received,
         "duration_ms": quantiles_ms(counts.durations),
         "latency_ms": quantiles_ms(requests.latency),
-        "rows": [_row(model, row) for model, row in sorted(total.rows_of(name).items()) if row.requests],
+        "rows": [
+            _row(model, row)
+            for model, row in sorted(total.rows_of(name).items())
+            if row.requests or row.unanswered.counts
+        ],
         "evidence": {
             "seen": evidence.seen if evidence else 0,
             "dropped": evidence.dropped if evidence else 0,
@@ -200,6 +204,8 @@ def _row(model: str, row: Row) -> dict[str, Any]:
         "bytes_received": row.received,
         "latency_ms": quantiles_ms(row.latency),
         "send_delay_ms": quantiles_ms(row.delay),
+        "unanswered": row.unanswered.total,
+        "unanswered_longest_ms": round(row.unanswered.max_us / 1e3, 3),
     }
 
 
