@@ -31,6 +31,10 @@ def test_the_nine_scenarios_are_those_that_have_a_weight() -> None:
     assert all(kind.name == name and kind.description for name, kind in ALL.items())
 
 
+def test_no_description_tells_a_figure_that_an_option_may_have_changed() -> None:
+    assert [kind.name for kind in ALL.values() if any(map(str.isdigit, kind.description))] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_plans_to_another_user_object(name: str) -> None:
     one, other = scenario(name), scenario(name)

@@ -42,7 +42,7 @@ class Timeout(Scenario):
     """
 
     name = "Timeout"
-    description = "a 1 GiB request under a deadline of 0.1 s, then a small one on the same connection"
+    description = "a huge request that must run into its deadline, then a small one on the same connection"
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
