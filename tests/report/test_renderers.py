@@ -123,7 +123,7 @@ def test_html_has_charts_tables_settings_versions_and_evidence(report) -> None:
     page = Page(render_html(report))
     charts = [attributes["data-chart"] for tag, attributes in page.tags if "data-chart" in attributes]
     assert charts[:3] == ["throughput", "events", "gauges"]
-    assert set(charts[3:]) == {"latency SequenceValid", "latency Timeout"}
+    assert set(charts[3:]) == {"latency SequenceValid", "latency Timeout", "latency ResNet"}
     text = " ".join(page.text)
     for wanted in ("Thresholds", "Scenarios", "Workers", "Settings", "locust", "0:00:34", "resnet_v1_50", "seed 7"):
         assert wanted in text

@@ -84,6 +84,14 @@ class Chart:
                 box = f'x="{left:.1f}" y="{upper:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
                 self._parts.append(f"<rect {box} {style}/>")
 
+    def bands(self, stretches: Sequence[tuple[float, float]], style: str) -> None:
+        """Shade these stretches of time from top to bottom, each at least a pixel wide."""
+        tall = self._height - self._below - self._above
+        for start, end in stretches:
+            left = self.x(start)
+            wide = max(self.x(end) - left, 1.0)
+            self._parts.append(f'<path d="M{left:.1f},{self._above}h{wide:.1f}v{tall}h-{wide:.1f}z" {style}/>')
+
     def marks(self, seconds: Sequence[float], style: str) -> None:
         """A short stroke on the axis at each of these times."""
         foot = self._height - self._below

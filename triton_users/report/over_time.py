@@ -11,6 +11,9 @@ from triton_users.report.markup import e
 _COLOURS = 10
 """How many colours style.css has for scenarios."""
 
+_SHADES = 200
+"""Untrusted stretches that are closer than this part of the run are shaded as one: a pixel or two."""
+
 
 class OverTime:
     """All charts over time, and the data the script shows under the pointer."""
@@ -22,6 +25,7 @@ class OverTime:
         self._times = [(point["start_s"] + point["end_s"]) / 2 for point in points]
         self._spans = [(point["start_s"], point["end_s"]) for point in points]
         self._all = range(len(points))
+        self._untrusted = _joined(report["selfcheck"]["findings"], self._end_s / _SHADES)
         names = [scenario["name"] for scenario in report["scenarios"]]
         self._colour = {name: f"var(--c{i % _COLOURS})" for i, name in enumerate(names)}
         self._names = [name for name in names if any(name in point["scenarios"] for point in points)]
@@ -32,9 +36,15 @@ class OverTime:
         if not self._points:
             return '<h2>Over time</h2><p class="soft">Nothing was counted.</p>'
         latency = "".join(self._latency(name) for name in self._names)
+        shaded = (
+            '<p class="soft small legend"><span><i style="background:color-mix(in srgb, var(--warn) 25%, transparent)">'
+            "</i>the client was too slow for its latencies to be believed</span></p>"
+            if self._untrusted
+            else ""
+        )
         return (
             f"<h2>Over time</h2>{self._throughput()}{self._events()}{self._gauges()}"
-            f'<h2>Latency of answered requests, p50 and p99</h2><div class="charts">{latency}</div>'
+            f'<h2>Latency of answered requests, p50 and p99</h2>{shaded}<div class="charts">{latency}</div>'
         )
 
     def _of(self, name: str, key: str) -> list[float | None]:
@@ -51,17 +61,19 @@ class OverTime:
         names = [name for name in self._names if any(self._of(name, "requests_per_s"))]
         rates = {name: [value or 0.0 for value in self._of(name, "requests_per_s")] for name in names}
         total = [sum(rates[name][i] for name in names) for i in range(len(self._points))]
+        times = [self._spans[0][0], *self._times, self._spans[-1][1]]
         chart = Chart(
-            self._times, self._end_s, max(total), width=1120, height=250, label="Requests per second over time"
+            times, self._end_s, max(total), width=1120, height=250, label="Answered requests per second over time"
         )
-        low = [0.0] * len(total)
+        low = [0.0] * len(times)
         for name in names:
-            high = [a + b for a, b in zip(low, rates[name], strict=True)]
+            mine = [rates[name][0], *rates[name], rates[name][-1]]
+            high = [a + b for a, b in zip(low, mine, strict=True)]
             chart.area(low, high, f'fill="{self._colour[name]}" fill-opacity="0.8"')
             low = high
         self.data["charts"]["throughput"] = [["all", [round(value, 1) for value in total]], *rates.items()]
         legend = [(self._colour[name], name or "(none)") for name in names]
-        return self._card("Requests per second", legend, chart.svg("throughput"))
+        return self._card("Answered requests per second", legend, chart.svg("throughput"))
 
     def _events(self) -> str:
         """Per minute, since points differ in length: older ones are merged, the last one is cut off."""
@@ -108,25 +120,26 @@ class OverTime:
     def _latency(self, name: str) -> str:
         p50, p99 = self._of(name, "p50_ms"), self._of(name, "p99_ms")
         known = [value for value in (*p50, *p99) if value is not None]
-        if not known:
+        failed = [t for t, failures in zip(self._times, self._of(name, "failures"), strict=True) if failures]
+        if not known and not failed:
             return ""
         positive = [value for value in known if value > 0]
         spread = bool(positive) and max(positive) / min(positive) > LOG_RATIO
         chart = Chart(
             self._times,
             self._end_s,
-            max(known),
+            max(known, default=0.0),
             width=360,
             height=150,
             lowest=min(positive) if spread else None,
-            unit="ms, logarithmic" if spread else "ms",
+            unit="ms, logarithmic" if spread else "ms" if known else "nothing was answered",
             label=f"Latency of {name} over time",
         )
         colour = self._colour[name]
+        chart.bands(self._untrusted, 'fill="var(--warn)" fill-opacity="0.14"')
         chart.area(p50, p99, f'fill="{colour}" fill-opacity="0.16"')
         chart.line(p99, f'stroke="{colour}" stroke-opacity="0.55"')
         chart.line(p50, f'stroke="{colour}"')
-        failed = [t for t, failures in zip(self._times, self._of(name, "failures"), strict=True) if failures]
         chart.marks(failed, 'stroke="var(--bad)" stroke-width="2"')
         key = f"latency {name}"
         self.data["charts"][key] = [["p50 ms", p50], ["p99 ms", p99], ["requests/s", self._of(name, "requests_per_s")]]
@@ -135,3 +148,14 @@ class OverTime:
         if failed:
             legend.append(("var(--bad)", "failures"))
         return self._card(name or "(none)", legend, chart.svg(key), wide=False)
+
+
+def _joined(findings: Iterable[dict[str, Any]], gap_s: float) -> list[tuple[float, float]]:
+    """The findings' times as stretches that neither overlap nor follow each other within `gap_s` seconds."""
+    stretches: list[tuple[float, float]] = []
+    for start, end in sorted((finding["start_s"], finding["end_s"]) for finding in findings):
+        if stretches and start <= stretches[-1][1] + gap_s:
+            stretches[-1] = (stretches[-1][0], max(stretches[-1][1], end))
+        else:
+            stretches.append((start, end))
+    return stretches
