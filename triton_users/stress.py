@@ -30,6 +30,13 @@ logger = logging.getLogger(__name__)
 
 Task = Callable[["ScenarioUser"], None]
 
+FAILURE_PAUSE_S = 0.25
+"""How long a user pauses after a failed run: a server that is gone would fail thousands of them a second."""
+
+LOGGED_FAILURES = 10
+"""Failures of each scenario, on each worker, that the log shows at once; after that one every LOG_EVERY_S."""
+LOG_EVERY_S = 60.0
+
 #: What Locust itself raises through a task; none of it says anything about the server.
 _LOCUST_CONTROL = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
 
@@ -98,6 +105,8 @@ class ScenarioUser(TritonGrpcUser):
             self.rpc_events.scenario = ""
             if outcome:  # none when Locust stopped the user in the middle of it
                 self._finished(scenario, plan, outcome, requests, time.perf_counter() - begun_s, reason, evidence)
+        if outcome == "failed":
+            gevent.sleep(FAILURE_PAUSE_S)
 
     def _finished(
         self,
@@ -120,7 +129,8 @@ class ScenarioUser(TritonGrpcUser):
                 "plan": plain(asdict(plan)),
                 "evidence": plain(evidence),
             }
-            logger.warning("%s failed: %s", scenario.name, reason)
+            log: FailureLog = run.shared.setdefault("failure log", FailureLog(time.monotonic))
+            log.failed(scenario.name, reason)
         self.environment.events.scenario_finished.fire(
             scenario=scenario.name,
             outcome=outcome,
@@ -170,6 +180,27 @@ def runs_scenarios(environment: Environment) -> bool:
 def expanded_tasks(weights: dict[str, int]) -> list[Task]:
     """Locust's own form of weighted tasks: each task as often as its weight says."""
     return [TASKS[name] for name, weight in weights.items() for _ in range(weight)]
+
+
+class FailureLog:
+    """Tells failures to the log, but not each of the thousands that a dead server makes in a night."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._told: dict[str, tuple[int, float]] = {}
+        """Scenario -> how many of its failures were logged, and when the last one was."""
+        self._left_out: dict[str, int] = {}
+        """Scenario -> how many were not, since then."""
+
+    def failed(self, scenario: str, reason: str) -> None:
+        """Log it, or count it towards the next one that is logged."""
+        number, last_s = self._told.get(scenario, (0, 0.0))
+        if number >= LOGGED_FAILURES and self._clock() - last_s < LOG_EVERY_S:
+            self._left_out[scenario] = self._left_out.get(scenario, 0) + 1
+            return
+        self._told[scenario] = (number + 1, self._clock())
+        more = self._left_out.pop(scenario, 0)
+        logger.warning("%s failed: %s%s", scenario, reason, f" (and {more} more before that)" if more else "")
 
 
 class _Signals:
