@@ -19,7 +19,7 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.rpc_events import RpcEvents
 from triton_users.streamed import StreamedInput, StreamedRequest, streamed_infer
-from triton_users.transport import CallObserver, Channel, ChannelOptions, RequestFeed, TlsCredentials
+from triton_users.transport import CallObserver, Channel, ChannelOptions, RequestFeed, Share, TlsCredentials
 
 _INFER_DEFAULTS: dict[str, Any] = {
     "request_id": "",
@@ -46,22 +46,25 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         rpc_events: RpcEvents | None = None,
         tls: TlsCredentials | None = None,
         channel_options: ChannelOptions | None = None,
+        channel: Share | None = None,
         verbose: bool = False,
     ) -> None:
+        """`channel`: a share of a connection, made with `rpc_events` as its observer, instead of one of its own."""
         # InferenceServerClient.__init__ would make a grpcio channel; its base only clears the plugin.
         super(InferenceServerClient, self).__init__()
         self._stream = None
         self._verbose = verbose
         self._rpc_events = rpc_events
         observer: CallObserver | None = rpc_events
-        self._channel = Channel(url, tls=tls, options=channel_options or ChannelOptions(), observer=observer)
+        options = channel_options or ChannelOptions()
+        self._channel = channel or Channel(url, tls=tls, options=options, observer=observer)
         self._client_stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._stream_infer = self._client_stub.ModelStreamInfer
         self._client_stub.ModelStreamInfer = self._infer_from_feed
         self._streamed_infer = streamed_infer(self._channel)
 
     @property
-    def channel(self) -> Channel:
+    def channel(self) -> Channel | Share:
         """The channel underneath, for calls tritonclient has no method for."""
         return self._channel
 

@@ -33,6 +33,7 @@ _HELP: Mapping[str, str] = {
     "batch_size": "Pictures in one request to the image model.",
     "idle_limit_s": "The sequence models' idle limit (max_sequence_idle_microseconds), in seconds.",
     "idle_margin_s": "How long after the idle limit the server may still hold an open sequence, in seconds.",
+    "connections": "How many connections the users of each worker share, many streams on each. 0: one for each user.",
     "load_users": "How many of the users only run perf_analyzer on the image model, to keep the device busy.",
     "allow_failure": "Scenarios whose failures are counted and shown but do not fail the run, comma separated.",
     "perf_analyzer_timeout_s": "Limit for one run of perf_analyzer, in seconds.",

@@ -75,6 +75,9 @@ class Settings:
     idle_margin_s: float = 3.0
     """How long after the idle limit the server may still hold an open sequence, in seconds."""
 
+    connections: int = 0
+    """How many connections the users of each worker share; 0: each has one of its own."""
+
     load_users: int = 0
     """Users that only run the image option of PerfAnalyzer, to keep the device busy."""
 
@@ -114,6 +117,7 @@ class Settings:
             ("batch size", self.batch_size, 1, 1024, "pictures"),
             ("idle limit", self.idle_limit_s, 0.001, 3600, "s"),
             ("idle margin", self.idle_margin_s, 0.001, 3600, "s"),
+            ("number of shared connections", self.connections, 0, 100_000, "connections"),
             ("number of load users", self.load_users, 0, 10_000, "users"),
             ("perf_analyzer timeout", self.perf_analyzer_timeout_s, 1, 86_400, "s"),
         ):

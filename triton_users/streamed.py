@@ -12,7 +12,7 @@ from typing import Any
 
 from tritonclient.grpc import InferInput, service_pb2
 
-from triton_users.transport import Channel, StreamedMessage
+from triton_users.transport import Channel, Share, StreamedMessage
 
 PIECE_BYTES = 256 * 1024
 """The largest piece handed to the channel at once."""
@@ -68,7 +68,7 @@ class StreamedRequest:
                 yield piece
 
 
-def streamed_infer(channel: Channel) -> Any:
+def streamed_infer(channel: Channel | Share) -> Any:
     """ModelInfer on this channel for `StreamedRequest`s: a `grpc.UnaryUnaryMultiCallable`."""
     return channel.unary_unary(
         "/inference.GRPCInferenceService/ModelInfer",

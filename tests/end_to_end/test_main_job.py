@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cluster.commands import free_port
@@ -52,6 +53,18 @@ class TestAgainstAHealthyServer:
         counted = ended.scenario("SequenceNoEnd")
         assert counted["passed"] > 0
         assert (counted["proven"], counted["unproven"]) == (0, counted["passed"])
+
+    def test_eight_users_share_two_connections(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
+        locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "8", "-r", "8", "--connections", "2",
+                        "--scenarios", SEQUENCES)  # fmt: skip
+        wait_for(lambda: "SequenceValid custom" in locust.output())
+        server = ("127.0.0.1", int(triton.grpc_url.split(":")[1]))
+        open_ones = [each for each in psutil.Process(locust.pid).net_connections("tcp") if each.raddr == server]
+        locust.signal(signal.SIGINT)
+        ended = locust.ended(limit_s=15)
+        assert len(open_ones) == 2
+        assert ended.exit_code == 0, ended.output
+        assert ended.report["settings"]["connections"] == 2
 
     def test_ctrl_c_ends_it_with_the_report(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
         locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "--scenarios", SEQUENCES)

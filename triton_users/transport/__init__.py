@@ -21,6 +21,7 @@ while it is idle. It works for any greenlet of the thread that made it, monkey-p
 - `observer`: a `CallObserver`, told of every call's timing and bytes; see its methods.
 - `channel.stats()`: a `ChannelStats` snapshot (open streams, bytes, pings, connections).
 - `channel.close()` returns at once and ends what is in flight with CANCELLED.
+- `SharedChannel(...).share(observer)`: a whole channel for one of several users of one connection.
 """
 
 from triton_users.transport.channel import Channel
@@ -29,6 +30,7 @@ from triton_users.transport.feed import RequestFeed
 from triton_users.transport.messages import StreamedMessage
 from triton_users.transport.observer import CallObserver, StreamInfo
 from triton_users.transport.options import ChannelOptions, ChannelStats
+from triton_users.transport.shared import Share, SharedChannel
 from triton_users.transport.tls import TlsCredentials
 
 __all__ = [
@@ -38,6 +40,8 @@ __all__ = [
     "ChannelOptions",
     "ChannelStats",
     "RequestFeed",
+    "Share",
+    "SharedChannel",
     "StreamInfo",
     "StreamedMessage",
     "TargetError",

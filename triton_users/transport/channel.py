@@ -20,6 +20,7 @@ import gevent
 import grpc
 from grpc import ChannelConnectivity
 
+from triton_users.transport.callables import Callables
 from triton_users.transport.connectivity import Connectivity
 from triton_users.transport.dial import dial
 from triton_users.transport.errors import CallError, ConnectFailure, Outcome
@@ -30,10 +31,8 @@ from triton_users.transport.link import STALE_S, Link
 from triton_users.transport.method import Method, common_fields
 from triton_users.transport.observer import CallObserver
 from triton_users.transport.options import ChannelOptions, ChannelStats
-from triton_users.transport.stream_call import StreamStream, StreamUnary, UnaryStream
 from triton_users.transport.target import parse_target
 from triton_users.transport.tls import TlsCredentials
-from triton_users.transport.unary import UnaryUnary
 
 #: connection-backoff.md of gRPC: growth of the pause and its jitter.
 BACKOFF_FACTOR: Final = 1.6
@@ -44,7 +43,7 @@ BACKOFF_JITTER: Final = 0.2
 USELESS_S: Final = 0.5
 
 
-class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type information
+class Channel(Callables):
     """See the package's docstring. `TargetError` for a bad target, ValueError for TLS files that cannot be used."""
 
     def __init__(
@@ -84,42 +83,6 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
 
     # grpc.Channel
 
-    def unary_unary(
-        self,
-        method: str,
-        request_serializer: Callable[[Any], Any] | None = None,
-        response_deserializer: Callable[[bytes], Any] | None = None,
-        _registered_method: bool = False,
-    ) -> UnaryUnary:
-        return UnaryUnary(self, self._method(method, request_serializer, response_deserializer))
-
-    def unary_stream(
-        self,
-        method: str,
-        request_serializer: Callable[[Any], Any] | None = None,
-        response_deserializer: Callable[[bytes], Any] | None = None,
-        _registered_method: bool = False,
-    ) -> UnaryStream:
-        return UnaryStream(self, self._method(method, request_serializer, response_deserializer))
-
-    def stream_unary(
-        self,
-        method: str,
-        request_serializer: Callable[[Any], Any] | None = None,
-        response_deserializer: Callable[[bytes], Any] | None = None,
-        _registered_method: bool = False,
-    ) -> StreamUnary:
-        return StreamUnary(self, self._method(method, request_serializer, response_deserializer))
-
-    def stream_stream(
-        self,
-        method: str,
-        request_serializer: Callable[[Any], Any] | None = None,
-        response_deserializer: Callable[[bytes], Any] | None = None,
-        _registered_method: bool = False,
-    ) -> StreamStream:
-        return StreamStream(self, self._method(method, request_serializer, response_deserializer))
-
     def _method(self, path: str, serializer: Any, deserializer: Any) -> Method:
         return Method(path, self._common_fields, self.options, serializer, deserializer)
 
@@ -138,11 +101,9 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
         self._closed = True
         self._closed_s = perf_counter()
         outcome = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
-        for waiter in list(self.waiting):
-            waiter.end(outcome)
+        for call in self.calls():
+            call.end(outcome)
         for link in self._links():
-            for stream in list(link.core.streams.values()):
-                stream.owner.end(outcome)
             link.close()
             self._retire(link)
         self._draining.clear()
@@ -173,6 +134,10 @@ class Channel(grpc.Channel):  # type: ignore[misc]  # grpc has no type informati
 
     def _links(self) -> list[Link]:
         return [*self._draining, self.link] if self.link is not None else list(self._draining)
+
+    def calls(self) -> list[Exchange]:
+        """Those that wait for a stream, and those that have one."""
+        return [*self.waiting, *(stream.owner for link in self._links() for stream in link.core.streams.values())]
 
     def stats(self) -> ChannelStats:
         """What the channel has done so far."""

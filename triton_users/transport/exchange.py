@@ -19,7 +19,7 @@ from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream, StreamState
 
 if TYPE_CHECKING:
-    from triton_users.transport.channel import Channel
+    from triton_users.transport.callables import Carrier
     from triton_users.transport.link import Link
 
 #: The thread's, not the greenlet's, whether or not the standard library has been patched.
@@ -42,7 +42,7 @@ class Exchange:
         "stream",
     )
 
-    def __init__(self, channel: Channel, called_s: float) -> None:
+    def __init__(self, channel: Carrier, called_s: float) -> None:
         self.channel = channel
         self.hub = channel.hub
         if thread_ident() != self.hub.thread_ident:

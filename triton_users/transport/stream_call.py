@@ -15,7 +15,7 @@ from triton_users.transport.status import head_meaning
 from triton_users.transport.streaming import StreamExchange
 
 if TYPE_CHECKING:
-    from triton_users.transport.channel import Channel
+    from triton_users.transport.callables import Carrier
 
 
 class StreamCall(grpc.Call):  # type: ignore[misc]  # grpc has no type information
@@ -94,7 +94,7 @@ class StreamCall(grpc.Call):  # type: ignore[misc]  # grpc has no type informati
 class _Streaming:
     """What the three callables with a streaming side share."""
 
-    def __init__(self, channel: Channel, method: Method) -> None:
+    def __init__(self, channel: Carrier, method: Method) -> None:
         self._channel = channel
         self._method = method
 

@@ -37,7 +37,7 @@ from triton_users.transport.sending import send_large
 from triton_users.transport.status import conclude, head_meaning
 
 if TYPE_CHECKING:
-    from triton_users.transport.channel import Channel
+    from triton_users.transport.callables import Carrier
 
 #: Bytes of requests kept for one more attempt. Picked arbitrarily; longer calls are not tried again.
 REPLAY_BYTES: Final = 64 * 1024
@@ -76,7 +76,7 @@ class StreamExchange(Exchange):
 
     def __init__(
         self,
-        channel: Channel,
+        channel: Carrier,
         method: Method,
         requests: Iterable[Any],
         timeout_s: float | None,

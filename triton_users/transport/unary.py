@@ -31,7 +31,7 @@ from triton_users.transport.sending import send_large
 from triton_users.transport.status import conclude, head_meaning, trailers_meaning
 
 if TYPE_CHECKING:
-    from triton_users.transport.channel import Channel
+    from triton_users.transport.callables import Carrier
 
 _ENDED: Final = StreamState.HALF_CLOSED_REMOTE
 _OK: Final = grpc.StatusCode.OK
@@ -56,7 +56,7 @@ class UnaryExchange(Exchange):
 
     def __init__(
         self,
-        channel: Channel,
+        channel: Carrier,
         method: Method,
         request: Any,
         timeout_s: float | None,
@@ -220,7 +220,7 @@ class UnaryExchange(Exchange):
 class UnaryUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]  # grpc has no type information
     """`grpc.UnaryUnaryMultiCallable`."""
 
-    def __init__(self, channel: Channel, method: Method) -> None:
+    def __init__(self, channel: Carrier, method: Method) -> None:
         self._channel = channel
         self._method = method
 

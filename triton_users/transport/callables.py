@@ -1,0 +1,86 @@
+"""What a call needs of its channel, and the four kinds of call that a channel makes; knows no connections."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import grpc
+
+from triton_users.transport.method import Method
+from triton_users.transport.observer import CallObserver
+from triton_users.transport.stream_call import StreamStream, StreamUnary, UnaryStream
+from triton_users.transport.unary import UnaryUnary
+
+if TYPE_CHECKING:
+    from triton_users.transport.exchange import Exchange
+    from triton_users.transport.link import Link
+
+
+class Carrier(Protocol):
+    """A channel, as its calls see it."""
+
+    hub: Any
+    observer: CallObserver | None
+
+    @property
+    def link(self) -> Link | None:
+        """The link that takes new calls; None while there is none."""
+        ...
+
+    @property
+    def waiting(self) -> deque[Exchange]:
+        """Calls that wait for a link or for a stream, first come, first served."""
+        ...
+
+    def raise_if_closed(self) -> None:
+        """ValueError, as grpc's own channel raises it."""
+        ...
+
+    def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
+        """Wait for a link on which `call` may open a stream now. CallError for its own verdict, or UNAVAILABLE."""
+        ...
+
+
+class Callables(grpc.Channel):  # type: ignore[misc]  # grpc has no type information
+    """The part of `grpc.Channel` that makes calls; who inherits it is their `Carrier`."""
+
+    def _method(self, path: str, serializer: Any, deserializer: Any) -> Method:
+        raise NotImplementedError
+
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], Any] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        _registered_method: bool = False,
+    ) -> UnaryUnary:
+        return UnaryUnary(self, self._method(method, request_serializer, response_deserializer))
+
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], Any] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        _registered_method: bool = False,
+    ) -> UnaryStream:
+        return UnaryStream(self, self._method(method, request_serializer, response_deserializer))
+
+    def stream_unary(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], Any] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        _registered_method: bool = False,
+    ) -> StreamUnary:
+        return StreamUnary(self, self._method(method, request_serializer, response_deserializer))
+
+    def stream_stream(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], Any] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        _registered_method: bool = False,
+    ) -> StreamStream:
+        return StreamStream(self, self._method(method, request_serializer, response_deserializer))

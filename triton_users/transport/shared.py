@@ -1,0 +1,103 @@
+"""One channel for several: each share has calls, an observer and an end of its own. Knows no frames."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import grpc
+from grpc import ChannelConnectivity
+
+from triton_users.transport.callables import Callables
+from triton_users.transport.channel import Channel
+from triton_users.transport.errors import CallError, Outcome
+from triton_users.transport.exchange import Exchange
+from triton_users.transport.link import Link
+from triton_users.transport.method import Method
+from triton_users.transport.observer import CallObserver
+from triton_users.transport.options import ChannelStats
+
+_CLOSED = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
+
+
+class SharedChannel(Channel):
+    """A channel that is used through its shares; the last one that is closed closes it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        #: The open ones. Weak: a share that nobody holds is over, and must not keep its connection.
+        self.shares: weakref.WeakSet[Share] = weakref.WeakSet()
+
+    def share(self, observer: CallObserver | None = None) -> Share:
+        """One more user's part. ValueError when the channel is closed."""
+        self.raise_if_closed()
+        share = Share(self, observer)
+        self.shares.add(share)
+        return share
+
+
+class Share(Callables):
+    """A whole `grpc.Channel` on the connection of another one; `close` ends its own calls only."""
+
+    def __init__(self, whole: SharedChannel, observer: CallObserver | None) -> None:
+        self.whole = whole
+        self.hub = whole.hub
+        self.observer = observer
+        self._closed_s: float | None = None
+
+    # What its calls need
+
+    def _method(self, path: str, serializer: Any, deserializer: Any) -> Method:
+        return self.whole._method(path, serializer, deserializer)
+
+    @property
+    def link(self) -> Link | None:
+        return self.whole.link if self._closed_s is None else None
+
+    @property
+    def waiting(self) -> deque[Exchange]:
+        return self.whole.waiting
+
+    def raise_if_closed(self) -> None:
+        if self._closed_s is not None:
+            raise ValueError("Cannot invoke RPC on closed channel!")
+        self.whole.raise_if_closed()
+
+    def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
+        if self._closed_s is not None and call.called_s < self._closed_s:
+            raise CallError(_CLOSED)  # it had not got so far
+        self.raise_if_closed()
+        return self.whole.acquire(call, wait_for_ready)
+
+    # The rest of grpc.Channel
+
+    def subscribe(self, callback: Callable[[ChannelConnectivity], Any], try_to_connect: bool | None = False) -> None:
+        self.whole.subscribe(callback, try_to_connect)
+
+    def unsubscribe(self, callback: Callable[[ChannelConnectivity], Any]) -> None:
+        self.whole.unsubscribe(callback)
+
+    def stats(self) -> ChannelStats:
+        """What the whole channel has done so far."""
+        return self.whole.stats()
+
+    def close(self) -> None:
+        """End its own calls with CANCELLED; later ones raise ValueError. The last share takes the connection along."""
+        if self._closed_s is not None:
+            return
+        self._closed_s = perf_counter()
+        for call in self.whole.calls():
+            if call.channel is self:
+                call.end(_CLOSED)
+        self.whole.shares.discard(self)
+        if not self.whole.shares:
+            self.whole.close()
+
+    def __enter__(self) -> Share:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
