@@ -104,6 +104,37 @@ def test_a_check_shows_the_value_and_no_data_does_not_pass(text: str, value: flo
     assert check.passed is passed
 
 
+@pytest.mark.parametrize(
+    ("text", "passed"),
+    [
+        ("runs>=16", None),
+        ("requests_per_s>=4", None),
+        ("ResNet:p99_ms<50", None),
+        ("runs>=15", True),
+        ("SequenceValid:failure_ratio<0.1", False),
+        ("p99_ms<0.5", False),
+    ],
+)
+def test_while_a_run_goes_on_a_limit_that_it_may_still_reach_is_not_yet_decided(text: str, passed: bool | None) -> None:
+    counted = ledger(SequenceValid=(9, 1), Timeout=(5, 0))
+    (check,) = apply(parse_thresholds(text, NAMES), counted, duration_s=5.0, running=True)
+    assert check.passed is passed
+    verdict = judge(ledger(Timeout=(5, 0)), weights={"Timeout": 1}, checks=(check,), running=True)
+    assert verdict.passed is (passed is not False)
+
+
+def test_while_a_run_goes_on_what_has_not_run_yet_is_told_and_fails_nothing() -> None:
+    assert judge(Ledger(), weights={"ResNet": 1}, running=True).warnings == (
+        "nothing ran yet: no scenario came to an end",
+    )
+    early = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 9, "Timeout": 1}, asked_by_name=["Timeout"], running=True)
+    assert (early.passed, early.warnings) == (True, ("did not run yet: Timeout",))
+
+
+def test_while_a_run_goes_on_failures_fail_it_at_once() -> None:
+    assert not judge(ledger(ResNet=(1, 1)), weights={"ResNet": 1}, running=True).passed
+
+
 def test_a_run_in_which_every_scenario_passed_passes() -> None:
     verdict = judge(ledger(SequenceValid=(9, 0), Timeout=(1, 0)), weights={"SequenceValid": 9, "Timeout": 1})
     assert (verdict.passed, verdict.exit_code, verdict.reasons, verdict.warnings) == (True, 0, (), ())

@@ -98,7 +98,8 @@ class Check:
     threshold: Threshold
     value: float | None
     """What was measured; None: there is no data, which does not pass."""
-    passed: bool
+    passed: bool | None
+    """None: not yet. The run goes on and may still come to hold it."""
 
 
 @dataclass(frozen=True)
@@ -162,19 +163,26 @@ def _parse(text: str, known: tuple[str, ...]) -> Threshold:
     return Threshold(scenario, metric, sign, limit)
 
 
-def apply(thresholds: Iterable[Threshold], total: Ledger, duration_s: float) -> tuple[Check, ...]:
-    """Measure each threshold's value and compare it; no data does not pass."""
-    return tuple(_check(threshold, total, duration_s) for threshold in thresholds)
+def apply(
+    thresholds: Iterable[Threshold], total: Ledger, duration_s: float, *, running: bool = False
+) -> tuple[Check, ...]:
+    """Measure each threshold's value and compare it; no data does not pass.
+
+    While the run is `running`, a lower limit that is not reached and one without data are not decided yet.
+    """
+    return tuple(_check(threshold, total, duration_s, running) for threshold in thresholds)
 
 
-def _check(threshold: Threshold, total: Ledger, duration_s: float) -> Check:
+def _check(threshold: Threshold, total: Ledger, duration_s: float, running: bool) -> Check:
     counts, requests = ScenarioCounts(), Row()
     for name in [threshold.scenario] if threshold.scenario else total.names():
         counts.add(total.scenarios.get(name, ScenarioCounts()))
         requests.add(total.requests_of(name))
-    value = METRICS[threshold.metric].value(counts, requests, duration_s)
+    metric = METRICS[threshold.metric]
+    value = metric.value(counts, requests, duration_s)
     passed = value is not None and _OPERATORS[threshold.operator](value, threshold.limit)
-    return Check(threshold, value, passed)
+    undecided = running and not passed and (value is None or not metric.at_most)
+    return Check(threshold, value, None if undecided else passed)
 
 
 def judge(
@@ -188,6 +196,7 @@ def judge(
     uncounted: Iterable[str] = (),
     bottlenecks: Iterable[str] = (),
     fail_on_bottleneck: bool = False,
+    running: bool = False,
 ) -> Verdict:
     """The verdict on everything that was counted.
 
@@ -196,9 +205,9 @@ def judge(
     missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`trust.sentences`).
 
     It fails when a scenario outside `allow_failure` failed, when nothing ran, when requests at the end had waited for
-    much longer than any answer took, when a scenario that was asked for by
-    name did not run, when another one did not although its weight made that all but impossible, when a threshold does
-    not hold, when counts could not be read, and, if wanted, when the client was the bottleneck.
+    much longer than any answer took, when a scenario that was asked for by name did not run, when another one did not
+    although its weight made that all but impossible, when a threshold does not hold, when counts could not be read,
+    and, if wanted, when the client was the bottleneck. While the run is `running`, what has not run yet fails nothing.
     """
     at_fault: dict[str, str] = {}
     reasons: list[str] = []
@@ -214,19 +223,25 @@ def judge(
             else:
                 at_fault[name] = told
     if not sum(runs.values()) and (weights or not any(row.requests for row in total.rows.values())):
-        reasons.append("nothing ran: no scenario came to an end" if weights else "nothing ran: not one request ended")
+        nothing = "no scenario came to an end" if weights else "not one request ended"
+        (warnings if running else reasons).append(f"nothing ran{' yet' if running else ''}: {nothing}")
     else:
+        not_yet = []
         for name in (*asked, *(name for name in weights if name not in asked)):
             if runs.get(name):
                 continue
             expected = sum(tried.values()) * weights.get(name, 0) / (sum(weights.values()) or 1)
             skipped = f" ({tried[name]} skipped)" if tried.get(name) else ""
-            if name in asked:
-                at_fault[name] = f"{name} was asked for by name but did not run{skipped}"
-            elif expected >= EXPECTED_RUNS + 2 * users:
+            if name not in asked and expected >= EXPECTED_RUNS + 2 * users:
                 at_fault[name] = f"{name} did not run{skipped}; by its weight it should have run {expected:.0f} times"
+            elif running:
+                not_yet.append(f"{name}{skipped}")
+            elif name in asked:
+                at_fault[name] = f"{name} was asked for by name but did not run{skipped}"
             else:
                 warnings.append(f"{name} did not run{skipped}; a longer run would have picked it")
+        if not_yet:
+            warnings.append(f"did not run yet: {', '.join(not_yet)}")
     for (scenario, model), row in total.rows.items():
         waited_s, slowest_s = row.unanswered.max_us / 1e6, row.latency.max_us / 1e6
         if waited_s > UNANSWERED_S:
@@ -239,7 +254,7 @@ def judge(
             else:
                 warnings.append(told)
     for check in checks:
-        if not check.passed:
+        if check.passed is False:
             found = "there is no data" if check.value is None else f"it is {check.value:.4g}"
             reasons.append(f"threshold {check.threshold} does not hold: {found}")
     reasons += [f"counts are missing: {why}" for why in uncounted]

@@ -78,8 +78,20 @@ def report_of() -> Callable[..., dict[str, Any]]:
     return make_report
 
 
+def make_empty(state: Any) -> dict[str, Any]:
+    """The report of a run in which nothing happened."""
+    info = RunInfo(
+        started=STARTED, seed=1, settings={}, weights={"ResNet": 1}, thresholds=parse_thresholds("runs>=1", NAMES)
+    )
+    return build_report(info, Collector("run"), Timeline(), now_s=0.0, state=state)
+
+
 @pytest.fixture(scope="session")
 def empty() -> dict[str, Any]:
-    """The report of a run in which nothing happened yet."""
-    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"ResNet": 1})
-    return build_report(info, Collector("run"), Timeline(), now_s=0.0, state="running")
+    """The report of a run that has just begun."""
+    return make_empty("running")
+
+
+@pytest.fixture(scope="session")
+def empty_of() -> Callable[[str], dict[str, Any]]:
+    return make_empty

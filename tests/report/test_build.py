@@ -35,7 +35,16 @@ def test_a_report_in_any_state_follows_the_schema_also_after_json(report_of, sta
 
 def test_the_report_of_a_run_that_has_counted_nothing_follows_the_schema(empty) -> None:
     VALIDATOR.validate(json.loads(json.dumps(empty, allow_nan=False)))
-    assert empty["verdict"]["reasons"] == ["nothing ran: no scenario came to an end"]
+
+
+def test_a_run_that_has_just_begun_has_not_failed_and_at_its_end_it_has(empty, empty_of) -> None:
+    assert empty["verdict"]["reasons"] == []
+    assert empty["verdict"]["warnings"] == ["nothing ran yet: no scenario came to an end"]
+    ended = empty_of("finished")["verdict"]
+    assert (ended["passed"], ended["reasons"]) == (
+        False,
+        ["nothing ran: no scenario came to an end", "threshold runs>=1 does not hold: it is 0"],
+    )
 
 
 def test_every_scenario_is_there_in_the_order_of_the_descriptions(report) -> None:

@@ -188,12 +188,31 @@ def test_junit_adds_its_cases_up_and_fails_exactly_when_the_run_did(report, repo
     assert "its failures are" in junit.find(".//testcase[@name='ResNet']/skipped").get("message")
 
 
-def test_junit_fails_for_a_threshold_and_for_what_no_scenario_is_at_fault_for(report, empty) -> None:
+def test_junit_fails_for_a_threshold_and_for_what_no_scenario_is_at_fault_for(report, empty_of) -> None:
     verdict = ElementTree.fromstring(render_junit(report)).find("testsuite[@name='verdict']")
     assert verdict.find("testcase[@name='PerfAnalyzer:runs>=1']/failure") is not None
     assert verdict.find("testcase[@name='SequenceValid:p99_ms<50']/failure") is None
-    run = ElementTree.fromstring(render_junit(empty)).find("testsuite[@name='verdict']/testcase[@name='run']/failure")
+    nothing = ElementTree.fromstring(render_junit(empty_of("finished")))
+    run = nothing.find("testsuite[@name='verdict']/testcase[@name='run']/failure")
     assert run.get("message") == "nothing ran: no scenario came to an end"
+
+
+def test_a_run_that_has_just_begun_is_failed_in_no_form_and_its_limits_are_not_yet_decided(empty) -> None:
+    text, page = render_text(empty), " ".join(Page(render_html(empty)).text)
+    for form in (text, page):
+        assert "not yet" in form
+        assert "Why it failed" not in form
+        assert "FAIL" not in form
+    junit = ElementTree.fromstring(render_junit(empty))
+    assert junit.get("failures") == "0"
+    assert junit.find(".//testcase[@name='runs>=1']/skipped").get("message") == "runs>=1 does not hold yet: it is 0"
+
+
+def test_what_a_killed_program_leaves_does_not_pass_in_ci(empty) -> None:
+    junit = ElementTree.fromstring(render_junit(empty))
+    assert junit.get("errors") == "1"
+    told = junit.find("testsuite[@name='verdict']/testcase[@name='run']/error").get("message")
+    assert told == "INCOMPLETE: as of 2026-11-24T04:10:33Z the run had not ended"
 
 
 def test_a_table_wraps_its_last_column_under_itself() -> None:

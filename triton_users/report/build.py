@@ -79,10 +79,11 @@ def build_report(
         asked_by_name=info.asked_by_name,
         allow_failure=info.allow_failure,
         users=max((point["users"] or 0 for point in points), default=0),
-        checks=apply(info.thresholds, total, now_s),
+        checks=apply(info.thresholds, total, now_s, running=state == "running"),
         uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
         bottlenecks=trust.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
+        running=state == "running",
     )
     evidence = collector.evidence()
     requests = {name: total.requests_of(name) for name in _names(info, total)}

@@ -17,6 +17,9 @@ from triton_users.trust import LABELS, digits, hms
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
 
+_RESULTS = {True: ("good", "pass"), False: ("bad", "fail"), None: ("soft", "not yet")}
+"""Class and word for a threshold's `passed`."""
+
 
 def render_html(report: dict[str, Any]) -> str:
     """The whole page."""
@@ -161,7 +164,7 @@ def _thresholds(report: dict[str, Any]) -> str:
             td(f"<code>{e(check['metric'])}</code>"),
             n(check["value"], "no data" if check["value"] is None else f"{check['value']:.4g}"),
             f'<td class="n">{e(check["operator"])} {check["limit"]:g}</td>',
-            f'<td class="state {"good" if check["passed"] else "bad"}">{"pass" if check["passed"] else "fail"}</td>',
+            '<td class="state {}">{}</td>'.format(*_RESULTS[check["passed"]]),
         ]
         for check in checks
     ]

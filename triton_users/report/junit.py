@@ -14,7 +14,8 @@ def render_junit(report: dict[str, Any]) -> str:
 
     Suite "scenarios": one case each; a scenario that was left out, did not run without being at fault, or whose
     failures are allowed is `skipped` with the reason. Suite "verdict": one case for each threshold, and one named
-    "run" that fails with every reason the verdict has, so that the document fails exactly when the run did.
+    "run" that fails with every reason the verdict has, so that the document fails exactly when the run did. A
+    checkpoint, as a killed program leaves it, has an error there.
     """
     root = ElementTree.Element("testsuites", name="triton-users", time=_seconds(report["duration_s"]))
     scenarios = _suite(root, "scenarios", report)
@@ -24,13 +25,17 @@ def render_junit(report: dict[str, Any]) -> str:
     verdict = _suite(root, "verdict", report)
     for check in report["verdict"]["thresholds"]:
         case = _case(verdict, "verdict.threshold", check["text"])
-        if not check["passed"]:
-            found = "there is no data" if check["value"] is None else f"it is {check['value']:.4g}"
+        found = "there is no data" if check["value"] is None else f"it is {check['value']:.4g}"
+        if check["passed"] is None:
+            _outcome(case, "skipped", f"{check['text']} does not hold yet: {found}", "")
+        elif not check["passed"]:
             _outcome(case, "failure", f"{check['text']} does not hold: {found}", "")
     run = _case(verdict, "verdict", "run")
     if report["verdict"]["reasons"]:
         reasons = report["verdict"]["reasons"]
         _outcome(run, "failure", reasons[0], "\n".join(reasons))
+    elif report["state"] == "running":
+        _outcome(run, "error", f"INCOMPLETE: as of {report['as_of']} the run had not ended", "")
     if report["verdict"]["warnings"]:
         ElementTree.SubElement(run, "system-out").text = _text("\n".join(report["verdict"]["warnings"]))
     for element in (scenarios, verdict):
@@ -94,7 +99,7 @@ def _outcome(case: ElementTree.Element, kind: str, message: str, text: str) -> N
 def _tally(element: ElementTree.Element) -> None:
     for attribute, path in (("tests", ".//testcase"), ("failures", ".//failure"), ("skipped", ".//skipped")):
         element.set(attribute, str(len(element.findall(path))))
-    element.set("errors", "0")
+    element.set("errors", str(len(element.findall(".//error"))))
 
 
 def _text(text: str) -> str:

@@ -96,7 +96,7 @@ def _thresholds(report: dict[str, Any]) -> str:
             check["metric"],
             "no data" if check["value"] is None else f"{check['value']:.4g}",
             f"{check['operator']} {check['limit']:g}",
-            "pass" if check["passed"] else "FAIL",
+            {True: "pass", False: "FAIL", None: "not yet"}[check["passed"]],
         ]
         for check in checks
     ]

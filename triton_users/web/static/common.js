@@ -42,6 +42,13 @@ export function hms(seconds) {
   return [Math.floor(s / 3600), Math.floor(s / 60) % 60, s % 60].map((n, i) => (i ? String(n).padStart(2, "0") : n)).join(":");
 }
 
+/** What the verdict says in a few words. */
+export function headline({ verdict, state }) {
+  if (!verdict) return "No test has run yet.";
+  if (state === "running") return verdict.passed ? "Nothing has failed so far" : "Failed so far";
+  return `${verdict.passed ? "Passed" : "Failed"}${state === "interrupted" ? ", interrupted" : ""}`;
+}
+
 /** The badge of a scenario's status; colour is never the only sign. */
 export function badge(status) {
   const kinds = { passed: "good", failed: "bad", "not run": "soft", "failures allowed": "warn" };

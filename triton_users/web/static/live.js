@@ -1,7 +1,7 @@
 // The live page: asks Locust every two seconds what is new of the run, and shows it.
 
 import { Chart } from "./charts.js";
-import { badge, count, dark, duration, el, hms, notes, poll, short, tick } from "./common.js";
+import { badge, count, dark, duration, el, headline, hms, notes, poll, short, tick } from "./common.js";
 import { Failures } from "./failures.js";
 import { History } from "./history.js";
 
@@ -124,15 +124,14 @@ function list(node, texts) {
 
 function showVerdict({ verdict, state }) {
   const box = byId("verdict");
-  const so_far = { running: " so far", interrupted: ", interrupted" }[state] || "";
   box.className = `card note ${verdict.passed ? "good" : "bad"}`;
-  const head = `${verdict.passed ? "Passed" : "Failed"}${so_far}`;
+  const head = headline({ verdict, state });
   if (box.firstChild.textContent !== head) box.firstChild.textContent = head;
   list(box.lastChild, [...verdict.reasons.map((text) => [text, ""]), ...verdict.warnings.map((text) => [text, "warn"])]);
   byId("thresholds").hidden = !verdict.thresholds.length;
   const rows = verdict.thresholds.map((one) =>
     el("tr", {}, el("th", { scope: "row" }, one.text), el("td", { class: "n" }, one.value === null ? "no data" : plain(one.value)),
-      el("td", {}, badge(one.passed ? "passed" : "failed"))));
+      el("td", {}, badge(one.passed === null ? "not yet" : one.passed ? "passed" : "failed"))));
   byId("thresholds").lastChild.replaceChildren(table(["Limit", "Value", "Result"], rows, [1]));
 }
 

@@ -1,7 +1,7 @@
 // The Scenarios tab in Locust's own page: a table of ours in the tab's empty panel. Locust's own table would stop with
 // the test, before the last counts are in.
 
-import { badge, count, dark, duration, el, notes, poll, short } from "./common.js";
+import { badge, count, dark, duration, el, headline, notes, poll, short } from "./common.js";
 
 const TITLE = "Scenarios";
 const COLUMNS = [
@@ -78,8 +78,7 @@ function draw() {
   const { verdict } = latest;
   const state = shown.querySelector(".state");
   state.className = `state ${!verdict ? "soft" : verdict.passed ? "good" : "bad"}`;
-  const so_far = latest.state === "running" ? " so far" : latest.state === "interrupted" ? ", interrupted" : "";
-  state.textContent = !verdict ? "No test has run yet." : `${verdict.passed ? "Passed" : "Failed"}${so_far}`;
+  state.textContent = headline(latest);
   state.title = verdict ? verdict.reasons.join("\n") : "";
   shown.querySelector("tbody").replaceChildren(
     ...ordered(scenarios).map((scenario) =>
