@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from locust.argument_parser import LocustArgumentParser
 
-from triton_users.options import add_options, settings_from
+from triton_users.options import add_options, report_dir_from, settings_from
 from triton_users.settings import DEFAULT_WEIGHTS, Settings, UsageError
 
 
@@ -94,3 +94,16 @@ def test_a_value_of_the_wrong_type_ends_the_command_with_exit_code_2(capsys: pyt
         parse("--batch-size", "many")
     assert raised.value.code == 2
     assert "'many'" in capsys.readouterr().err
+
+
+def test_the_folder_for_reports_is_made_and_nothing_is_left_in_it(tmp_path: Path) -> None:
+    folder = report_dir_from(parse("--report-dir", str(tmp_path / "new" / "reports")))
+    assert folder.is_dir()
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", " ", __file__, f"{__file__}/reports", "/proc/nope", "no\0name"])
+def test_a_folder_that_no_report_can_be_written_into_is_refused(name: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        report_dir_from(parse(f"--report-dir={name}"))
+    assert "report-dir is" in str(raised.value)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -17,7 +16,7 @@ from locust.env import Environment
 from locust.exception import StopTest
 
 from triton_users import server
-from triton_users.options import judging_from, settings_from
+from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
 from triton_users.reporting import Reporting
@@ -58,6 +57,7 @@ class Lead:
             settings_from(self._options, drawn_seed=1)
             judging_from(self._options)
             tls_from(self._options)
+            report_dir_from(self._options)
             if not self._environment.host:
                 with server.ProgressLine() as progress:
                     self._embedded = server.EmbeddedTriton(progress=progress)
@@ -100,7 +100,7 @@ class Lead:
             info = replace(_info(settings, decided, host), **judging)
             if not runs_scenarios(environment):
                 info = replace(info, weights={})
-            self.reporting = Reporting(info, Path(options.report_dir), decided.ledger, self._look)
+            self.reporting = Reporting(info, report_dir_from(options), decided.ledger, self._look)
         except (UsageError, OSError) as error:
             environment.process_exit_code = EXIT_USAGE
             if options.headless:

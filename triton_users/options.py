@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from triton_users.early_start import hold_starts
@@ -130,6 +132,28 @@ def judging_from(options: Namespace) -> dict[str, Any]:
         "limits": limits,
         "fail_on_bottleneck": options.fail_on_bottleneck,
     }
+
+
+def report_dir_from(options: Namespace) -> Path:
+    """The folder for reports, which is made here and tried out.
+
+    Raises UsageError when nothing can be written into it.
+    """
+    name = options.report_dir
+    if not name.strip():
+        raise UsageError("the report-dir is empty; name a folder, for instance reports, or . for the current one")
+    folder = Path(name)
+    try:
+        if folder.is_file():
+            raise NotADirectoryError("it is a file")
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".probe", dir=folder):
+            return folder
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"the report-dir is {name!r}, but no report can be written there: {why}; name a folder that can be written"
+        ) from None
 
 
 def _as_option(name: str, value: Any) -> Any:

@@ -225,6 +225,8 @@ def example_in_readme() -> str:
         (("-H", "http://127.0.0.1:8000"), "cannot read the target 'http://127.0.0.1:8000'"),
         (("--scenarios", "Nothing"), "there is no 'Nothing'"),
         (("--thresholds", "p99_ms>5"), "would fail a run for being good"),
+        (("--report-dir", __file__), "no report can be written there: it is a file"),
+        (("--report-dir", ""), "the report-dir is empty"),
         (("--max-hub-lag-ms", "-1"), "hub_lag_ms is -1"),
         (("-H", "grpcs://127.0.0.1:9", "--grpc-root-certificates", "missing.pem"), "missing.pem"),
     ],
@@ -236,6 +238,7 @@ def test_a_mistake_of_the_user_ends_with_one_line_and_exit_code_2(
     assert ended.exit_code == 2
     assert message in ended.output
     assert "Traceback" not in ended.output
+    assert "Aggregated" not in ended.output, "nothing ran, so there is nothing to tabulate"
 
 
 def weights(**kept: int) -> str:

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 from locust.argument_parser import LocustArgumentParser
@@ -17,8 +18,8 @@ MODELS = frozenset({"custom_sequence_int32", "custom_zero_1_float32"})
 
 
 @pytest.fixture
-def options(monkeypatch: pytest.MonkeyPatch) -> Namespace:
-    """The options without any argument; the server at HOST answers, and no other does."""
+def options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
+    """The options as they are by default, reports elsewhere; the server at HOST answers, and no other does."""
 
     def survey(host: str, tls: object) -> Target:
         if host != HOST:
@@ -29,7 +30,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> Namespace:
     parser = LocustArgumentParser()
     parser.add_argument("--web-host", default="")
     add_options(parser)
-    return parser.parse_args([])
+    return parser.parse_args(["--report-dir", str(tmp_path)])
 
 
 def refusal(options: Namespace, **changes: str) -> str:
@@ -59,6 +60,8 @@ def test_a_form_with_the_defaults_is_accepted(options: Namespace) -> None:
         ({"scenarios": "ResNet"}, "ResNet was asked for but cannot run"),
         ({"trials": ""}, "No trial is selected"),
         ({"thresholds": "p99<50"}, "p99"),
+        ({"report_dir": __file__}, f"The report-dir is '{__file__}', but no report can be written there: it is a file"),
+        ({"report_dir": ""}, "The report-dir is empty"),
         ({"max_cpu_percent": "-1"}, "limit cpu_percent is -1"),
         ({"host": "http://127.0.0.1:8000"}, "http://127.0.0.1:8000"),
         ({"host": "grpc://127.0.0.1:1"}, "No Triton answers at grpc://127.0.0.1:1"),

@@ -1,4 +1,4 @@
-"""Looks at Locust's start form before Locust does: what is wrong with it, in words. Changes nothing, starts nothing.
+"""Looks at Locust's start form before Locust does: what is wrong with it, in words. Starts nothing, changes no option.
 
 Locust itself takes each field as it comes: a value that cannot be converted ends in an error page, with the fields
 before it already taken over for the next run.
@@ -14,7 +14,7 @@ from typing import Any
 from locust.util.timespan import parse_timespan
 
 from triton_users.ledger.plain import cut
-from triton_users.options import judging_from, own_options, settings_from
+from triton_users.options import judging_from, own_options, report_dir_from, settings_from
 from triton_users.survey import look_at
 from triton_users.users import tls_from
 
@@ -52,6 +52,7 @@ def refusal(
         if running:
             _check_running({**changes, "host": host}, {**vars(options), "host": in_force})
         else:
+            report_dir_from(candidate)
             look_at(host, tls, settings, scenarios=scenarios)
     except (ValueError, OSError) as error:  # UsageError and the transport's TargetError are ValueErrors
         text = cut(str(error), 2_000)
