@@ -138,7 +138,7 @@ def test_random_interruptions_leave_nothing() -> None:
             assert channel.stats().open_streams == 0
             assert channel.stats().connections == 1
             assert _greenlets() <= greenlets
-            assert _descriptors() == descriptors
+            assert _descriptors() <= descriptors  # fewer: what an earlier test left was collected meanwhile
             assert second - first < 50_000
             server.on_request = lambda connection, stream_id, headers, body: connection.answer(stream_id, body)
             assert channel.unary_unary("/s/m")(b"still fine", timeout=5) == b"still fine"
