@@ -152,6 +152,17 @@ def test_allowed_failures_are_told_and_fail_nothing() -> None:
     assert verdict.warnings == ("ResNet failed 2 of 3 runs; its failures are allowed",)
 
 
+def test_the_first_failure_of_a_scenario_stands_behind_its_count() -> None:
+    counted, why = ledger(ResNet=(1, 2), Timeout=(0, 1)), {"ResNet": "the first at 0:00:13: Connection refused"}
+    weights = {"ResNet": 1, "Timeout": 1}
+    assert judge(counted, weights=weights, first_failures=why).reasons == (
+        "ResNet failed 2 of 3 runs; the first at 0:00:13: Connection refused",
+        "Timeout failed 1 of 1 runs",
+    )
+    allowed = judge(counted, weights=weights, allow_failure=weights, first_failures=why).warnings
+    assert allowed[0] == "ResNet failed 2 of 3 runs; its failures are allowed; the first at 0:00:13: Connection refused"
+
+
 def test_a_run_in_which_nothing_ran_fails() -> None:
     assert judge(Ledger(), weights={"ResNet": 1}).reasons == ("nothing ran: no scenario came to an end",)
     skipped = Ledger()

@@ -197,12 +197,14 @@ def judge(
     bottlenecks: Iterable[str] = (),
     fail_on_bottleneck: bool = False,
     running: bool = False,
+    first_failures: Mapping[str, str] | None = None,
 ) -> Verdict:
     """The verdict on everything that was counted.
 
     `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
-    missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`trust.sentences`).
+    missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`trust.sentences`). `first_failures`:
+    scenario -> when it first failed and why, to stand behind its counts.
 
     It fails when a scenario outside `allow_failure` failed, when nothing ran, when requests at the end had waited for
     much longer than any answer took, when a scenario that was asked for by name did not run, when another one did not
@@ -218,10 +220,11 @@ def judge(
     for name, counts in total.scenarios.items():
         if counts.failed:
             told = f"{name} failed {counts.failed} of {counts.runs} runs"
+            first = f"; {first_failures[name]}" if first_failures and name in first_failures else ""
             if name in allowed:
-                warnings.append(f"{told}; its failures are allowed")
+                warnings.append(f"{told}; its failures are allowed{first}")
             else:
-                at_fault[name] = told
+                at_fault[name] = told + first
     if not sum(runs.values()) and (weights or not any(row.requests for row in total.rows.values())):
         nothing = "no scenario came to an end" if weights else "not one request ended"
         (warnings if running else reasons).append(f"nothing ran{' yet' if running else ''}: {nothing}")

@@ -119,6 +119,18 @@ def test_a_client_that_was_too_slow_is_named_with_the_time(report, report_of) ->
     assert told[0] in strict["verdict"]["reasons"]
 
 
+def test_the_verdict_says_when_a_scenario_first_failed_and_why_within_bounds() -> None:
+    collector, recorder = Collector("run"), Recorder("a", "run")
+    for at_s, reason in ((13.2, "Connection\nrefused " + "x" * 5_000), (14.0, "another")):
+        recorder.run_finished("ResNet", "failed", 1, 10)
+        recorder.failure("ResNet", at_s, reason, {})
+    collector.merge(recorder.snapshot(15.0), 15.0)
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"ResNet": 1})
+    (reason,) = build_report(info, collector, Timeline(), now_s=20.0, state="finished")["verdict"]["reasons"]
+    assert reason.startswith("ResNet failed 2 of 2 runs; the first at 0:00:13: Connection refused xxx")
+    assert len(reason) < 300
+
+
 def test_failures_carry_what_reproduces_them(report) -> None:
     evidence = by_name(report, "ResNet")["evidence"]
     assert (evidence["seen"], evidence["dropped"], len(evidence["failures"])) == (8, 0, 8)

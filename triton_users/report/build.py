@@ -14,12 +14,15 @@ from typing import Any, Literal
 from triton_users import trust
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
+from triton_users.ledger.plain import cut
 from triton_users.timeline import Timeline
 from triton_users.verdict import Threshold, Verdict, apply, judge
 
 SCHEMA = 1
 """Version of the report's form; a new one whenever a reader of the old one could go wrong."""
 
+MAX_CAUSE = 200
+"""Characters of a failure's reason in the verdict; its middle is left out when it is longer."""
 MAX_FINDINGS = 200
 """Stretches of time the self-check names; further ones are counted."""
 
@@ -72,6 +75,7 @@ def build_report(
     """
     total = collector.total
     points = timeline.dump(now_s)
+    evidence = collector.evidence()
     found = trust.findings(collector.workers.values(), info.limits)
     verdict = judge(
         total,
@@ -84,8 +88,8 @@ def build_report(
         bottlenecks=trust.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
         running=state == "running",
+        first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
     )
-    evidence = collector.evidence()
     requests = {name: total.requests_of(name) for name in _names(info, total)}
     scenarios = [_scenario(name, info, total, of, verdict, evidence.get(name), now_s) for name, of in requests.items()]
     workers = [_worker(worker, state) for worker in collector.workers.values()]
@@ -177,6 +181,12 @@ def _scenario(
             "failures": [*evidence.first, *evidence.last] if evidence else [],
         },
     }
+
+
+def _first(kept: Evidence) -> str:
+    """When a scenario first failed, and why."""
+    failure = kept.first[0]
+    return f"the first at {trust.hms(max(0.0, failure['at_s']))}: {cut(' '.join(failure['reason'].split()), MAX_CAUSE)}"
 
 
 def _counts(counts: ScenarioCounts) -> dict[str, Any]:
