@@ -38,9 +38,37 @@ def test_a_page_that_has_everything_is_told_no_failure_again() -> None:
     assert told["failures_seen"] == 1
 
 
-def test_the_newest_failures_come_first_and_are_bounded() -> None:
+def test_the_newest_failures_and_the_first_one_are_told_newest_first_and_bounded() -> None:
     told = view.live(report([failure(float(n)) for n in range(100)], seen=100), since_s=-1, failures_known=-1)
-    assert [one["at_s"] for one in told["failures"]] == [float(n) for n in range(99, 99 - view.MAX_FAILURES, -1)]
+    newest = range(99, 100 - view.MAX_FAILURES, -1)
+    assert [(one["at_s"], one["first"]) for one in told["failures"]] == [
+        *((float(n), False) for n in newest),
+        (0.0, True),
+    ]
+
+
+def test_the_first_failure_of_each_scenario_is_told_however_many_are_newer() -> None:
+    made = report([failure(float(n)) for n in range(100, 200)], seen=100)
+    early = [{**failure(float(n)), "scenario": f"s{n}"} for n in (13, 14)]
+    made["scenarios"] += [{"name": one["scenario"], "evidence": {"seen": 1, "failures": [one]}} for one in early]
+    told = view.failures(made)
+    assert len(told) == view.MAX_FAILURES
+    assert [(one["scenario"], one["at_s"]) for one in told if one["first"]] == [
+        ("SequenceValid", 100.0),
+        ("s14", 14.0),
+        ("s13", 13.0),
+    ]
+
+
+def test_many_scenarios_with_failures_leave_room_for_the_newest_ones() -> None:
+    made = report([], seen=0)
+    made["scenarios"] = [
+        {"name": f"s{n}", "evidence": {"seen": 2, "failures": [failure(float(n)), failure(100.0 + n)]}}
+        for n in range(90)
+    ]
+    told = view.failures(made)
+    assert [one["at_s"] for one in told if one["first"]] == [float(n) for n in range(view.MAX_FIRST - 1, -1, -1)]
+    assert [one["at_s"] for one in told if not one["first"]] == [189.0 - n for n in range(15)]
 
 
 def test_an_integer_that_a_browser_would_round_is_told_as_text() -> None:

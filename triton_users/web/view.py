@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 MAX_FAILURES = 30
-"""Newest failures told with their evidence; about 1.5 kB each. report.json has all that were kept."""
+"""Failures told with their evidence; about 1.5 kB each. report.json has all that were kept."""
+MAX_FIRST = 15
+"""How many of them are the first ones of their scenarios, which tell most; the others are the newest."""
 MAX_FINDINGS = 40
 """Newest stretches of time told in which the client was the bottleneck."""
 
@@ -39,7 +41,7 @@ def live(report: dict[str, Any], *, since_s: float, failures_known: int) -> dict
         "scenarios": table(report),
         "points": points(report["timeline"], since_s),
         "failures_seen": seen,
-        "failures": None if seen == failures_known else exact(newest_failures(report)),
+        "failures": None if seen == failures_known else exact(failures(report)),
         "workers": [_worker(worker) for worker in report["workers"]],
         "findings": found[-MAX_FINDINGS:],
         "findings_left_out": report["selfcheck"]["findings_left_out"] + max(0, len(found) - MAX_FINDINGS),
@@ -62,10 +64,21 @@ def points(timeline: list[dict[str, Any]], since_s: float) -> dict[str, Any]:
     }
 
 
-def newest_failures(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The failures that were kept, newest first, at most MAX_FAILURES."""
-    kept = [failure for scenario in report["scenarios"] for failure in scenario["evidence"]["failures"]]
-    return sorted(kept, key=lambda failure: -float(failure["at_s"]))[:MAX_FAILURES]
+def failures(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each scenario's first failure and the newest of the others, newest first, at most MAX_FAILURES.
+
+    "first" says which is its scenario's first; of those, the earliest MAX_FIRST are told.
+    """
+    kept = [scenario["evidence"]["failures"] for scenario in report["scenarios"] if scenario["evidence"]["failures"]]
+    firsts = sorted((failure for failure, *_ in kept), key=_at_s)[:MAX_FIRST]
+    others = sorted((failure for _, *later in kept for failure in later), key=_at_s, reverse=True)
+    told = [{**failure, "first": True} for failure in firsts]
+    told += [{**failure, "first": False} for failure in others[: MAX_FAILURES - len(firsts)]]
+    return sorted(told, key=_at_s, reverse=True)
+
+
+def _at_s(failure: dict[str, Any]) -> float:
+    return float(failure["at_s"])
 
 
 def exact(value: Any) -> Any:

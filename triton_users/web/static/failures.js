@@ -2,7 +2,7 @@
 
 import { el, hms } from "./common.js";
 
-const MOST = 100; // entries kept in the page
+const MOST = 100; // entries kept in the page, and each scenario's first one
 
 const idOf = (failure) => [failure.scenario, failure.worker, failure.record.user, failure.record.number, failure.at_s].join("/");
 const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -25,11 +25,13 @@ export class Failures {
       const id = idOf(failure);
       if (!this.known.has(id)) this.known.set(id, { failure, node: entry(failure, !first) });
     }
-    const all = [...this.known.entries()].sort(([, a], [, b]) => b.failure.at_s - a.failure.at_s);
-    for (const [id, { node }] of all.splice(MOST)) {
+    const sorted = [...this.known.entries()].sort(([, a], [, b]) => b.failure.at_s - a.failure.at_s);
+    const old = sorted.filter(([, { failure }], i) => i >= MOST && !failure.first); // the first ones tell most
+    for (const [id, { node }] of old) {
       node.remove();
       this.known.delete(id);
     }
+    const all = sorted.filter(([id]) => this.known.has(id));
     all.forEach(([, { node }], i) => {
       if (this.list.children[i] !== node) this.list.insertBefore(node, this.list.children[i] || null);
     });
@@ -50,6 +52,7 @@ function entry(failure, isNew) {
       {},
       el("time", { class: "soft" }, hms(failure.at_s)),
       el("span", { class: "badge bad" }, failure.scenario),
+      failure.first ? el("span", { class: "badge" }, "first") : null,
       el("span", { class: "reason" }, failure.reason),
     ),
   );

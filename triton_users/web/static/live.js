@@ -171,7 +171,7 @@ function showClient({ workers, findings, findings_left_out: more }) {
 
 function showFailures({ failures: newer, failures_seen: seen }) {
   if (newer) failures.add(newer);
-  byId("failures-note").textContent = !seen ? "None." : seen > failures.size ? `${count(seen)} so far; the newest that were kept are here.` : "";
+  byId("failures-note").textContent = !seen ? "None." : seen > failures.size ? `${count(seen)} so far; each scenario's first and the newest that were kept are here.` : "";
 }
 
 function showFacts({ server, seed, started, reproduce }) {
