@@ -17,6 +17,7 @@ FORBIDDEN = {
     "settings": {"locust", "gevent", "tritonclient", "triton_users"},
     "sequences": {"locust", "gevent", "tritonclient", "triton_users"},
     "client": {"triton_users.scenarios", "triton_users.users", "triton_users.plugin", "triton_users.events"},
+    "connections": {"locust", "tritonclient", "triton_users.users", "triton_users.scenarios"},
     "users": {"triton_users.scenarios", "triton_users.plugin", "triton_users.stress"},
 }
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import weakref
 
-from triton_users.rpc_events import RpcEvents
-from triton_users.transport import ChannelOptions, Share, SharedChannel, TlsCredentials
+from triton_users.transport import CallObserver, ChannelOptions, Share, SharedChannel, TlsCredentials
 
 
 class Connections:
@@ -15,7 +14,7 @@ class Connections:
         self._channels: dict[tuple[str, TlsCredentials | None, ChannelOptions], weakref.WeakSet[SharedChannel]] = {}
 
     def share(
-        self, number: int, url: str, tls: TlsCredentials | None, options: ChannelOptions, rpc_events: RpcEvents
+        self, number: int, url: str, tls: TlsCredentials | None, options: ChannelOptions, observer: CallObserver
     ) -> Share:
         """A share of one of `number` connections to `url`: of a new one, or else of the one with the fewest shares.
 
@@ -28,4 +27,4 @@ class Connections:
             channels.add(channel)
         else:
             channel = min(used, key=lambda each: len(each.shares))
-        return channel.share(rpc_events)
+        return channel.share(observer)
