@@ -92,12 +92,12 @@ class Lead:
             target, reasons = self._look_at_the_server(settings)
             decided = Decided(
                 run_id=new_run_id(),
-                seed=settings.seed,
+                settings=settings,
                 target=target,
                 left_out=reasons,
                 ledger=secrets.token_hex(8),
             )
-            info = replace(_info(settings, decided, host), **judging)
+            info = replace(_info(decided, host), **judging)
             if not runs_scenarios(environment):
                 info = replace(info, weights={})
             self.reporting = Reporting(info, report_dir_from(options), decided.ledger, self._look)
@@ -144,11 +144,12 @@ class Lead:
         self._options.triton_run = decided.pack()  # Locust sends its options to the workers when it spawns users
 
 
-def _info(settings: Settings, decided: Decided, host: str) -> RunInfo:
+def _info(decided: Decided, host: str) -> RunInfo:
+    settings = decided.settings
     name, _, version = decided.target.server_version.partition(" ")
     return RunInfo(
         started=datetime.now(timezone.utc),
-        seed=decided.seed,
+        seed=settings.seed,
         settings=asdict(settings),
         weights=weights(settings, decided.left_out),
         descriptions={name: scenario.description for name, scenario in ALL.items()},
@@ -156,5 +157,5 @@ def _info(settings: Settings, decided: Decided, host: str) -> RunInfo:
         allow_failure=settings.allow_failure,
         left_out=decided.left_out,
         server={"name": name, "version": version, "address": host, "models": sorted(decided.target.models)},
-        reproduce=f"locust --headless --seed {decided.seed}",
+        reproduce=f"locust --headless --seed {settings.seed}",
     )

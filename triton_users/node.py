@@ -13,7 +13,6 @@ from typing import Any
 from locust.env import Environment
 
 from triton_users import ledger, scratch
-from triton_users.options import settings_from
 from triton_users.run import Decided, Run, left_out, weights
 from triton_users.scenarios import ALL
 from triton_users.scenarios.streaming import open_sequences
@@ -45,8 +44,7 @@ class Node:
     def start(self, decided: Decided) -> Run:
         """Begin a run as the master decided it."""
         self.end()
-        environment = self._environment
-        settings = settings_from(environment.parsed_options, decided.seed)
+        environment, settings = self._environment, decided.settings
         target = with_perf_analyzer(decided.target, environment.host or "")
         scenarios = runs_scenarios(environment)
         local_reasons = left_out(target, dataclasses.replace(settings, scenarios=())) if scenarios else {}

@@ -18,7 +18,6 @@ from triton_users.events import add_hooks
 from triton_users.exchange import RESET_MESSAGE, MasterSide, WorkerSide
 from triton_users.lead import Lead
 from triton_users.node import Node, set_tasks
-from triton_users.options import settings_from
 from triton_users.run import Decided
 
 logger = logging.getLogger(__name__)
@@ -91,7 +90,7 @@ def _install_lead(environment: Environment) -> None:
         if node is not None:
             node.start(decided)
         else:
-            set_tasks(environment, settings_from(environment.parsed_options, decided.seed), decided.left_out)
+            set_tasks(environment, decided.settings, decided.left_out)
 
     def on_test_stop(**_: Any) -> None:
         if node is not None:

@@ -86,7 +86,8 @@ class Decided:
     """What the master settles once for all workers of a run."""
 
     run_id: int
-    seed: int
+    settings: Settings
+    """From the options at the run's start; those that a worker is sent later may be others."""
     target: Target
     left_out: Mapping[str, str]
     ledger: str
@@ -99,10 +100,12 @@ class Decided:
     @classmethod
     def unpack(cls, packed: Mapping[str, Any]) -> Decided:
         """The inverse of `pack`."""
-        target = packed["target"]
+        settings, target = packed["settings"], packed["target"]
+        lists = {name: tuple(value) for name, value in settings.items() if isinstance(value, (list, tuple))}
         return cls(
             **{
                 **packed,
+                "settings": Settings(**{**settings, **lists}),
                 "target": Target(
                     **{
                         **target,

@@ -83,6 +83,16 @@ class Locusts:
         self.post("/stop")
         wait_for(lambda: self.get("/stats/requests")["state"] == "stopped", END_LIMIT_S, self._log)
 
+    def join_late(self) -> None:
+        """One more worker; returns when the master knows it."""
+        self._workers += 1
+        self._run(f"worker{self._workers}", self._worker)
+        wait_for(self._ready, START_LIMIT_S, self._log)
+
+    def reports(self) -> list[dict[str, Any]]:
+        """All report.json files, the oldest first."""
+        return [json.loads(path.read_text()) for path in sorted(self._folder.glob("reports/*/report.json"))]
+
     def _ready(self) -> bool:
         try:
             socket.create_connection(self._address, timeout=5).close()
