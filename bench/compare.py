@@ -56,7 +56,7 @@ def pins(options: argparse.Namespace) -> Pins:
 def compare(title: str, server: Server, clients: Sequence[Client], options: argparse.Namespace) -> dict[str, Any]:
     """Measure the clients in turn, print the table, and return everything for the JSON file.
 
-    The first client is ours; the ratios are ours/peer.
+    The first client is ours, and so is every other whose name begins with its; the ratios are ours/peer.
     """
     wanted = options.clients.split(",") if options.clients else [client.name for client in clients]
     chosen = [client for client in clients if client.name in wanted]
@@ -75,14 +75,20 @@ def compare(title: str, server: Server, clients: Sequence[Client], options: argp
     return {
         "title": title,
         "samples": {name: [dataclasses.asdict(sample) for sample in rows] for name, rows in samples.items()},
-        "ratios": ratios(samples),
+        "ratios": {f"{ours} / {peer}": by_field for (ours, peer), by_field in ratios(samples).items()},
     }
 
 
-def ratios(samples: dict[str, list[Sample]]) -> dict[str, dict[str, float | None]]:
-    """Peer -> metric -> ours/peer, the first of `samples` being ours."""
-    (_, ours), *peers = samples.items()
-    return {name: {field: ratio_of(ours, peer, field) for field in COLUMNS} for name, peer in peers}
+def ratios(samples: dict[str, list[Sample]]) -> dict[tuple[str, str], dict[str, float | None]]:
+    """(ours, peer) -> metric -> ours/peer."""
+    first = next(iter(samples))
+    ours = [name for name in samples if name.startswith(first)]
+    return {
+        (mine, peer): {field: ratio_of(samples[mine], samples[peer], field) for field in COLUMNS}
+        for mine in ours
+        for peer in samples
+        if peer not in ours
+    }
 
 
 def render(samples: dict[str, list[Sample]]) -> str:
@@ -96,8 +102,7 @@ def render(samples: dict[str, list[Sample]]) -> str:
         ]
         for name, rounds in samples.items()
     ]
-    ours = next(iter(samples))
-    for peer, by_field in ratios(samples).items():
+    for (ours, peer), by_field in ratios(samples).items():
         refused = any(sample.errors for name in (ours, peer) for sample in samples[name])
         cells: list[table.Cell] = ["errors" if refused else value for value in by_field.values()]
         rows.append([f"{ours} / {peer}", *cells, None, None])

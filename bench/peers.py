@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from typing import Any
 
 from bench.clients import H2load, LocustClient, PerfAnalyzer
 from bench.messages import Identity
 from bench.sampling import Client
 
+#: perf_analyzer shares a connection among so many of its threads.
+SHARED_BY = 6
+
 
 def identity(case: Identity, users: int) -> list[Client]:
-    """All four clients on an identity model."""
+    """All clients on an identity model."""
     shape = ["--shape", f"{case.input}:{case.floats}"]
     settings = dataclasses.asdict(case)
     return [
-        LocustClient("ours", "ours.py", users, settings),
+        *ours("ours.py", users, settings),
         PerfAnalyzer(case.model, users, shape),
         LocustClient("stock", "stock.py", users, settings),
         H2load(case, users),
@@ -30,6 +35,15 @@ def streams(model: str, length: int, sequences: int) -> list[Client]:
         *["--sequence-id-range", f"{2**30}:{2**31 - 1}"],
     ]
     return [
-        LocustClient("ours", "stream.py", sequences, settings),
+        *ours("stream.py", sequences, settings),
         PerfAnalyzer(model, sequences, options),
     ]
+
+
+def ours(locustfile: str, users: int, settings: dict[str, Any]) -> list[Client]:
+    """Ours as it comes, a connection for each user; and with as many connections as perf_analyzer makes."""
+    connections = math.ceil(users / SHARED_BY)
+    clients: list[Client] = [LocustClient("ours", locustfile, users, settings)]
+    if connections < users:
+        clients.append(LocustClient("ours shared", locustfile, users, {**settings, "connections": connections}))
+    return clients

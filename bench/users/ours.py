@@ -13,6 +13,8 @@ record()
 
 
 class Ours(TritonGrpcUser):
+    connections = CASE.get("connections", 0)
+
     def on_start(self) -> None:
         super().on_start()
         values = np.zeros(CASE["floats"], np.float32)

@@ -23,6 +23,8 @@ _ids = itertools.count(1)
 
 
 class Stream(TritonGrpcUser):
+    connections = CASE.get("connections", 0)
+
     def on_start(self) -> None:
         super().on_start()
         ones = np.ones((1, 1), np.int32)
