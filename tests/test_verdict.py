@@ -135,6 +135,19 @@ def test_while_a_run_goes_on_failures_fail_it_at_once() -> None:
     assert not judge(ledger(ResNet=(1, 1)), weights={"ResNet": 1}, running=True).passed
 
 
+def test_a_threshold_of_a_scenario_is_that_scenarios_fault_and_one_of_all_is_nobodys() -> None:
+    counted = ledger(SequenceValid=(9, 1), Timeout=(5, 0), ResNet=(1, 0))
+    checks = apply(parse_thresholds("SequenceValid:runs>=11,Timeout:p99_ms<0.5,runs>=99", NAMES), counted, 5.0)
+    verdict = judge(counted, weights=dict.fromkeys(NAMES, 1), checks=checks)
+    own = (
+        "SequenceValid failed 1 of 10 runs",
+        "threshold SequenceValid:runs>=11 does not hold: it is 10",
+        "threshold Timeout:p99_ms<0.5 does not hold: it is 1",
+    )
+    assert verdict.scenarios == {"SequenceValid": "; ".join(own[:2]), "Timeout": own[2]}
+    assert verdict.reasons == (*own, "threshold runs>=99 does not hold: it is 16")
+
+
 def test_a_run_in_which_every_scenario_passed_passes() -> None:
     verdict = judge(ledger(SequenceValid=(9, 0), Timeout=(1, 0)), weights={"SequenceValid": 9, "Timeout": 1})
     assert (verdict.passed, verdict.exit_code, verdict.reasons, verdict.warnings) == (True, 0, (), ())

@@ -112,7 +112,7 @@ class Verdict:
     warnings: tuple[str, ...] = ()
     """What a person should know though it fails nothing."""
     scenarios: Mapping[str, str] = field(default_factory=dict)
-    """Scenario -> the reason among `reasons` that is its own."""
+    """Scenario -> the reasons among `reasons` that are its own, as one text."""
 
     @property
     def passed(self) -> bool:
@@ -211,7 +211,7 @@ def judge(
     although its weight made that all but impossible, when a threshold does not hold, when counts could not be read,
     and, if wanted, when the client was the bottleneck. While the run is `running`, what has not run yet fails nothing.
     """
-    at_fault: dict[str, str] = {}
+    at_fault: dict[str, list[str]] = {}
     reasons: list[str] = []
     warnings: list[str] = []
     allowed, asked = frozenset(allow_failure), tuple(asked_by_name)
@@ -224,7 +224,7 @@ def judge(
             if name in allowed:
                 warnings.append(f"{told}; its failures are allowed{first}")
             else:
-                at_fault[name] = told + first
+                at_fault[name] = [told + first]
     if not sum(runs.values()) and (weights or not any(row.requests for row in total.rows.values())):
         nothing = "no scenario came to an end" if weights else "not one request ended"
         (warnings if running else reasons).append(f"nothing ran{' yet' if running else ''}: {nothing}")
@@ -236,11 +236,11 @@ def judge(
             expected = sum(tried.values()) * weights.get(name, 0) / (sum(weights.values()) or 1)
             skipped = f" ({tried[name]} skipped)" if tried.get(name) else ""
             if name not in asked and expected >= EXPECTED_RUNS + 2 * users:
-                at_fault[name] = f"{name} did not run{skipped}; by its weight it should have run {expected:.0f} times"
+                at_fault[name] = [f"{name} did not run{skipped}; by its weight it should have run {expected:.0f} times"]
             elif running:
                 not_yet.append(f"{name}{skipped}")
             elif name in asked:
-                at_fault[name] = f"{name} was asked for by name but did not run{skipped}"
+                at_fault[name] = [f"{name} was asked for by name but did not run{skipped}"]
             else:
                 warnings.append(f"{name} did not run{skipped}; a longer run would have picked it")
         if not_yet:
@@ -253,13 +253,17 @@ def judge(
                 f"stopped, the oldest for {waited_s:.1f} s"
             )
             if row.answered and waited_s > UNANSWERED_RATIO * slowest_s:
-                reasons.append(f"{told}; the slowest answer took {slowest_s:.1f} s")
+                told += f"; the slowest answer took {slowest_s:.1f} s"
+                (at_fault.setdefault(scenario, []) if scenario else reasons).append(told)
             else:
                 warnings.append(told)
     for check in checks:
         if check.passed is False:
             found = "there is no data" if check.value is None else f"it is {check.value:.4g}"
-            reasons.append(f"threshold {check.threshold} does not hold: {found}")
+            own = at_fault.setdefault(check.threshold.scenario, []) if check.threshold.scenario else reasons
+            own.append(f"threshold {check.threshold} does not hold: {found}")
     reasons += [f"counts are missing: {why}" for why in uncounted]
     (reasons if fail_on_bottleneck else warnings).extend(bottlenecks)
-    return Verdict(checks, (*at_fault.values(), *reasons), tuple(warnings), at_fault)
+    own_reasons = [reason for told in at_fault.values() for reason in told]
+    scenarios = {name: "; ".join(told) for name, told in at_fault.items()}
+    return Verdict(checks, (*own_reasons, *reasons), tuple(warnings), scenarios)

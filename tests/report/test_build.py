@@ -8,10 +8,11 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from tests.report.conftest import STARTED
+from tests.report.conftest import NAMES, STARTED
 from triton_users.ledger import Collector, Recorder
 from triton_users.report import SCHEMA, RunInfo, build_report
 from triton_users.timeline import Timeline
+from triton_users.verdict import parse_thresholds
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads(resources.files("triton_users.report").joinpath("schema.json").read_text("utf-8"))
@@ -90,6 +91,15 @@ def test_each_scenario_says_what_became_of_it(report, report_of) -> None:
     named = report_of(asked_by_name=["Crashing"])
     assert by_name(named, "Crashing")["status"] == "not run"
     assert any("Crashing" in reason for reason in named["verdict"]["reasons"])
+
+
+def test_a_scenario_whose_own_threshold_fails_has_not_passed_even_if_its_failures_are_allowed(report_of) -> None:
+    made = report_of(
+        thresholds=parse_thresholds("Timeout:p50_ms<1,ResNet:failure_ratio<0.5", NAMES), allow_failure=["ResNet"]
+    )
+    assert [by_name(made, name)["status"] for name in ("Timeout", "ResNet")] == ["failed", "failed"]
+    assert [by_name(made, name)["at_fault"] for name in ("SequenceValid", "Timeout", "ResNet")] == [False, True, True]
+    assert by_name(made, "Timeout")["why"].startswith("threshold Timeout:p50_ms<1 does not hold: it is ")
 
 
 def test_the_verdict_shows_each_threshold_with_its_value(report) -> None:

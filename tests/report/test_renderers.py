@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.report.conftest import NAMES
 from triton_users.report.charts import Chart
 from triton_users.report.html import render_html
 from triton_users.report.junit import render_junit
 from triton_users.report.markup import LINE, pretty
 from triton_users.report.text import WIDTH, milliseconds, render_text, size, table
+from triton_users.verdict import parse_thresholds
 
 VOID = {"meta", "link", "br", "input"}
 
@@ -195,6 +197,18 @@ def test_junit_fails_for_a_threshold_and_for_what_no_scenario_is_at_fault_for(re
     nothing = ElementTree.fromstring(render_junit(empty_of("finished")))
     run = nothing.find("testsuite[@name='verdict']/testcase[@name='run']/failure")
     assert run.get("message") == "nothing ran: no scenario came to an end"
+
+
+def test_a_scenario_whose_own_threshold_fails_reads_passed_in_no_form(report_of) -> None:
+    report = report_of(thresholds=parse_thresholds("Timeout:p50_ms<1", NAMES))
+    (line,) = (line for line in render_text(report).split("\n") if re.match(r"Timeout .*What Timeout does", line))
+    assert "FAILED" in line
+    assert "passed" not in line
+    row = re.search(r"<tr><td><b>Timeout</b></td>.*?</tr>", render_html(report)).group()
+    assert '<td class="state bad">failed</td>' in row
+    assert "threshold Timeout:p50_ms&lt;1 does not hold" in row
+    case = ElementTree.fromstring(render_junit(report)).find(".//testcase[@name='Timeout']/failure")
+    assert case.get("message").startswith("threshold Timeout:p50_ms<1 does not hold")
 
 
 def test_a_run_that_has_just_begun_is_failed_in_no_form_and_its_limits_are_not_yet_decided(empty) -> None:

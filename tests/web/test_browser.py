@@ -1,6 +1,7 @@
 """The tab, the live page and the start form in a real Chromium, against a master with two workers and a real Triton."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ SHORT = {
     "user_count": "4",
     "spawn_rate": "4",
     "weights": "SequenceValid=90,SequenceValidValid=5,SequenceNoStart=3,SequenceNoEnd=2",
+    "thresholds": "SequenceValid:p50_ms<0.001",
 }
 FEW = "--scenarios=SequenceValid,SequenceValidValid,SequenceNoStart,SequenceNoEnd"
 
@@ -100,6 +102,7 @@ def test_a_bad_form_says_what_is_wrong_and_a_good_one_starts(browser: Chrome, lo
     wait_for(lambda: "'SequenceValid=many' is not NAME=WEIGHT" in "".join(texts(browser, "[role=alert]")), LIMIT_S)
     assert locusts.get("/stats/requests")["state"] == "ready"
     fill_in(browser, "weights", SHORT["weights"])
+    fill_in(browser, "thresholds", SHORT["thresholds"])
     browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
     wait_for(lambda: locusts.get("/stats/requests")["state"] == "running", LIMIT_S)
     wait_for(lambda: "Scenarios" in texts(browser, "[role=tab]"), LIMIT_S)
@@ -124,6 +127,23 @@ def test_the_tab_shows_the_scenarios_with_failures_in_red(browser: Chrome, runni
     assert "one sequence with START and END" in "".join(texts(browser, "[data-scenario=SequenceValid] th"))
     browser.find_element(By.XPATH, "//*[@role='tab'][contains(., 'Charts')]").click()
     wait_for(lambda: not browser.find_elements(By.CSS_SELECTOR, ".triton.tab"), LIMIT_S)
+
+
+def test_tab_and_page_say_why_it_failed_and_no_scenario_at_fault_reads_passed(
+    browser: Chrome, running: Locusts
+) -> None:
+    def told(selector: str) -> str:
+        return "\n".join(texts(browser, selector))
+
+    threshold = "threshold SequenceValid:p50_ms<0.001 does not hold: it is"
+    browser.get(f"{running.url}/?tab=scenarios")
+    wait_for(lambda: threshold in told(".triton.tab .told li"), LIMIT_S)
+    assert re.search(r"SequenceValidValid failed \d+ of \d+ runs; the first at 0:", told(".triton.tab .told li"))
+    assert texts(browser, "[data-scenario=SequenceValid] .badge") == ["failed"]
+    browser.get(f"{running.url}/triton/")
+    wait_for(lambda: threshold in told("#verdict li"), LIMIT_S)
+    assert texts(browser, "[data-scenario=SequenceValid] .badge") == ["failed"]
+    assert threshold in told("[data-scenario=SequenceValid] li.bad")
 
 
 def test_the_table_sorts_by_a_click_on_a_heading(browser: Chrome, running: Locusts) -> None:

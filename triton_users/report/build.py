@@ -150,7 +150,7 @@ def _scenario(
     if name in info.left_out:
         status, why = "left out", info.left_out[name]
     elif name in verdict.scenarios:
-        status, why = ("failed" if counts.failed else "not run"), verdict.scenarios[name]
+        status, why = ("failed" if counts.runs or requests.requests else "not run"), verdict.scenarios[name]
     elif counts.failed:
         status, why = "failures allowed", "its failures are counted and shown but do not fail the run"
     elif counts.runs or requests.requests:
@@ -162,6 +162,7 @@ def _scenario(
         "description": info.descriptions.get(name, "") if name else "Requests outside of any scenario.",
         "status": status,
         "why": why,
+        "at_fault": name in verdict.scenarios and name not in info.left_out,
         "allowed_to_fail": allowed,
         "weight": info.weights.get(name, 0),
         **_counts(counts),

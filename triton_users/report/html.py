@@ -133,7 +133,7 @@ def _scenarios(report: dict[str, Any]) -> str:
     rows = [
         [
             td(f"<b>{e(scenario['name'] or '(none)')}</b>"),
-            f'<td class="state {_STATUS_CLASS[scenario["status"]]}">{e(scenario["status"])}</td>',
+            f'<td class="state {_status_class(scenario)}">{e(scenario["status"])}</td>',
             count(scenario["failed"], "bad"),
             count(scenario["runs"]),
             count(scenario["skipped"]),
@@ -146,8 +146,12 @@ def _scenarios(report: dict[str, Any]) -> str:
     return f"<h2>Scenarios</h2>{table(heads, rows, range(2, 9), sortable=True)}"
 
 
+def _status_class(scenario: dict[str, Any]) -> str:
+    return "bad" if scenario["at_fault"] else _STATUS_CLASS[scenario["status"]]
+
+
 def _about(scenario: dict[str, Any]) -> str:
-    more = [scenario["why"]] if scenario["why"] and scenario["status"] != "failed" else []
+    more = [scenario["why"]]
     more += [f"skipped {number(times)} times: {reason}" for reason, times in scenario["skips"].items()]
     more.append(proofs(scenario))
     notes = "".join(f'<div class="soft small">{e(line)}</div>' for line in more if line)

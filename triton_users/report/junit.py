@@ -21,7 +21,7 @@ def render_junit(report: dict[str, Any]) -> str:
     scenarios = _suite(root, "scenarios", report)
     for scenario in report["scenarios"]:
         if scenario["name"]:
-            _scenario(scenarios, scenario, report)
+            _scenario(scenarios, scenario)
     verdict = _suite(root, "verdict", report)
     for check in report["verdict"]["thresholds"]:
         case = _case(verdict, "verdict.threshold", check["text"])
@@ -58,12 +58,11 @@ def _suite(root: ElementTree.Element, name: str, report: dict[str, Any]) -> Elem
     return suite
 
 
-def _scenario(suite: ElementTree.Element, scenario: dict[str, Any], report: dict[str, Any]) -> None:
+def _scenario(suite: ElementTree.Element, scenario: dict[str, Any]) -> None:
     mean_ms = scenario["duration_ms"]["mean"] or 0.0
     case = _case(suite, "scenarios", scenario["name"], _seconds(mean_ms * scenario["runs"] / 1e3))
     status, why = scenario["status"], scenario["why"]
-    at_fault = any(reason == why for reason in report["verdict"]["reasons"])
-    if status in ("failed", "not run") and at_fault:
+    if scenario["at_fault"]:
         _outcome(case, "failure", why, _evidence(scenario))
     elif status == "failures allowed":
         _outcome(case, "skipped", f"{scenario['failed']} of {scenario['runs']} runs failed; {why}", "")

@@ -50,7 +50,7 @@ def _scenarios(report: dict[str, Any]) -> str:
             number(scenario["requests"]),
             milliseconds(scenario["latency_ms"]["p50"]),
             milliseconds(scenario["latency_ms"]["p99"]),
-            scenario["status"].upper() if scenario["why"] in report["verdict"]["reasons"] else scenario["status"],
+            scenario["status"].upper() if scenario["at_fault"] else scenario["status"],
             scenario["description"],
         ]
         for scenario in report["scenarios"]

@@ -49,18 +49,22 @@ export function headline({ verdict, state }) {
   return `${verdict.passed ? "Passed" : "Failed"}${state === "interrupted" ? ", interrupted" : ""}`;
 }
 
-/** The badge of a scenario's status; colour is never the only sign. */
-export function badge(status) {
-  const kinds = { passed: "good", failed: "bad", "not run": "soft", "failures allowed": "warn" };
-  return el("span", { class: `badge ${kinds[status] || "soft"}` }, status);
+/** The badge of a scenario's or a threshold's status, red where it is at fault; colour is never the only sign. */
+export function badge(status, fault = status === "failed") {
+  const kinds = { passed: "good", "not run": "soft", "failures allowed": "warn" };
+  return el("span", { class: `badge ${fault ? "bad" : kinds[status] || "soft"}` }, status);
 }
 
-/** Why a scenario has its status, and why runs were skipped. */
+/** A row's or card's class. */
+export const kind = (scenario) => `${scenario.status.replaceAll(" ", "-")}${scenario.at_fault ? " at-fault" : ""}`;
+
+/** Why a scenario has its status, and why runs were skipped: [text, class]. */
 export function notes(scenario) {
   const skips = Object.entries(scenario.skips).map(([why, times]) => `skipped ${count(times)} ×: ${why}`);
   const { proven, unproven } = scenario;
   const proofs = proven || unproven ? `${count(proven)} runs were proven later, ${count(unproven)} not before their user stopped` : "";
-  return [scenario.why, ...skips, proofs].filter(Boolean);
+  const others = [...skips, proofs].filter(Boolean).map((text) => [text, ""]);
+  return scenario.why ? [[scenario.why, scenario.at_fault ? "bad" : ""], ...others] : others;
 }
 
 /** As in Locust: its own switch first, then the system's setting. */

@@ -1,7 +1,7 @@
 // The live page: asks Locust every two seconds what is new of the run, and shows it.
 
 import { Chart } from "./charts.js";
-import { badge, count, dark, duration, el, headline, hms, notes, poll, short, tick } from "./common.js";
+import { badge, count, dark, duration, el, headline, hms, kind, notes, poll, short, tick } from "./common.js";
 import { Failures } from "./failures.js";
 import { History } from "./history.js";
 
@@ -68,8 +68,8 @@ function showCard(scenario, rows, from, to, bands) {
   const parts = cards.get(scenario.name) || card(scenario.name);
   const mine = rows.map((row) => ({ requests_per_s: 0, p50_ms: null, p99_ms: null, failures: 0, ...row.scenarios[scenario.name], start: row.start, end: row.end }));
   const last = mine.at(-1);
-  parts.root.className = `card ${scenario.status.replaceAll(" ", "-")}`;
-  parts.status.replaceChildren(badge(scenario.status));
+  parts.root.className = `card ${kind(scenario)}`;
+  parts.status.replaceChildren(badge(scenario.status, scenario.at_fault));
   parts.about.textContent = scenario.description;
   const numbers = [
     ["req/s now", last ? short(last.requests_per_s) : "–"],
@@ -83,7 +83,7 @@ function showCard(scenario, rows, from, to, bands) {
     ...(scenario.sequence_failures ? [["wrong answers", count(scenario.sequence_failures), true]] : []),
   ];
   parts.numbers.replaceChildren(...numbers.map(([name, value, bad]) => el("div", { class: bad ? "failing" : "" }, el("dt", {}, name), el("dd", {}, value))));
-  parts.notes.replaceChildren(...notes(scenario).map((note) => el("li", {}, note)));
+  list(parts.notes, notes(scenario));
   const active = mine.some((row) => row.requests_per_s);
   parts.numbers.hidden = !active && !scenario.runs && !scenario.skipped;
   parts.plots.hidden = !active;
@@ -119,7 +119,7 @@ function pointed(row, event, title, series, show) {
 // ---- the rest of the page -------------------------------------------------------------------------------------------
 
 function list(node, texts) {
-  node.replaceChildren(...texts.map(([text, kind]) => el("li", { class: kind }, text)));
+  node.replaceChildren(...texts.map(([text, colour]) => el("li", { class: colour }, text)));
 }
 
 function showVerdict({ verdict, state }) {

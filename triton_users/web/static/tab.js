@@ -1,9 +1,10 @@
 // The Scenarios tab in Locust's own page: a table of ours in the tab's empty panel. Locust's own table would stop with
 // the test, before the last counts are in.
 
-import { badge, count, dark, duration, el, headline, notes, poll, short } from "./common.js";
+import { badge, count, dark, duration, el, headline, kind, notes, poll, short } from "./common.js";
 
 const TITLE = "Scenarios";
+const MOST = 8; // reasons and warnings shown; the live page has all
 const COLUMNS = [
   { key: "name", title: "Scenario", text: true, value: (s) => s.name },
   { key: "status", title: "Status", text: true, value: (s) => s.status },
@@ -17,7 +18,7 @@ const COLUMNS = [
   { key: "expected_deadlines", title: "Deadlines", hint: "Deadlines that fired where they must" },
   { key: "unexpected_deadlines", title: "Late", hint: "Deadlines that fired late or anywhere else", bad: true },
   { key: "sequence_failures", title: "Wrong", hint: "Answers that were not what the sequence's model says", bad: true },
-  { key: "notes", title: "Notes", text: true, value: (s) => notes(s).join("; ") },
+  { key: "notes", title: "Notes", text: true, value: (s) => notes(s).map(([text]) => text).join("; ") },
 ];
 const valueOf = (column, scenario) => (column.value ? column.value(scenario) : scenario[column.key]);
 
@@ -31,8 +32,8 @@ function cell(column, scenario) {
     const description = el("span", { class: "soft small" }, scenario.description);
     return el("th", { scope: "row" }, el("b", {}, scenario.name || "(none)"), description);
   }
-  if (column.key === "status") return el("td", {}, badge(scenario.status));
-  if (column.key === "notes") return el("td", { class: "notes" }, ...notes(scenario).map((note) => el("div", {}, note)));
+  if (column.key === "status") return el("td", {}, badge(scenario.status, scenario.at_fault));
+  if (column.key === "notes") return el("td", { class: "notes" }, ...notes(scenario).map(([text, colour]) => el("div", { class: colour }, text)));
   const value = valueOf(column, scenario);
   return el("td", { class: `n${column.bad && value > 0 ? " failing" : ""}`, "data-key": column.key }, (column.show || count)(value));
 }
@@ -66,8 +67,17 @@ function build() {
     { class: "triton tab", "aria-label": "Scenarios" },
     el("div", { class: "line" }, el("p", { class: "state", "aria-live": "polite" }), el("a", { class: "button", href: "./triton/" }, "Live charts and failures →")),
     el("p", { class: "trouble", hidden: true, role: "status" }),
+    el("ul", { class: "told" }),
     el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Table of scenarios" }, table),
   );
+}
+
+/** Why it failed, and what a person should know. */
+function told({ reasons, warnings }) {
+  const all = [...reasons.map((text) => [text, "bad"]), ...warnings.map((text) => [text, "warn"])];
+  const more = all.length - MOST;
+  if (more > 0) all.splice(MOST, more, [`${count(more)} more on the live page`, "soft"]);
+  return all.map(([text, colour]) => el("li", { class: colour }, text));
 }
 
 function draw() {
@@ -79,10 +89,10 @@ function draw() {
   const state = shown.querySelector(".state");
   state.className = `state ${!verdict ? "soft" : verdict.passed ? "good" : "bad"}`;
   state.textContent = headline(latest);
-  state.title = verdict ? verdict.reasons.join("\n") : "";
+  shown.querySelector(".told").replaceChildren(...(verdict ? told(verdict) : []));
   shown.querySelector("tbody").replaceChildren(
     ...ordered(scenarios).map((scenario) =>
-      el("tr", { class: scenario.status.replaceAll(" ", "-"), "data-scenario": scenario.name }, ...COLUMNS.map((column) => cell(column, scenario))),
+      el("tr", { class: kind(scenario), "data-scenario": scenario.name }, ...COLUMNS.map((column) => cell(column, scenario))),
     ),
   );
   for (const head of shown.querySelectorAll("thead th")) {
