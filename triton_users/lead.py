@@ -14,8 +14,9 @@ import gevent
 from gevent.lock import RLock
 from locust.env import Environment
 from locust.exception import StopTest
+from locust.runners import MasterRunner
 
-from triton_users import server
+from triton_users import reproduce, server
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
@@ -97,7 +98,7 @@ class Lead:
                 left_out=reasons,
                 ledger=secrets.token_hex(8),
             )
-            info = replace(_info(decided, host), **judging)
+            info = replace(_info(decided, host), **judging, reproduce=self._command(settings.seed))
             if not runs_scenarios(environment):
                 info = replace(info, weights={})
             self.reporting = Reporting(info, report_dir_from(options), decided.ledger, self._look)
@@ -139,6 +140,12 @@ class Lead:
         host, scenarios = self._environment.host or "", runs_scenarios(self._environment)
         return look_at(host, tls_from(self._options), settings, scenarios=scenarios)
 
+    def _command(self, seed: int) -> str:
+        runner: Any = self._environment.runner
+        host = "" if self._embedded else self._environment.host or ""
+        workers = runner.worker_count if isinstance(runner, MasterRunner) else 0
+        return reproduce.command(self._options, seed, host=host, workers=workers)
+
     def _decide(self, decided: Decided) -> None:
         self._decided = decided
         self._options.triton_run = decided.pack()  # Locust sends its options to the workers when it spawns users
@@ -157,5 +164,4 @@ def _info(decided: Decided, host: str) -> RunInfo:
         allow_failure=settings.allow_failure,
         left_out=decided.left_out,
         server={"name": name, "version": version, "address": host, "models": sorted(decided.target.models)},
-        reproduce=f"locust --headless --seed {settings.seed}",
     )

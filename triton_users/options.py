@@ -65,11 +65,11 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     hold_starts()
 
 
-def own_options() -> frozenset[str]:
-    """The names of our options, as the parsed options have them."""
+def own_options() -> dict[str, Any]:
+    """The names of our options, as the parsed options have them, with their defaults."""
     parser = ArgumentParser()
     _add(parser)
-    return frozenset(vars(parser.parse_args([])))
+    return vars(parser.parse_args([]))
 
 
 def _add(parser: ArgumentParser) -> None:

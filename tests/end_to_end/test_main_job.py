@@ -27,6 +27,7 @@ class TestAgainstAHealthyServer:
         report = ended.report
         assert report["state"] == "finished"
         assert report["seed"] == 7
+        assert f"-u 4 -r 4.0 -t 5s --seed 7 --scenarios {SEQUENCES}" in report["reproduce"]
         assert report["server"]["version"] == triton.version
         assert set(report["client"]["versions"]) >= {"locust", "tritonclient", "gevent", "python", "triton-users"}
         assert ended.scenario("SequenceValid")["runs"] > 0
