@@ -113,11 +113,29 @@ def test_the_verdict_shows_each_threshold_with_its_value(report) -> None:
 def test_a_lost_worker_is_named_with_the_time_it_was_last_heard_of(report, report_of) -> None:
     assert {worker["worker"]: worker["state"] for worker in report["workers"]} == {"fine": "finished", "lost": "lost"}
     assert any("worker lost was lost: its last counts came 0:01:28" in line for line in report["verdict"]["warnings"])
-    running = report_of(state="running")
-    assert {worker["worker"]: worker["state"] for worker in running["workers"]} == {
-        "fine": "finished",
-        "lost": "reporting",
-    }
+
+
+def test_a_worker_that_tells_nothing_for_a_while_is_silent_as_long_as_the_run_goes_on() -> None:
+    collector = Collector("run")
+    collector.merge(Recorder("killed", "run").snapshot(30.0), 30.0)
+    collector.merge(Recorder("done", "run").snapshot(30.0, final=True), 30.0)
+    info = RunInfo(started=STARTED, seed=1, settings={})
+
+    def at(now_s: float, state: str) -> tuple[list[str], list[str]]:
+        collector.merge(alive.snapshot(now_s), now_s)
+        made = build_report(info, collector, Timeline(), now_s=now_s, state=state)
+        VALIDATOR.validate(json.loads(json.dumps(made)))
+        told = [line for line in made["verdict"]["warnings"] if line.startswith("worker")]
+        return [worker["state"] for worker in made["workers"]], told
+
+    alive = Recorder("alive", "run")
+    assert at(40.0, "running") == (["reporting", "finished", "reporting"], [])
+    told = "worker killed is silent: its last counts came 0:00:30 into the run; it may be dead or cut off"
+    assert at(40.5, "running") == (["silent", "finished", "reporting"], [told])
+    collector.merge(alive.snapshot(41.0, final=True), 41.0)
+    states, (told,) = at(41.0, "finished")
+    assert states == ["lost", "finished", "finished"]
+    assert told.startswith("worker killed was lost: ")
 
 
 def test_a_client_that_was_too_slow_is_named_with_the_time(report, report_of) -> None:

@@ -94,6 +94,14 @@ def test_every_form_says_how_far_the_run_came(report_of, state: str, told: str) 
     assert junit.find("testsuite/properties/property[@name='state']").get("value") == state
 
 
+def test_a_silent_worker_stands_out_in_a_report_of_a_run_that_goes_on(report_of) -> None:
+    report = report_of(state="running")
+    assert re.search(r"^lost +SILENT ", render_text(report), re.MULTILINE)
+    assert '<td class="state bad">silent</td>' in render_html(report)
+    junit = ElementTree.fromstring(render_junit(report))
+    assert "worker lost is silent" in junit.find(".//testcase[@name='run']/system-out").text
+
+
 def test_html_is_well_formed_and_needs_nothing_from_anywhere(report) -> None:
     html = render_html(report)
     page = Page(html)

@@ -26,6 +26,10 @@ MAX_CAUSE = 200
 MAX_FINDINGS = 200
 """Stretches of time the self-check names; further ones are counted."""
 
+SILENT_S = 10.0
+"""While the run goes on, a worker that has told nothing for this long, in seconds, is called silent: three of its reports
+have not come."""
+
 _WINDOW = tuple(each.name for each in fields(trust.Window))
 """`asdict` copies each value deeply: with 200 windows of four workers that was half of a report's time."""
 
@@ -58,6 +62,8 @@ class RunInfo:
     """"name", "version", "address" and "models" (a list of names) of the server under test."""
     reproduce: str = ""
     """The command that makes the same plan again."""
+    notes: Sequence[str] = ()
+    """What a person should know of this run beside what it counted; fails nothing."""
 
 
 def build_report(
@@ -92,7 +98,7 @@ def build_report(
     )
     requests = {name: total.requests_of(name) for name in _names(info, total)}
     scenarios = [_scenario(name, info, total, of, verdict, evidence.get(name), now_s) for name, of in requests.items()]
-    workers = [_worker(worker, state) for worker in collector.workers.values()]
+    workers = [_worker(worker, state, now_s) for worker in collector.workers.values()]
     return {
         "schema": SCHEMA,
         "state": state,
@@ -101,7 +107,7 @@ def build_report(
         "duration_s": round(now_s, 3),
         "seed": info.seed,
         "reproduce": info.reproduce,
-        "verdict": _verdict(verdict, workers),
+        "verdict": _verdict(verdict, workers, info.notes),
         "server": plain(dict(info.server)),
         "client": client(),
         "settings": plain(dict(info.settings)),
@@ -246,18 +252,21 @@ def quantiles_ms(histogram: Histogram) -> dict[str, float | None]:
     return {name: None if us is None else round(us / 1e3, 3) for name, us in named.items()}
 
 
-def _verdict(verdict: Verdict, workers: list[dict[str, Any]]) -> dict[str, Any]:
-    lost = [
-        f"worker {worker['worker']} was lost: its last counts came {trust.hms(worker['last_seen_s'])} "
-        "into the run, what it did after that is missing"
+def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[str]) -> dict[str, Any]:
+    missing = {
+        "lost": "worker {} was lost: its last counts came {} into the run, what it did after that is missing",
+        "silent": "worker {} is silent: its last counts came {} into the run; it may be dead or cut off",
+    }
+    unheard = [
+        missing[worker["state"]].format(worker["worker"], trust.hms(worker["last_seen_s"]))
         for worker in workers
-        if worker["state"] == "lost"
+        if worker["state"] in missing
     ]
     return {
         "passed": verdict.passed,
         "exit_code": verdict.exit_code,
         "reasons": list(verdict.reasons),
-        "warnings": [*lost, *verdict.warnings],
+        "warnings": [*notes, *unheard, *verdict.warnings],
         "thresholds": [
             {**asdict(check.threshold), "text": str(check.threshold), "value": check.value, "passed": check.passed}
             for check in verdict.checks
@@ -265,8 +274,9 @@ def _verdict(verdict: Verdict, workers: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _worker(worker: WorkerState, state: State) -> dict[str, Any]:
-    still = "reporting" if state == "running" else "lost"
+def _worker(worker: WorkerState, state: State, now_s: float) -> dict[str, Any]:
+    silent = now_s - worker.last_seen_s > SILENT_S
+    still = "lost" if state != "running" else "silent" if silent else "reporting"
     return {
         "worker": worker.worker,
         "incarnation": worker.incarnation,

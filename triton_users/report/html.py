@@ -12,7 +12,7 @@ from typing import Any
 from triton_users.report.charts import sparkline
 from triton_users.report.markup import count, e, e_lines, ms, n, pretty, table, td
 from triton_users.report.over_time import OverTime
-from triton_users.report.text import headline, milliseconds, number, proofs, size
+from triton_users.report.text import UNHEARD, headline, milliseconds, number, proofs, size
 from triton_users.trust import LABELS, digits, hms
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
@@ -276,7 +276,7 @@ def _workers(report: dict[str, Any]) -> str:
         rows.append(
             [
                 td(e(worker["worker"])),
-                f'<td class="state {"bad" if worker["state"] == "lost" else "soft"}">{e(worker["state"])}</td>',
+                f'<td class="state {"bad" if worker["state"] in UNHEARD else "soft"}">{e(worker["state"])}</td>',
                 count(worker["runs"]),
                 count(worker["requests"]),
                 f'<td class="n">{hms(worker["last_seen_s"])}</td>',

@@ -14,6 +14,8 @@ SHOWN_FAILURES = 3
 """Failures of each scenario that are printed; report.json and report.html have all that were kept."""
 SHOWN_SKIPS = 3
 """Skip reasons of each scenario that are printed."""
+UNHEARD = ("lost", "silent")
+"""States of a worker whose counts are missing, or soon will be."""
 
 
 def render_text(report: dict[str, Any]) -> str:
@@ -117,12 +119,12 @@ def _verdict(report: dict[str, Any]) -> str:
 
 def _workers(report: dict[str, Any]) -> str:
     workers = report["workers"]
-    if len(workers) < 2 and all(worker["state"] != "lost" for worker in workers):
+    if len(workers) < 2 and all(worker["state"] not in UNHEARD for worker in workers):
         return ""
     rows = [
         [
             worker["worker"],
-            worker["state"].upper() if worker["state"] == "lost" else worker["state"],
+            worker["state"].upper() if worker["state"] in UNHEARD else worker["state"],
             number(worker["runs"]),
             number(worker["requests"]),
             hms(worker["last_seen_s"]),

@@ -163,7 +163,7 @@ function showClient({ workers, findings, findings_left_out: more }) {
         more ? el("p", { class: "soft" }, `${count(more)} more are in the report.`) : null)
     : el("p", { class: "soft" }, "It was fast enough at all times: its latencies can be trusted."));
   const rows = workers.map(({ worker, state, last_seen_s: seen, runs, requests, window }) =>
-    el("tr", {}, el("th", { scope: "row" }, worker), el("td", { class: state === "lost" ? "failing" : "" }, state), el("td", { class: "n" }, hms(seen)),
+    el("tr", {}, el("th", { scope: "row" }, worker), el("td", { class: ["lost", "silent"].includes(state) ? "failing" : "" }, state), el("td", { class: "n" }, hms(seen)),
       el("td", { class: "n" }, count(runs)), el("td", { class: "n" }, count(requests)),
       ...["hub_lag_ms", "cpu_percent", "cpu_wait_percent", "gc_pause_ms", "send_delay_ms", "rss_mib"].map((name) => el("td", { class: "n" }, window ? short(window[name]) : "–"))));
   byId("workers").replaceChildren(table(["Worker", "State", "Last heard of", "Runs", "Requests", "Hub lag ms", "CPU %", "CPU wait %", "GC pause ms", "Send delay ms", "Memory MiB"], rows, [2, 3, 4, 5, 6, 7, 8, 9, 10]));

@@ -4,7 +4,7 @@
 import { badge, count, dark, duration, el, headline, kind, notes, poll, short } from "./common.js";
 
 const TITLE = "Scenarios";
-const MOST = 8; // reasons and warnings shown; the live page has all
+const MOST = { reasons: 8, warnings: 4 }; // shown; the live page has all
 const COLUMNS = [
   { key: "name", title: "Scenario", text: true, value: (s) => s.name },
   { key: "status", title: "Status", text: true, value: (s) => s.status },
@@ -73,11 +73,12 @@ function build() {
 }
 
 /** Why it failed, and what a person should know. */
-function told({ reasons, warnings }) {
-  const all = [...reasons.map((text) => [text, "bad"]), ...warnings.map((text) => [text, "warn"])];
-  const more = all.length - MOST;
-  if (more > 0) all.splice(MOST, more, [`${count(more)} more on the live page`, "soft"]);
-  return all.map(([text, colour]) => el("li", { class: colour }, text));
+function told(verdict) {
+  return [["reasons", "bad"], ["warnings", "warn"]].flatMap(([what, colour]) => {
+    const lines = verdict[what].slice(0, MOST[what]).map((text) => el("li", { class: colour }, text));
+    const more = verdict[what].length - lines.length;
+    return more ? [...lines, el("li", { class: "soft" }, `${count(more)} more ${what} on the live page`)] : lines;
+  });
 }
 
 function draw() {
