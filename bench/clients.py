@@ -64,6 +64,7 @@ class LocustClient:
             p90_us=content["p90_us"],
             p99_us=content["p99_us"],
             complaint="; ".join(complaints),
+            unanswered=content["unanswered"],
         )
 
 

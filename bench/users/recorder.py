@@ -11,6 +11,8 @@ from typing import Any
 from locust import events
 from locust.env import Environment
 
+from triton_users.events import add_hooks
+
 #: The settings of this run, from the bench.
 CASE: dict[str, Any] = json.loads(os.environ["BENCH_CASE"])
 
@@ -30,7 +32,9 @@ def _record(environment: Environment, **_kwargs: object) -> None:
 
     The listener costs under half a microsecond a request, on each side that runs inside Locust.
     """
+    add_hooks(environment)
     latencies_ms = array("d")
+    unanswered: list[float] = []
     failures: dict[str, int] = {}
     add = latencies_ms.append
 
@@ -44,6 +48,7 @@ def _record(environment: Environment, **_kwargs: object) -> None:
         ordered = sorted(latencies_ms)
         content = {
             "requests": len(ordered),
+            "unanswered": len(unanswered),
             "errors": sum(failures.values()),
             "failures": [f"{count} x {text}" for text, count in list(failures.items())[:5]],
             **{f"p{percent}_us": percentile_us(ordered, percent) for percent in (50, 90, 99)},
@@ -51,6 +56,8 @@ def _record(environment: Environment, **_kwargs: object) -> None:
         Path("locust.json").write_text(json.dumps(content))
 
     listen(environment.events.request, on_request)
+    hooks: Any = environment.events
+    listen(hooks.request_unanswered, lambda waited_s, **_kwargs: unanswered.append(waited_s))
     listen(environment.events.test_stop, write)  # after the users have stopped, which `quitting` may precede
 
 

@@ -58,7 +58,7 @@ def test_a_locust_run_that_wrote_nothing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_locust_run_that_exits_badly_is_an_error(tmp_path: Path) -> None:
-    content = {"requests": 5, "errors": 0, "failures": [], "p50_us": 1.0, "p90_us": 2.0, "p99_us": 3.0}
+    content = {"requests": 5, "unanswered": 0, "errors": 0, "failures": [], "p50_us": 1.0, "p90_us": 2.0, "p99_us": 3.0}
     (tmp_path / "locust.json").write_text(json.dumps(content))
     client = LocustClient("ours", "ours.py", 1, {})
     assert client.said(0, tmp_path / "log", tmp_path).errors == 0
