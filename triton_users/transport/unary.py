@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-from gevent import getcurrent
+from gevent import getcurrent, sleep
 
 from triton_users.transport.errors import (
     CallError,
@@ -32,6 +32,11 @@ from triton_users.transport.status import conclude, head_meaning, trailers_meani
 
 if TYPE_CHECKING:
     from triton_users.transport.callables import Carrier
+
+#: Pauses before the attempts that follow a refused one, in seconds. gRPC demands one such attempt; but grpcio's server
+#: (1.85) counts a stream as open for a while after its answer, and where calls queue for streams it at times refuses 1
+#: in 20 that are within its MAX_CONCURRENT_STREAMS. Picked so that they outlast that.
+REFUSED_PAUSES_S: Final = (0.001, 0.005, 0.025, 0.1)
 
 _ENDED: Final = StreamState.HALF_CLOSED_REMOTE
 _OK: Final = grpc.StatusCode.OK
@@ -93,13 +98,7 @@ class UnaryExchange(Exchange):
                 self.start_deadline(self._timeout_s)
             stream = self._attempt()
             if stream.unprocessed and self.outcome is None:
-                # The server vouches that it did nothing: once more, on another stream or connection.
-                self.stream = None
-                if self.deadline_s is not None:
-                    self._timeout_s = self.time_left()
-                    if not self._timeout_s:
-                        self._expire()  # the timer may have fired while the first stream had just ended
-                stream = self._attempt()
+                stream = self._try_again()
             response = self._read_response(stream)
             return response
         except CallError as exc:
@@ -134,6 +133,20 @@ class UnaryExchange(Exchange):
             self._size,
             received,
         )
+
+    def _try_again(self) -> Stream:
+        """The server vouches that it did nothing for the last stream: once more, on another stream or connection."""
+        for pause_s in REFUSED_PAUSES_S:
+            self.stream = None
+            sleep(pause_s)
+            if self.deadline_s is not None:
+                self._timeout_s = self.time_left()
+                if not self._timeout_s:
+                    self._expire()  # the timer may have fired while the last stream had just ended
+            stream = self._attempt()
+            if not stream.unprocessed or self.outcome is not None:
+                break
+        return stream
 
     def _attempt(self) -> Stream:
         """Send the request on a new stream and wait for the end of its response: that stream. CallError by `end`."""
