@@ -117,12 +117,21 @@ class Lead:
         return self.reporting is None or self.reporting.merge(snapshot)
 
     def reset(self) -> str:
-        """Forget all counts of the run, as Locust does with its statistics; returns the name of the new ones."""
-        if self.reporting is None or self._decided is None or self.reporting.finished:
-            return ""
-        self._decide(replace(self._decided, ledger=secrets.token_hex(8)))
-        self.reporting.reset(self._decided.ledger)
-        return self._decided.ledger
+        """Forget all counts of the run, as Locust does with its statistics, and begin another report.
+
+        Returns the name of what is counted now; "" when it goes on counting as before.
+        """
+        with self._ending:
+            if self.reporting is None or self._decided is None or self.reporting.finished:
+                return ""
+            decided = replace(self._decided, ledger=secrets.token_hex(8))
+            try:
+                self.reporting.reset(decided.ledger)
+            except OSError as error:
+                logger.error("The report's counts are not reset, since their report cannot be written: %s", error)
+                return ""
+            self._decide(decided)
+            return decided.ledger
 
     def finish(self, state: State) -> None:
         """Write the run's report and settle the exit code. The second of two calls waits for the first."""

@@ -102,9 +102,11 @@ def _install_lead(environment: Environment) -> None:
 
     def on_reset(**_: Any) -> None:
         counted = lead.reset()
+        if not counted:
+            return
         if node is not None:
             node.reset(counted)
-        elif counted:
+        else:
             runner.send_message(RESET_MESSAGE, {"ledger": counted})
 
     def on_spawning_complete(**_: Any) -> None:

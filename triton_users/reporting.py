@@ -33,13 +33,13 @@ class Reporting:
         Raises OSError when the report's folder cannot be made.
         """
         self._info = info
+        self._parent = parent
         self._begun_s = time.monotonic()
         self._look = look
         self._collector = ledger.Collector(run)
         self._timeline = Timeline()
         self.folder = ReportFolder(parent, info.started)
-        self._checkpoint = Checkpoint(self.folder, lambda: self.report("running"))
-        self._checkpoint.start()
+        self._checkpoint = self._checkpoint_in(self.folder)
         self._ticker = gevent.spawn(self._tick)
         self._report: dict[str, Any] | None = None
 
@@ -51,11 +51,31 @@ class Reporting:
         return snapshot.get("run") == self._collector.run
 
     def reset(self, run: str) -> None:
-        """Forget all counts; those that come are of `run` from here on."""
-        self._begun_s = time.monotonic()
-        self._info = replace(self._info, started=datetime.now(timezone.utc))
-        self._collector.reset(run)
-        self._timeline.reset()
+        """Forget all counts; those that come are of `run` from here on, and their report has a folder of its own.
+
+        What was counted before stays in the old folder, and both reports say so. Raises OSError when one of the two
+        cannot be written; nothing is forgotten then.
+        """
+        now = datetime.now(timezone.utc)
+        folder = ReportFolder(self._parent, now)
+        self._checkpoint.stop()  # other greenlets run meanwhile; from here on none does
+        try:
+            self._look()
+            when = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+            report = self.report()
+            told = "{runs:,} runs, {failed:,} failed; {rpcs:,} RPCs, {rpcs_failed:,} with an error"
+            counted = told.format(**report["totals"])
+            goes_on = f"the counts were reset at {when}: the run goes on in {folder.path}"
+            report["verdict"]["warnings"].insert(0, goes_on)
+            self.folder.write(report)
+            before = f"the counts were reset at {when}: what was before ({counted}) is in {self.folder.path}"
+            self._info = replace(self._info, started=now, notes=[*self._info.notes, before])
+            self.folder = folder
+            self._begun_s = time.monotonic()
+            self._collector.reset(run)
+            self._timeline.reset()
+        finally:
+            self._checkpoint = self._checkpoint_in(self.folder)
 
     def report(self, state: State = "running") -> dict[str, Any]:
         """The report as of now, or the last one once the run has ended (`report.build_report`)."""
@@ -81,6 +101,11 @@ class Reporting:
     def text(self) -> str:
         """The report for a terminal or a log."""
         return render_text(self.report())
+
+    def _checkpoint_in(self, folder: ReportFolder) -> Checkpoint:
+        checkpoint = Checkpoint(folder, self.report)
+        checkpoint.start()
+        return checkpoint
 
     def _now_s(self) -> float:
         return time.monotonic() - self._begun_s

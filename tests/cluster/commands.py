@@ -106,9 +106,12 @@ class Locust:
 
     def report(self) -> dict[str, Any]:
         """The only report.json there is."""
-        (path,) = self.folder.glob("reports/*/report.json")
-        report: dict[str, Any] = json.loads(path.read_text())
+        (report,) = self.reports()
         return report
+
+    def reports(self) -> list[dict[str, Any]]:
+        """All of them, the oldest first."""
+        return [json.loads(path.read_text()) for path in sorted(self.folder.glob("reports/*/report.json"))]
 
     def by_locust(self) -> int:
         """Requests in Locust's own statistics."""

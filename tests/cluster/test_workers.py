@@ -71,16 +71,21 @@ def test_a_reset_in_the_web_ui_resets_both_counts_at_once(tmp_path: Path, triton
         until("requests after the reset", lambda: lead.journalled() > before + 200)
         lead.interrupt()
         assert lead.wait() == 0, lead.log()
-        counted = lead.report()["totals"]["rpcs"]
-        assert 0 < counted == lead.by_locust() <= lead.journalled() - before
+        old, new = lead.reports()
+        assert 0 < new["totals"]["rpcs"] == lead.by_locust() <= lead.journalled() - before
+        assert old["state"] == "running"
+        assert "reset" in old["verdict"]["warnings"][0]
+        told = f"(0 runs, 0 failed; {old['totals']['rpcs']:,} RPCs, 0 with an error) is in {lead.folder}/reports/"
+        assert told in new["verdict"]["warnings"][0]
 
 
 def test_reset_stats_resets_both_counts_at_once(tmp_path: Path, triton: EmbeddedTriton) -> None:
     arguments = ["--reset-stats", "-r", "2", "--run-time", "4s"]
     with cases.running("processes", tmp_path, grpc(triton), *arguments) as (lead, _):
         assert lead.wait() == 0, lead.log()
-        counted = lead.report()["totals"]["rpcs"]
-        assert 0 < counted == lead.by_locust() < lead.journalled()
+        old, new = lead.reports()
+        assert 0 < new["totals"]["rpcs"] == lead.by_locust() < lead.journalled()
+        assert "reset" in old["verdict"]["warnings"][0]
 
 
 def test_what_is_cut_off_by_the_end_is_in_flight_and_no_failure(tmp_path: Path, triton: EmbeddedTriton) -> None:

@@ -1,0 +1,62 @@
+"""A run's counts on their way to its report."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from triton_users.ledger import Recorder
+from triton_users.report import RunInfo
+from triton_users.reporting import Reporting
+
+INFO = RunInfo(datetime.now(timezone.utc), 1, {}, weights={"Timeout": 1})
+
+
+@pytest.fixture
+def reporting(tmp_path: Path) -> Iterator[Reporting]:
+    made = Reporting(INFO, tmp_path, "one", lambda: None)
+    yield made
+    if not made.finished:
+        made.finish("finished")
+
+
+def count(reporting: Reporting, run: str, outcome: str, reason: str = "") -> None:
+    recorder = Recorder("local", run)
+    recorder.run_finished("Timeout", outcome, 1, 1_000, reason)
+    if reason:
+        recorder.failure("Timeout", 0.1, reason, {})
+    reporting.merge(recorder.snapshot(0.1, final=True))
+
+
+def written(folder: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return report
+
+
+def test_a_reset_keeps_what_was_counted_before_in_a_folder_of_its_own(reporting: Reporting) -> None:
+    before = reporting.folder.path
+    count(reporting, "one", "failed", "it was answered")
+    reporting.reset("two")
+    count(reporting, "two", "passed")
+    assert reporting.finish("finished") == 0
+    old, new = written(before), written(reporting.folder.path)
+    assert old["state"] == "running"
+    assert old["scenarios"][0]["evidence"]["failures"][0]["reason"] == "it was answered"
+    assert str(reporting.folder.path) in old["verdict"]["warnings"][0]
+    assert (new["totals"]["runs"], new["totals"]["failed"]) == (1, 0)
+    (note,) = new["verdict"]["warnings"]
+    assert f"(1 runs, 1 failed; 0 RPCs, 0 with an error) is in {before}" in note
+
+
+def test_a_reset_whose_report_cannot_be_written_forgets_nothing(reporting: Reporting) -> None:
+    count(reporting, "one", "passed")
+    parent, folder = reporting.folder.path.parent, reporting.folder.path
+    reporting._parent = parent / "a file"
+    reporting._parent.touch()
+    with pytest.raises(OSError, match="a file"):
+        reporting.reset("two")
+    reporting.finish("finished")
+    assert written(folder)["totals"]["runs"] == 1
