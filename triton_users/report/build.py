@@ -27,8 +27,8 @@ MAX_FINDINGS = 200
 """Stretches of time the self-check names; further ones are counted."""
 
 SILENT_S = 10.0
-"""While the run goes on, a worker that has told nothing for this long, in seconds, is called silent: three of its reports
-have not come."""
+"""While the run goes on, a worker that has told nothing for this long, in seconds, is called silent. Three of its
+reports have not come then."""
 
 _WINDOW = tuple(each.name for each in fields(trust.Window))
 """`asdict` copies each value deeply: with 200 windows of four workers that was half of a report's time."""

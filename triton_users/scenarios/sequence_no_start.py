@@ -33,7 +33,7 @@ class SequenceNoStart(SequenceScenario):
     def run(self, plan: NoStartPlan) -> int:
         model, correlation_id = self.models[plan.model], self.correlation_id(plan.id_offset)
         if open_sequences(self.session).is_open(model.name, correlation_id, self.session.clock()):
-            raise Skip(f"sequence {correlation_id} may still be open on {model.name}")
+            raise Skip(f"the sequence of its id may still be open on {model.name}")
         got = answer_without_start(self.session, model, correlation_id, plan.value, end=False)
         if got is not None:
             raise ScenarioFailure(

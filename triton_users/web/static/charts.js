@@ -155,14 +155,19 @@ export class Chart {
       if (!missing) stretches.at(-1).push(row);
       previous = missing ? null : row;
     }
-    const middle = (row) => this.#x((row.start + row.end) / 2).toFixed(1);
-    const corners = (row) => (kind === "steps" ? [this.#x(row.start).toFixed(1), this.#x(row.end).toFixed(1)] : [middle(row)]);
-    const path = (rows) => `M${rows.flatMap((row) => corners(row).map((x) => `${x} ${y(row[key]).toFixed(1)}`)).join("L")}`;
-    const lone = kind === "steps" ? [] : stretches.filter((rows) => rows.length === 1);
+    // A line goes through the points' middles; an area reaches the outer edges of its first and last ones.
+    const x = (row, share) => this.#x(Math.max(row.start + (row.end - row.start) * share, this.from)).toFixed(1);
+    const corners = (row, i, rows) => {
+      if (kind === "steps") return [x(row, 0), x(row, 1)];
+      if (kind !== "area") return [x(row, 0.5)];
+      return [...(i ? [] : [x(row, 0)]), x(row, 0.5), ...(i < rows.length - 1 ? [] : [x(row, 1)])];
+    };
+    const path = (rows) => `M${rows.flatMap((row, i) => corners(row, i, rows).map((at) => `${at} ${y(row[key]).toFixed(1)}`)).join("L")}`;
+    const lone = kind !== "line" ? [] : stretches.filter((rows) => rows.length === 1);
     const joined = stretches.filter((rows) => !lone.includes(rows));
     const points = stretches.reduce((total, rows) => total + rows.length, 0);
     return [
-      ...(kind === "area" ? joined.map((rows) => svg("path", { class: `under ${colour}`, d: `${path(rows)}L${middle(rows.at(-1))} ${floor}L${middle(rows[0])} ${floor}Z` })) : []),
+      ...(kind === "area" ? joined.map((rows) => svg("path", { class: `under ${colour}`, d: `${path(rows)}L${x(rows.at(-1), 1)} ${floor}L${x(rows[0], 0)} ${floor}Z` })) : []),
       svg("path", { class: `stroke dot ${colour}`, d: lone.map((rows) => `${path(rows)}h0`).join("") }),
       svg("path", { ...drawn, class: `stroke ${colour}`, d: joined.map(path).join(""), "data-points": points }),
     ];

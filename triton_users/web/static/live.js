@@ -17,7 +17,7 @@ let latest = null;
 // ---- overview -------------------------------------------------------------------------------------------------------
 
 const overview = [
-  { title: "Throughput", hint: "requests that ended, per second", show: rate,
+  { title: "Throughput", hint: "requests that were answered, per second", show: rate,
     series: [{ name: "Requests", key: "rate", kind: "area", colour: "rate" }] },
   { title: "Users and open sequences", hint: "highest value in each stretch", show: short,
     series: [{ name: "Users", key: "users", kind: "steps", colour: "users" }, { name: "Open sequences", key: "open", kind: "steps", colour: "open" }] },
@@ -84,7 +84,7 @@ function showCard(scenario, rows, from, to, bands) {
   ];
   parts.numbers.replaceChildren(...numbers.map(([name, value, bad]) => el("div", { class: bad ? "failing" : "" }, el("dt", {}, name), el("dd", {}, value))));
   list(parts.notes, notes(scenario));
-  const active = mine.some((row) => row.requests_per_s);
+  const active = mine.some((row) => row.requests_per_s || row.failures);
   parts.numbers.hidden = !active && !scenario.runs && !scenario.skipped;
   parts.plots.hidden = !active;
   if (active) {
