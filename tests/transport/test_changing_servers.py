@@ -277,9 +277,13 @@ def test_calls_that_gave_up_on_a_peer_that_does_not_read_are_forgotten() -> None
             gevent.sleep(0.002)
 
     with raw_server(script) as target, Channel(target, options=FAST) as channel:
-        for size in (20_000_000, *[10] * 20):
+        large = gevent.spawn(channel.unary_unary("/s/m"), bytes(30_000_000))
+        wait_until(lambda: channel.link is not None and channel.link.backlog)
+        link = channel.link
+        assert link is not None
+        for kind in KINDS:
             with pytest.raises(CallError):
-                channel.unary_unary("/s/m")(bytes(size), timeout=0.02)
-        assert channel.link is not None
-        assert channel.link.backlog
-        assert not channel.link._waiting
+                run(channel, kind, timeout=0.05)
+        large.kill()
+        assert link.backlog
+        assert not link._waiting
