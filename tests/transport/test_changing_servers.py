@@ -14,7 +14,7 @@ from h2.settings import SettingCodes
 
 from tests.transport.peers.h2_server import RESPONSE, H2Connection, H2Server, h2_server
 from tests.transport.peers.raw_server import greet, raw_server
-from tests.transport.support import KINDS, begin, run, wait_until
+from tests.transport.support import KINDS, begin, free_port, run, wait_until
 from triton_users.transport import CallError, Channel, ChannelOptions, StreamedMessage
 from triton_users.transport.http2 import frames
 from triton_users.transport.http2.faults import ErrorCode
@@ -205,6 +205,15 @@ def test_a_server_that_ends_each_connection_at_once_is_not_asked_without_a_pause
             channel.unary_unary("/s/m")(b"x", wait_for_ready=True, timeout=0.5)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert connections < 16
+
+
+def test_the_pauses_between_attempts_grow_to_their_limit() -> None:
+    options = ChannelOptions(backoff_initial_s=0.01, backoff_max_s=0.04)
+    with Channel(f"127.0.0.1:{free_port()}", options=options) as channel:
+        pauses: list[float] = []
+        channel.subscribe(lambda state: pauses.append(channel._backoff_s), try_to_connect=True)
+        wait_until(lambda: pauses.count(0.04) >= 3)
+        assert sorted(set(pauses)) == pytest.approx([0.01, 0.016, 0.0256, 0.04])
 
 
 # Connections that end
