@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -27,9 +29,13 @@ from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.stress import runs_scenarios
 from triton_users.survey import look_at
+from triton_users.trust import hms
 from triton_users.users import tls_from
 
 logger = logging.getLogger(__name__)
+
+RUN_TIME_MARGIN_S = 1.0
+"""How much earlier than its run time a run may seem to end, in seconds: Locust's clock for it starts before ours."""
 
 EXIT_USAGE = 2
 """The exit code after a user's mistake."""
@@ -46,6 +52,8 @@ class Lead:
         self._embedded: server.EmbeddedTriton | None = None
         self._ending = RLock()
         self._decided: Decided | None = None
+        self._begun_s = 0.0
+        self._stopping_s = math.inf
         self.reporting: Reporting | None = None
 
     def set_up(self) -> None:
@@ -85,6 +93,7 @@ class Lead:
 
         Raises StopTest, with the exit code set, when it cannot run.
         """
+        self._begun_s, self._stopping_s = time.monotonic(), math.inf
         environment, options = self._environment, self._options
         host = environment.host or ""
         try:
@@ -133,6 +142,10 @@ class Lead:
             self._decide(decided)
             return decided.ledger
 
+    def stopping(self) -> None:
+        """The run ends now: what comes until `finish` is the time that its users take to stop."""
+        self._stopping_s = min(self._stopping_s, time.monotonic())
+
     def finish(self, state: State) -> None:
         """Write the run's report and settle the exit code. The second of two calls waits for the first."""
         with self._ending:
@@ -140,10 +153,19 @@ class Lead:
             if reporting is None or reporting.finished:
                 return
             try:
-                self._environment.process_exit_code = reporting.finish(state)
+                self._environment.process_exit_code = reporting.finish(state, self._cut_short())
             except OSError as error:
                 logger.error("The report cannot be written: %s", error)
                 self._environment.process_exit_code = EXIT_USAGE
+
+    def _cut_short(self) -> str:
+        """How far the run came, when it was given a run time and did not come so far."""
+        shape = self._environment.shape_class
+        wanted_s = self._options.run_time if shape is None or shape.use_common_options else None
+        ran_s = min(self._stopping_s, time.monotonic()) - self._begun_s
+        if not wanted_s or ran_s >= wanted_s - RUN_TIME_MARGIN_S:
+            return ""
+        return f"it ended after {hms(ran_s)} of the {hms(wanted_s)} it was to run"
 
     def _look_at_the_server(self, settings: Settings) -> tuple[Target, dict[str, str]]:
         host, scenarios = self._environment.host or "", runs_scenarios(self._environment)

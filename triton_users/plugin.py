@@ -129,6 +129,7 @@ def _install_lead(environment: Environment) -> None:
     headless = environment.parsed_options.headless  # type: ignore[union-attr]  # the locust command sets them
     ending = Event()
     on_test_start(environment, start)
+    environment.events.test_stopping.add_listener(lambda **_: lead.stopping())
     environment.events.test_stop.add_listener(on_test_stop)
     environment.events.reset_stats.add_listener(on_reset)
     environment.events.spawning_complete.add_listener(on_spawning_complete)

@@ -83,13 +83,14 @@ class Reporting:
             return self._report
         return build_report(self._info, self._collector, self._timeline, now_s=self._now_s(), state=state)
 
-    def finish(self, state: State) -> int:
+    def finish(self, state: State, cut_short: str = "") -> int:
         """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
 
-        Raises OSError when it cannot be written.
+        `cut_short`: how far a run came that ended before its run time. Raises OSError when it cannot be written.
         """
         self._ticker.kill(block=False)
         self._checkpoint.stop()
+        self._info = replace(self._info, cut_short=cut_short)
         self._report = self.report(state)
         self.folder.write(self._report)
         return int(self._report["verdict"]["exit_code"])

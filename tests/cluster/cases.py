@@ -33,6 +33,7 @@ ENDS: dict[str, tuple[str, ...]] = {
     "--run-time during the ramp-up": ("processes", "hosts"),
     "Ctrl+C": LAYOUTS,
     "SIGTERM": LAYOUTS,
+    "SIGTERM during the ramp-up": ("local", "processes"),
     "SIGTERM to all": ("processes", "hosts"),
     "SIGTERM to a worker": ("processes", "hosts"),
     "kill -9 of a worker": ("processes", "hosts"),
@@ -134,13 +135,11 @@ def sending_for_s(command: Locust) -> float:
 def run(layout: str, end: str, folder: Path, host: str, http_url: str, users: int = 4) -> Outcome:
     """Make a short run, end it in this way and tell what all said."""
     before = completed(http_url)
-    arguments = ["-r", "1" if end == "--run-time during the ramp-up" else str(users)]
+    arguments = ["-r", "1" if "ramp-up" in end else str(users)]
     if "run-time" in end or end.endswith("a worker"):
         arguments += ["--run-time", "4s"]
-    with running(layout, folder, host, *arguments, users=users, all_send="run-time" not in end) as (
-        lead,
-        workers,
-    ):
+    all_send = "run-time" not in end and "ramp-up" not in end
+    with running(layout, folder, host, *arguments, users=users, all_send=all_send) as (lead, workers):
         commands = [lead, *workers]
         pids = [each.pid for each in workers] or (lead.workers() if layout == "processes" else [])
         ended_at = time.time()
@@ -166,7 +165,7 @@ def run(layout: str, end: str, folder: Path, host: str, http_url: str, users: in
 def _end(end: str, lead: Locust, commands: list[Locust], workers: list[int]) -> None:
     if end == "Ctrl+C":
         lead.interrupt()
-    elif end == "SIGTERM":
+    elif end in ("SIGTERM", "SIGTERM during the ramp-up"):
         lead.terminate()
     elif end == "SIGTERM to all":
         for each in commands:

@@ -14,6 +14,13 @@ from tests.end_to_end.locust_process import ROOT, Locust, run_locust
 from triton_users.server import EmbeddedTriton
 from triton_users.settings import DEFAULT_WEIGHTS
 
+CONFIG = """
+scenarios = SequenceValid
+seed = 9
+thresholds = runs>=1, failure_ratio<=0
+fail-on-bottleneck = true
+max-hub-lag-ms = 0.001
+"""
 DEFECTS = ROOT / "tests" / "defective_models"
 SEQUENCES = "SequenceValid,SequenceValidValid"
 
@@ -76,6 +83,31 @@ class TestAgainstAHealthyServer:
         assert ended.exit_code == 0, ended.output
         assert ended.report["state"] == "interrupted"
         assert "Traceback" not in ended.output
+
+    def test_a_run_that_is_ended_before_its_run_time_has_not_passed(
+        self, triton: EmbeddedTriton, tmp_path: Path
+    ) -> None:
+        locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "60s", "--scenarios", SEQUENCES)
+        wait_for(lambda: "SequenceValid custom" in locust.output())
+        locust.signal(signal.SIGTERM)
+        ended = locust.ended(limit_s=15)
+        assert ended.exit_code == 1, ended.output
+        (reason,) = ended.report["verdict"]["reasons"]
+        assert reason.endswith("of the 0:01:00 it was to run")
+
+    def test_a_config_file_sets_what_must_hold_and_a_bottleneck_fails_the_run_if_wanted(
+        self, triton: EmbeddedTriton, tmp_path: Path
+    ) -> None:
+        (tmp_path / "locust.conf").write_text(CONFIG)
+        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "2", "-r", "2", "-t", "7s")
+        assert ended.exit_code == 1, ended.output
+        report = ended.report
+        assert report["seed"] == 9
+        assert [scenario["name"] for scenario in report["scenarios"]] == ["SequenceValid"]
+        checks = report["verdict"]["thresholds"]
+        assert [(check["text"], check["passed"]) for check in checks] == [("runs>=1", True), ("failure_ratio<=0", True)]
+        assert report["verdict"]["reasons"]
+        assert all("not to be trusted" in reason for reason in report["verdict"]["reasons"])
 
     def test_a_scenario_that_cannot_run_is_left_out_and_told(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
         ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "3s", "--trials", "custom_nobatch",

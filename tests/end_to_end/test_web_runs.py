@@ -1,5 +1,6 @@
 """Runs from the web UI's start form, with real processes: what one was started with holds for it, and for no other."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,14 @@ def runs_by_worker(locusts: Locusts) -> list[int]:
 
 def test_the_next_run_goes_by_its_own_form(triton: EmbeddedTriton, tmp_path: Path) -> None:
     with Locusts(f"grpc://{triton.grpc_url}", tmp_path, workers=1) as locusts:
-        for number, threshold in enumerate(("runs>=1", "runs>=1000000"), start=1):
-            locusts.start(**LOAD, **QUICK, scenarios="SequenceValid", seed=str(number), thresholds=threshold)
+        for number, changes in enumerate(({"run_time": "1h"}, {"thresholds": "runs>=1000000"}), start=1):
+            locusts.start(**LOAD, **QUICK, scenarios="SequenceValid", seed=str(number), **changes)
             wait_for(lambda number=number: len(locusts.reports()) == number and runs_by_worker(locusts), 20)
             locusts.stop()
         first, second = locusts.reports()
     assert (first["seed"], second["seed"]) == (1, 2)
-    assert first["verdict"]["passed"]
+    (reason,) = first["verdict"]["reasons"]
+    assert re.fullmatch(r"it ended after 0:00:\d\d of the 1:00:00 it was to run", reason)
     (reason,) = second["verdict"]["reasons"]
     assert reason.startswith("threshold runs>=1e+06 does not hold")
     assert second["started"] > first["started"]

@@ -64,6 +64,8 @@ class RunInfo:
     """The command that makes the same plan again."""
     notes: Sequence[str] = ()
     """What a person should know of this run beside what it counted; fails nothing."""
+    cut_short: str = ""
+    """How far it came, when it ended before the run time it was given; fails it."""
 
 
 def build_report(
@@ -79,7 +81,7 @@ def build_report(
     `state`: "finished" (it ended by itself), "interrupted" (somebody ended it: what it counted is all there) or
     "running" (a checkpoint: if the file stays like this, the program was killed, and what came later is lost).
     """
-    total = collector.total
+    total, running = collector.total, state == "running"
     points = timeline.dump(now_s)
     evidence = collector.evidence()
     found = trust.findings(collector.workers.values(), info.limits)
@@ -89,15 +91,18 @@ def build_report(
         asked_by_name=info.asked_by_name,
         allow_failure=info.allow_failure,
         users=max((point["users"] or 0 for point in points), default=0),
-        checks=apply(info.thresholds, total, now_s, running=state == "running"),
+        checks=apply(info.thresholds, total, now_s, running=running),
         uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
         bottlenecks=trust.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
-        running=state == "running",
+        running=running,
+        cut_short=info.cut_short,
         first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
     )
     requests = {name: total.requests_of(name) for name in _names(info, total)}
-    scenarios = [_scenario(name, info, total, of, verdict, evidence.get(name), now_s) for name, of in requests.items()]
+    scenarios = [
+        _scenario(name, info, total, of, verdict, evidence.get(name), now_s, running) for name, of in requests.items()
+    ]
     workers = [_worker(worker, state, now_s) for worker in collector.workers.values()]
     return {
         "schema": SCHEMA,
@@ -150,6 +155,7 @@ def _scenario(
     verdict: Verdict,
     evidence: Evidence | None,
     now_s: float,
+    running: bool,
 ) -> dict[str, Any]:
     counts = total.scenarios.get(name, ScenarioCounts())
     allowed = name in info.allow_failure
@@ -162,7 +168,10 @@ def _scenario(
     elif counts.runs or requests.requests:
         status, why = "passed", ""
     else:
-        status, why = "not run", "it was never picked, or skipped each time"
+        status, why = (
+            "not run",
+            "no run of it has ended yet" if running else "it was never picked, or skipped each time",
+        )
     return {
         "name": name,
         "description": info.descriptions.get(name, "") if name else "Requests outside of any scenario.",

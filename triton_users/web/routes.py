@@ -64,7 +64,12 @@ def register(environment: Environment, reporting: Callable[[], Reporting | None]
             scenarios=runs_scenarios(environment),
             shaped=environment.shape_class is not None,
         )
-        return _json({"success": False, "message": message, "host": environment.host}) if message else None
+        if message:
+            return _json({"success": False, "message": message, "host": environment.host})
+        if not request.form.get("run_time"):
+            # Locust sets no timer then, but leaves the former run's time in the options, where our verdict looks.
+            environment.parsed_options.run_time = None  # type: ignore[union-attr]
+        return None
 
     @app.before_request  # type: ignore[untyped-decorator]
     def refuse_a_bad_form() -> ResponseReturnValue | None:
