@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from triton_users.ledger import Ledger
 from triton_users.settings import UsageError
-from triton_users.verdict import METRICS, Threshold, apply, judge, parse_thresholds
+from triton_users.verdict import METRICS, Threshold, apply, four_digits, judge, parse_thresholds
 
 NAMES = ("SequenceValid", "Timeout", "ResNet")
 
@@ -121,6 +121,14 @@ def test_while_a_run_goes_on_a_limit_that_it_may_still_reach_is_not_yet_decided(
     assert check.passed is passed
     verdict = judge(ledger(Timeout=(5, 0)), weights={"Timeout": 1}, checks=(check,), running=True)
     assert verdict.passed is (passed is not False)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0"), (0.004425, "0.004425"), (73.98123, "73.98"), (7026.4, "7026"), (152_345.6, "152346")],
+)
+def test_a_measured_value_is_shown_without_an_exponent_and_no_ratio_as_nothing(value: float, shown: str) -> None:
+    assert four_digits(value) == shown
 
 
 def test_while_a_run_goes_on_what_has_not_run_yet_is_told_and_fails_nothing() -> None:

@@ -185,6 +185,11 @@ def _check(threshold: Threshold, total: Ledger, duration_s: float, running: bool
     return Check(threshold, value, None if undecided else passed)
 
 
+def four_digits(value: float) -> str:
+    """A measured value for people: four significant digits, or all that stand before the point."""
+    return f"{value:.0f}" if value >= 1e4 else f"{value:.4g}"
+
+
 def judge(
     total: Ledger,
     *,
@@ -262,7 +267,7 @@ def judge(
                 warnings.append(told)
     for check in checks:
         if check.passed is False:
-            found = "there is no data" if check.value is None else f"it is {check.value:.4g}"
+            found = "there is no data" if check.value is None else f"it is {four_digits(check.value)}"
             own = at_fault.setdefault(check.threshold.scenario, []) if check.threshold.scenario else reasons
             own.append(f"threshold {check.threshold} does not hold: {found}")
     reasons += [f"counts are missing: {why}" for why in uncounted]

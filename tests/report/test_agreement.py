@@ -10,6 +10,7 @@ import pytest
 
 from triton_users.report.folder import RENDERERS
 from triton_users.report.text import milliseconds, number
+from triton_users.verdict import four_digits
 
 COUNTS = ("failed", "runs", "skipped", "requests")
 TEXT = ("Failures", "Runs", "Skips", "Requests", "p50 ms", "p99 ms")
@@ -87,7 +88,7 @@ def test_every_form_tells_the_same_thresholds(forms: dict[str, str]) -> None:
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", table)]
     for check, row in zip(checks, rows, strict=True):
         word = {True: "pass", False: "fail", None: "not yet"}[check["passed"]]
-        value = f"{check['value']:.4g}"
+        value = four_digits(check["value"])
         assert (row[2], row[4]) == (value, word)
         line = re.escape(check["scenario"] or "all") + rf" +{check['metric']} +(\S+) +{check['operator']} \S+ +(.+)"
         shown = re.search(line, forms["report.txt"]).groups()

@@ -41,6 +41,7 @@ def test_the_report_of_a_run_that_has_counted_nothing_follows_the_schema(empty) 
 def test_a_run_that_has_just_begun_has_not_failed_and_at_its_end_it_has(empty, empty_of) -> None:
     assert empty["verdict"]["reasons"] == []
     assert empty["verdict"]["warnings"] == ["nothing ran yet: no scenario came to an end"]
+    assert empty["scenarios"][0]["why"] == "no run of it has ended yet"
     ended = empty_of("finished")["verdict"]
     assert (ended["passed"], ended["reasons"]) == (
         False,

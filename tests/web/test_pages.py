@@ -112,6 +112,14 @@ def test_limits_that_are_not_reached_yet_are_not_red(browser: Chrome, serve: Any
     wait_for(lambda: texts(browser, ".triton.tab .state") == ["Nothing has failed so far"], LIMIT_S)
 
 
+def test_a_thresholds_value_reads_as_in_the_report(browser: Chrome, serve: Any) -> None:
+    reporting = FakeReporting()
+    for check, value in zip(reporting.made["verdict"]["thresholds"], (0.004425, 152_345.6, None), strict=True):
+        check["value"] = value
+    live(browser, serve(reporting))
+    assert texts(browser, "#thresholds td.n") == ["0.004425", "152346", "no data"]
+
+
 def test_the_tab_shows_some_reasons_and_some_warnings_and_counts_the_others(browser: Chrome, serve: Any) -> None:
     reporting = FakeReporting()
     reporting.made = {**reporting.made, "verdict": {**reporting.made["verdict"], "passed": False}}

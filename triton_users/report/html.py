@@ -14,6 +14,7 @@ from triton_users.report.markup import count, e, e_lines, ms, n, pretty, table, 
 from triton_users.report.over_time import OverTime
 from triton_users.report.text import UNHEARD, headline, milliseconds, number, proofs, size
 from triton_users.trust import LABELS, digits, hms
+from triton_users.verdict import four_digits
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
 
@@ -166,7 +167,7 @@ def _thresholds(report: dict[str, Any]) -> str:
         [
             td(e(check["scenario"] or "all together")),
             td(f"<code>{e(check['metric'])}</code>"),
-            n(check["value"], "no data" if check["value"] is None else f"{check['value']:.4g}"),
+            n(check["value"], "no data" if check["value"] is None else four_digits(check["value"])),
             f'<td class="n">{e(check["operator"])} {check["limit"]:g}</td>',
             '<td class="state {}">{}</td>'.format(*_RESULTS[check["passed"]]),
         ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from triton_users.trust import hms
+from triton_users.verdict import four_digits
 
 WIDTH = 120
 SHOWN_FAILURES = 3
@@ -96,7 +97,7 @@ def _thresholds(report: dict[str, Any]) -> str:
         [
             check["scenario"] or "all",
             check["metric"],
-            "no data" if check["value"] is None else f"{check['value']:.4g}",
+            "no data" if check["value"] is None else four_digits(check["value"]),
             f"{check['operator']} {check['limit']:g}",
             {True: "pass", False: "FAIL", None: "not yet"}[check["passed"]],
         ]

@@ -30,6 +30,9 @@ const plainly = (text) => (text.includes(".") ? text.replace(/\.?0+(?=\D*$)/, ""
 /** The same for the marks of an axis, which are round: without the zeros behind the point. */
 export const tick = (show) => (value) => plainly(show(value));
 
+/** A threshold's value, as in the report: a small ratio must not read 0. */
+export const fourDigits = (value) => String(value >= 1e4 ? Math.round(value) : Number(value.toPrecision(4)));
+
 /** Milliseconds in the unit that fits. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return "–";

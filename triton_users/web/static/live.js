@@ -1,7 +1,7 @@
 // The live page: asks Locust every two seconds what is new of the run, and shows it.
 
 import { Chart } from "./charts.js";
-import { badge, count, dark, duration, el, headline, hms, kind, notes, poll, short, tick } from "./common.js";
+import { badge, count, dark, duration, el, fourDigits, headline, hms, kind, notes, poll, short, tick } from "./common.js";
 import { Failures } from "./failures.js";
 import { History } from "./history.js";
 
@@ -130,7 +130,7 @@ function showVerdict({ verdict, state }) {
   list(box.lastChild, [...verdict.reasons.map((text) => [text, ""]), ...verdict.warnings.map((text) => [text, "warn"])]);
   byId("thresholds").hidden = !verdict.thresholds.length;
   const rows = verdict.thresholds.map((one) =>
-    el("tr", {}, el("th", { scope: "row" }, one.text), el("td", { class: "n" }, one.value === null ? "no data" : plain(one.value)),
+    el("tr", {}, el("th", { scope: "row" }, one.text), el("td", { class: "n" }, one.value === null ? "no data" : fourDigits(one.value)),
       el("td", {}, badge(one.passed === null ? "not yet" : one.passed ? "passed" : "failed"))));
   byId("thresholds").lastChild.replaceChildren(table(["Limit", "Value", "Result"], rows, [1]));
 }
