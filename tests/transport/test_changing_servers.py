@@ -167,6 +167,27 @@ def test_a_call_of_any_kind_that_goaway_refuses_is_made_again(server: H2Server, 
     call.cancel()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_news_of_a_refused_stream_does_not_end_its_call(server: H2Server, channel: Channel, kind: str) -> None:
+    server.settings = {SettingCodes.INITIAL_WINDOW_SIZE: 1_000}
+    echo(channel)
+
+    def refuse(connection: H2Connection, stream_id: int) -> None:
+        if connection is server.connections[0]:
+            # The sender waits for window, so both are news of its stream, in one read.
+            news = frames.encode_window_update(stream_id, 10) + frames.encode_goaway(1, ErrorCode.NO_ERROR)
+            gevent.spawn_later(0.05, connection.sock.sendall, news)
+
+    server.on_headers = refuse
+    server.reads = False
+    server.settings = {}
+    message = bytes(20_000)
+    call = begin(channel, kind, message)
+    wait_until(lambda: len(server.connections) == 2 and server.connections[1].requests)
+    wait_until(lambda: len(server.connections[1].requests[1][1]) == len(message) + 5)
+    call.cancel()
+
+
 def test_goaway_for_too_many_pings_halves_our_pace(server: H2Server) -> None:
     with Channel(server.target, options=ChannelOptions(keepalive_time_s=30)) as channel:
         for expected_s in (60, 120):

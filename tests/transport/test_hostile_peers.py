@@ -264,6 +264,38 @@ def test_random_bytes(seed: int) -> None:
         assert call(target, timeout=1.0).code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL)
 
 
+@pytest.mark.parametrize("message", [b"\0\0\0\0\0", b"\0\0\0\0\1x"], ids=["empty", "one byte"])
+def test_a_flood_of_tiny_messages_to_a_reader_that_does_not_read(message: bytes) -> None:
+    def script(sock: Any) -> None:
+        greet(sock)
+        sock.sendall(head())
+        for _ in range(400):
+            sock.sendall(data(message * 2_000))
+        while sock.recv(65_536):
+            pass
+
+    options = ChannelOptions(stream_window_bytes=100_000)
+    with raw_server(script) as target, Channel(target, options=options) as channel:
+        stream = channel.unary_stream("/s/m")(b"x")
+        gevent.sleep(0.3)
+        assert len(stream._exchange._queue) < 50_000
+        stream.cancel()
+
+
+def test_a_stream_of_answers_to_a_call_that_has_one() -> None:
+    def script(sock: Any) -> None:
+        greet(sock)
+        sock.sendall(head())
+        while True:
+            sock.sendall(data(b"\0\0\0\0\1x") * 100)
+
+    with raw_server(script) as target, Channel(target, options=OPTIONS) as channel:
+        with pytest.raises(CallError, match="more than one message") as caught:
+            channel.stream_unary("/s/m")(iter([b"x"]), timeout=5)
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+        assert channel.stats().open_streams == 0
+
+
 def test_a_flood_of_tiny_messages_does_not_hold_the_hub() -> None:
     def script(sock: Any) -> None:
         greet(sock)

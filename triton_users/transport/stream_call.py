@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -186,8 +187,9 @@ class StreamUnary(_Streaming, grpc.StreamUnaryMultiCallable):  # type: ignore[mi
 
 def _only_response(call: StreamCall) -> Any:
     """The one response of a call that may have one; CallError INTERNAL for none or more."""
-    responses = list(call)
+    responses = list(islice(call, 2))
     if len(responses) != 1:
-        text = f"{len(responses)} messages in the answer to a stream-unary call"
+        call.cancel()  # or it goes on; no effect on one that has ended
+        text = f"{'no message' if not responses else 'more than one message'} in the answer to a stream-unary call"
         raise CallError(Outcome(grpc.StatusCode.INTERNAL, text, trailing_metadata=call.trailing_metadata()))
     return responses[0]

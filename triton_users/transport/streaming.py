@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Bytes of requests kept for one more attempt. Picked arbitrarily; longer calls are not tried again.
 REPLAY_BYTES: Final = 64 * 1024
+#: What an unread response costs besides its bytes, or a server could fill the memory with empty ones.
+RESPONSE_COST: Final = 160
 
 Message = tuple[bytes, "bytes | StreamedMessage"]
 
@@ -183,6 +185,7 @@ class StreamExchange(Exchange):
                 self._open()
                 for prefix, message in list(self._replay or ()):
                     self._send(prefix, message)
+                self._replay = None  # there is no third time
                 if self._requests_ended:
                     self._half_close()
         except CallError as exc:
@@ -208,14 +211,15 @@ class StreamExchange(Exchange):
         if self._replay is not None:
             self._replay.append((prefix, message))
             self._replay_bytes += len(message)
-            if self._replay_bytes > REPLAY_BYTES:
+            if self._replay_bytes > REPLAY_BYTES and not self._retried:
                 self._replay = None
 
     def _send(self, prefix: bytes, message: bytes | StreamedMessage) -> None:
         """Send one message on the current stream; no effect if that has ended."""
         link, stream = self.link, self.stream
         assert link is not None
-        assert stream is not None
+        if stream is None:
+            return  # it was refused; `_send_again` sends what was kept
         if stream.state is StreamState.OPEN and not link.backlog and isinstance(message, bytes):
             data = link.core.data(stream, prefix, message)
             if data is not None:
@@ -226,10 +230,14 @@ class StreamExchange(Exchange):
     def _half_close(self) -> None:
         link, stream = self.link, self.stream
         assert link is not None
-        assert stream is not None
+        if stream is None:
+            return  # as in `_send`
         while stream.state is StreamState.OPEN and link.backlog:
             link.when_writable(self)
-            self.wait()
+            try:
+                self.wait()
+            finally:
+                link.never_mind(self)
         if stream.state is StreamState.OPEN:
             link.send(link.core.finish(stream))
 
@@ -246,6 +254,8 @@ class StreamExchange(Exchange):
             elif stream is not None and stream.state >= StreamState.HALF_CLOSED_REMOTE:
                 if stream.unprocessed and self._replay is not None and not self._retried:
                     self._retried = True
+                    stream.owner = None
+                    self.stream = None  # or more news of the refused stream would end the call
                     gevent.spawn(self._send_again)
                 else:
                     self._finish(self._verdict(stream))
@@ -271,7 +281,7 @@ class StreamExchange(Exchange):
                 self._uncredited += len(piece)
                 for packed, message in self._message_reader.feed(piece):
                     self._queue.append((packed, message, link.received_s))
-                    self._queued_bytes += len(message)
+                    self._queued_bytes += len(message) + RESPONSE_COST
         except MessageFault as fault:
             self.outcome = Outcome(fault.code, str(fault))
             link.reset(stream, ErrorCode.CANCEL)
@@ -336,7 +346,7 @@ class StreamExchange(Exchange):
                 raise CallError(self.final)
             self._wait_for_response()
         packed, message, at_s = self._queue.popleft()
-        self._queued_bytes -= len(message)
+        self._queued_bytes -= len(message) + RESPONSE_COST
         stream, link = self.stream, self.link
         assert stream is not None
         assert stream.head is not None
