@@ -41,18 +41,28 @@ def install(environment: Environment) -> None:
         _install_worker(environment, runner)
     else:
         _install_lead(environment)
-    gevent.signal_handler(signal.SIGINT, _interrupt)
+    _listen_for_interrupts(environment)
 
 
-def _interrupt() -> None:
-    """Ctrl+C, as Locust expects it, but to the main greenlet only.
+def _listen_for_interrupts(environment: Environment) -> None:
+    """Ctrl+C, as Locust expects it, but to the main greenlet only, and once.
 
     Python would raise it in whichever greenlet happens to run: mostly a user in the middle of a request, which would
-    be a failure of the server then, or be counted by half.
+    be a failure of the server then, or be counted by half. A second one would break into the end, which takes its
+    time but has its limits, and lose the last counts.
     """
-    main = gevent.get_hub().parent
-    if main is not None:
-        gevent.kill(main, KeyboardInterrupt)
+
+    def interrupt() -> None:
+        ignore_more()
+        main = gevent.get_hub().parent
+        if main is not None:
+            gevent.kill(main, KeyboardInterrupt)
+
+    def ignore_more(**_: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # in force until the very end, when Python drops handlers
+
+    gevent.signal_handler(signal.SIGINT, interrupt)
+    environment.events.quitting.add_listener(ignore_more)
 
 
 def _install_worker(environment: Environment, runner: WorkerRunner) -> None:

@@ -67,6 +67,13 @@ class Locust:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def signal_all(self, number: signal.Signals) -> None:
+        """To all processes of the command, as a terminal does."""
+        os.killpg(self._process.pid, number)
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def ended(self, limit_s: float = LIMIT_S) -> Ended:
         """Wait until it has ended; kills it and raises when that takes longer than `limit_s`."""
         try:

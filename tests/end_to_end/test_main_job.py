@@ -84,6 +84,22 @@ class TestAgainstAHealthyServer:
         assert ended.report["state"] == "interrupted"
         assert "Traceback" not in ended.output
 
+    @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+    def test_ctrl_c_again_and_again_changes_nothing(
+        self, triton: EmbeddedTriton, tmp_path: Path, processes: tuple[str, ...]
+    ) -> None:
+        port = str(free_port())
+        locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "--scenarios", SEQUENCES,
+                        *processes, "--master-bind-port", port, "--master-port", port)  # fmt: skip
+        wait_for(lambda: "SequenceValid custom" in locust.output())
+        while locust.running():
+            locust.signal_all(signal.SIGINT)
+            time.sleep(0.05)
+        ended = locust.ended()
+        assert ended.exit_code == 0, ended.output
+        assert ended.report["state"] == "interrupted"
+        assert "Traceback" not in ended.output
+
     def test_a_run_that_is_ended_before_its_run_time_has_not_passed(
         self, triton: EmbeddedTriton, tmp_path: Path
     ) -> None:
