@@ -269,6 +269,7 @@ def test_a_server_that_hangs_at_the_end_is_seen(
 
 
 def test_a_run_that_was_cut_short_has_not_passed() -> None:
-    verdict = judge(ledger(Timeout=(1, 0)), weights={"Timeout": 1}, cut_short="it ended after 0:00:05 of the 0:01:00")
+    ended = "it ended after 0:00:05 of the 0:01:00"
+    verdict = judge(ledger(Timeout=(1, 0)), weights={"Timeout": 1}, at_the_end=[ended])
     assert verdict.exit_code == 1
-    assert verdict.reasons == ("it ended after 0:00:05 of the 0:01:00",)
+    assert verdict.reasons == (ended,)

@@ -28,7 +28,7 @@ from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.stress import runs_scenarios
-from triton_users.survey import look_at
+from triton_users.survey import look_at, why_not_ready
 from triton_users.trust import hms
 from triton_users.users import tls_from
 
@@ -153,10 +153,14 @@ class Lead:
             if reporting is None or reporting.finished:
                 return
             try:
-                self._environment.process_exit_code = reporting.finish(state, self._cut_short())
+                self._environment.process_exit_code = reporting.finish(state, self._at_the_end())
             except OSError as error:
                 logger.error("The report cannot be written: %s", error)
                 self._environment.process_exit_code = EXIT_USAGE
+
+    def _at_the_end(self) -> list[str]:
+        not_ready = why_not_ready(self._environment.host or "", tls_from(self._options))
+        return [told for told in (self._cut_short(), not_ready) if told]
 
     def _cut_short(self) -> str:
         """How far the run came, when it was given a run time and did not come so far."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -83,14 +83,14 @@ class Reporting:
             return self._report
         return build_report(self._info, self._collector, self._timeline, now_s=self._now_s(), state=state)
 
-    def finish(self, state: State, cut_short: str = "") -> int:
+    def finish(self, state: State, at_the_end: Sequence[str] = ()) -> int:
         """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
 
-        `cut_short`: how far a run came that ended before its run time. Raises OSError when it cannot be written.
+        `at_the_end`: what was wrong with how it ended. Raises OSError when it cannot be written.
         """
         self._ticker.kill(block=False)
         self._checkpoint.stop()
-        self._info = replace(self._info, cut_short=cut_short)
+        self._info = replace(self._info, at_the_end=at_the_end)
         self._report = self.report(state)
         self.folder.write(self._report)
         return int(self._report["verdict"]["exit_code"])

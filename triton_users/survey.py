@@ -1,4 +1,4 @@
-"""Asks the server under test, once before a run, what it is and which models are ready."""
+"""Asks the server under test what it is and which models are ready, before a run, and whether it still is, after it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.transport import ChannelOptions, TlsCredentials
 
+LAST_LIMIT_S = 5.0
+"""How long it may take to say that it is ready at the end of a run, in seconds."""
 LIMIT_S = 10.0
 """How long the server may take for each answer, in seconds; picked to outlast a busy server, not a missing one."""
 
@@ -26,6 +28,18 @@ def look_at(
     """
     target = with_perf_analyzer(survey(host, tls), host)
     return target, left_out(target, settings) if scenarios else {}
+
+
+def why_not_ready(host: str, tls: TlsCredentials | None) -> str:
+    """Why the server that was under test would take no more requests now; "" when it says that it is ready."""
+    client = TritonClient(host, tls=tls, channel_options=ChannelOptions(connect_timeout_s=LAST_LIMIT_S))
+    try:
+        ready = client.is_server_ready(client_timeout=LAST_LIMIT_S)
+    except InferenceServerException as error:
+        return f"at the end of the run the server did not answer: {error}"
+    finally:
+        client.close()
+    return "" if ready else "at the end of the run the server said that it is not ready"
 
 
 def survey(host: str, tls: TlsCredentials | None) -> Target:

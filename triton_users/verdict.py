@@ -203,21 +203,20 @@ def judge(
     fail_on_bottleneck: bool = False,
     running: bool = False,
     first_failures: Mapping[str, str] | None = None,
-    cut_short: str = "",
+    at_the_end: Iterable[str] = (),
 ) -> Verdict:
     """The verdict on everything that was counted.
 
     `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
     missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`trust.sentences`). `first_failures`:
-    scenario -> when it first failed and why, to stand behind its counts. `cut_short`: how far a run came that ended
-    before its run time.
+    scenario -> when it first failed and why, to stand behind its counts. `at_the_end`: what was wrong with its end.
 
     It fails when a scenario outside `allow_failure` failed, when nothing ran, when requests at the end had waited for
     much longer than any answer took, when a scenario that was asked for by name did not run, when another one did not
     although its weight made that all but impossible, when a threshold does not hold, when counts could not be read,
-    when it was cut short, and, if wanted, when the client was the bottleneck. While the run is `running`, what has not
-    run yet fails nothing.
+    when something was wrong with its end, and, if wanted, when the client was the bottleneck. While the run is
+    `running`, what has not run yet fails nothing.
     """
     at_fault: dict[str, list[str]] = {}
     reasons: list[str] = []
@@ -271,8 +270,7 @@ def judge(
             own = at_fault.setdefault(check.threshold.scenario, []) if check.threshold.scenario else reasons
             own.append(f"threshold {check.threshold} does not hold: {found}")
     reasons += [f"counts are missing: {why}" for why in uncounted]
-    if cut_short:
-        reasons.append(cut_short)
+    reasons += at_the_end
     (reasons if fail_on_bottleneck else warnings).extend(bottlenecks)
     own_reasons = [reason for told in at_fault.values() for reason in told]
     scenarios = {name: "; ".join(told) for name, told in at_fault.items()}

@@ -64,8 +64,8 @@ class RunInfo:
     """The command that makes the same plan again."""
     notes: Sequence[str] = ()
     """What a person should know of this run beside what it counted; fails nothing."""
-    cut_short: str = ""
-    """How far it came, when it ended before the run time it was given; fails it."""
+    at_the_end: Sequence[str] = ()
+    """What was wrong with how it ended, a sentence each; fails it."""
 
 
 def build_report(
@@ -96,7 +96,7 @@ def build_report(
         bottlenecks=trust.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
         running=running,
-        cut_short=info.cut_short,
+        at_the_end=info.at_the_end,
         first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
     )
     requests = {name: total.requests_of(name) for name in _names(info, total)}
