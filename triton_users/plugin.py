@@ -17,6 +17,7 @@ from triton_users.early_start import on_test_start
 from triton_users.events import add_hooks
 from triton_users.exchange import RESET_MESSAGE, MasterSide, WorkerSide
 from triton_users.lead import Lead
+from triton_users.lifeline import forgive_forgotten_children
 from triton_users.node import Node, set_tasks
 from triton_users.run import Decided
 
@@ -147,5 +148,6 @@ def _install_lead(environment: Environment) -> None:
     environment.events.quit.add_listener(on_quit)
     if isinstance(runner, MasterRunner):
         MasterSide(environment, lead.merge)
+        forgive_forgotten_children()
     if environment.web_ui is not None:
         web.register(environment, lambda: lead.reporting)

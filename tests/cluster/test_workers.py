@@ -1,5 +1,7 @@
 """Workers that come late, come back or lose their master; resets; two masters on one server; the embedded server."""
 
+import os
+import signal
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
@@ -117,6 +119,32 @@ def test_two_masters_on_one_server_do_not_disturb_each_others_sequences(tmp_path
             totals = master.report()["totals"]
             assert totals["passed"] > 0
             assert totals["failed"] == totals["sequence_failures"] == 0
+
+
+FORGETFUL = """
+import gevent.os
+from traffic import *
+
+gevent.os._reap_children.__defaults__ = (0.5,)  # gevent forgets how a child ended after 60 s
+"""
+
+
+def test_a_worker_that_died_long_before_the_end_leaves_the_verdict_the_last_word(
+    tmp_path: Path, triton: EmbeddedTriton
+) -> None:
+    locustfile = tmp_path / "forgetful.py"
+    locustfile.write_text(FORGETFUL)
+    port = str(free_port())
+    options = ["--processes", "2", "--master-bind-port", port, "--master-port", port, "-H", grpc(triton)]
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'cluster'}"}
+    with locust(tmp_path / "lead", *options, "-u", "2", "-r", "2", locustfile=locustfile, **environment) as lead:
+        cases.until_sending([lead], 2)
+        os.kill(lead.workers()[0], signal.SIGKILL)
+        until("the master misses it", lambda: "missing" in lead.log())
+        lead.interrupt()
+        assert lead.wait() == 0
+        assert "Traceback" not in lead.log()
+        assert lead.log().rstrip().endswith("CPUs")
 
 
 def test_the_embedded_server_is_gone_soon_after_its_master_was_killed(tmp_path: Path) -> None:
