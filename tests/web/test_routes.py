@@ -11,7 +11,7 @@ from locust.runners import STATE_RUNNING
 
 from tests.web.conftest import FakeReporting
 from triton_users import web
-from triton_users.web import form
+from triton_users.web import form, routes
 
 
 def test_the_index_page_has_the_tab_and_its_script(ui: Any) -> None:
@@ -102,6 +102,22 @@ def test_a_question_that_is_none_is_answered_so(ui: Any) -> None:
     answer = client.get("/triton/live.json", query_string={"run": run, "since": "x"})
     assert answer.status_code == 400
     assert "since must be a number" in answer.json["message"]
+
+
+@pytest.mark.parametrize("name", ["live.json", "scenarios.json"])
+def test_the_name_of_a_run_and_its_counts_are_of_one_report_also_while_it_is_reset(
+    ui: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(routes, "FRESH_S", 0.0)  # the report grows too old at any moment
+    reporting = FakeReporting()
+
+    def after_a_reset() -> dict[str, Any]:
+        reporting.built += 1
+        return {**reporting.made, "started": f"start {reporting.built}", "state": f"state {reporting.built}"}
+
+    monkeypatch.setattr(reporting, "report", after_a_reset)
+    told = ui(reporting)[1].get(f"/triton/{name}").json
+    assert told["run"].split()[-1] == told["state"].split()[-1]
 
 
 def test_all_viewers_of_a_running_test_share_one_report(ui: Any) -> None:

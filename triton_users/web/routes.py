@@ -97,10 +97,11 @@ class _Newest:
             self._report, self._of, self._built_s = reporting.report(), reporting, self._clock()
         return self._report
 
-    def run(self) -> str:
-        """Names the run and its last reset: what a page knows of another one is of no use."""
+    def named(self) -> tuple[str, dict[str, Any] | None]:
+        """The report and the name of its run and last reset: what a page knows of another one is of no use."""
         reporting, report = self._reporting(), self.report()
-        return "" if reporting is None or report is None else f"{reporting.folder.path.name} {report['started']}"
+        named = "" if reporting is None or report is None else f"{reporting.folder.path.name} {report['started']}"
+        return named, report
 
 
 def _pages(environment: Environment, newest: _Newest) -> Blueprint:
@@ -115,9 +116,9 @@ def _pages(environment: Environment, newest: _Newest) -> Blueprint:
         response.headers["Access-Control-Allow-Origin"] = request.host_url.rstrip("/")
         return response
 
-    def about() -> dict[str, Any]:
+    def about(run: str) -> dict[str, Any]:
         runner: Any = environment.runner
-        return {"run": newest.run(), "locust": {"state": runner.state, "users": runner.user_count}}
+        return {"run": run, "locust": {"state": runner.state, "users": runner.user_count}}
 
     @pages.get("/")
     def page() -> Response:
@@ -125,20 +126,20 @@ def _pages(environment: Environment, newest: _Newest) -> Blueprint:
 
     @pages.get("/scenarios.json")
     def scenarios() -> Response:
-        report = newest.report()
+        run, report = newest.named()
         if report is None:
-            return _json(about())
+            return _json(about(run))
         told = {name: report[name] for name in ("state", "verdict")}
-        return _json({**about(), **told, "scenarios": view.table(report)})
+        return _json({**about(run), **told, "scenarios": view.table(report)})
 
     @pages.get("/live.json")
     def live() -> Response:
         """`?run=` and `since=` (seconds) and `failures=` (a count) say what the page has; all may be left out."""
-        report = newest.report()
-        told = about()
+        run, report = newest.named()
+        told = about(run)
         if report is None:
             return _json(told)
-        known = request.args if request.args.get("run") == told["run"] else {}
+        known = request.args if request.args.get("run") == run else {}
         try:
             since_s, failures_known = float(known.get("since", -1)), int(known.get("failures", -1))
         except ValueError:
