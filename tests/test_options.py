@@ -14,6 +14,7 @@ from triton_users.settings import DEFAULT_WEIGHTS, Settings, UsageError
 def parse(*arguments: str) -> Namespace:
     parser = LocustArgumentParser()
     parser.add_argument("--web-host", default="")
+    parser.set_defaults(worker=True)  # no master, so no port to settle
     add_options(parser)
     return parser.parse_args(list(arguments))
 

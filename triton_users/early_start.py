@@ -44,12 +44,14 @@ class EarlyStart:
         self._installed.set()
 
 
-def hold_starts() -> None:
-    """Listen for starts from now on. Safe to call twice."""
-    if not hasattr(locust.events, _MARK):
-        held = EarlyStart()
-        setattr(locust.events, _MARK, held)
-        locust.events.test_start.add_listener(held)
+def hold_starts() -> bool:
+    """Listen for starts from now on. Safe to call again; True the first time."""
+    if hasattr(locust.events, _MARK):
+        return False
+    held = EarlyStart()
+    setattr(locust.events, _MARK, held)
+    locust.events.test_start.add_listener(held)
+    return True
 
 
 def on_test_start(environment: Environment, start: Callable[..., None]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from triton_users.early_start import hold_starts
 from triton_users.lifeline import tie_forks
+from triton_users.ports import settle_when_parsed
 from triton_users.settings import DEFAULT_WEIGHTS, TRIALS, Settings, UsageError
 from triton_users.trust import Limits
 from triton_users.verdict import METRICS, parse_thresholds
@@ -62,7 +63,8 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     parser.set_defaults(web_host="127.0.0.1")
     # Here, since Locust calls nothing else of ours before it forks the workers of `--processes` and connects a worker.
     tie_forks()
-    hold_starts()
+    if hold_starts():  # Locust's web UI makes parsers too, when the port is its own
+        settle_when_parsed(parser)
 
 
 def own_options() -> dict[str, Any]:

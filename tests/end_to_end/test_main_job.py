@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -288,6 +289,21 @@ def test_a_mistake_of_the_user_ends_with_one_line_and_exit_code_2(
     assert message in ended.output
     assert "Traceback" not in ended.output
     assert "Aggregated" not in ended.output, "nothing ran, so there is nothing to tabulate"
+
+
+@pytest.mark.parametrize("mode", [("--master",), ("--processes", "2")])
+def test_a_second_master_on_one_port_ends_before_its_workers_meet_the_first(
+    tmp_path: Path, mode: tuple[str, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        ended = run_locust(tmp_path, "-H", "grpc://127.0.0.1:9", *mode, "--master-bind-port", str(port))
+        first.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            first.accept()
+    assert ended.exit_code == 2
+    assert f"port {port} is taken, perhaps by the master of another run" in ended.output
+    assert "Traceback" not in ended.output
 
 
 def weights(**kept: int) -> str:

@@ -29,6 +29,7 @@ def options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
     monkeypatch.setattr("triton_users.survey.survey", survey)
     parser = LocustArgumentParser()
     parser.add_argument("--web-host", default="")
+    parser.set_defaults(worker=True)  # no master, so no port to settle
     add_options(parser)
     return parser.parse_args(["--report-dir", str(tmp_path)])
 

@@ -1,0 +1,62 @@
+"""The port on which workers meet their master, settled before Locust forks or listens. Knows Locust's options only."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from locust.argument_parser import LocustArgumentParser
+
+
+def settle_when_parsed(parser: LocustArgumentParser) -> None:
+    """Have `parser.parse_args` settle the port: nothing else of ours is called between it and Locust's fork."""
+    parse_args = parser.parse_args
+
+    def parse_and_settle(*arguments: Any, **keywords: Any) -> Any:
+        options = parse_args(*arguments, **keywords)
+        settle(options, parser)
+        return options
+
+    parser.parse_args = parse_and_settle
+
+
+def settle(options: Namespace, parser: LocustArgumentParser) -> None:
+    """Let the workers that `--processes` forks meet no master but their own, on a port that is free.
+
+    Two runs on one machine would have the same port: the second master cannot listen, but its workers find the first
+    one, and are given users of that run. Ends the program with exit code 2 when a port that was asked for is taken.
+    """
+    if options.worker or not (options.processes or options.master):
+        return
+    port = options.master_bind_port
+    if _taken(options.master_bind_host, port):
+        if not options.processes or port != parser.get_default("master_bind_port"):
+            parser.error(
+                f"port {port} is taken, perhaps by the master of another run; give this one another with "
+                "--master-bind-port, and its workers the same with --master-port"
+            )
+        options.master_bind_port = _free(options.master_bind_host)
+        sys.stderr.write(
+            f"locust: port {port} is taken, perhaps by the master of another run; "
+            f"this run's workers meet on {options.master_bind_port}\n"
+        )
+    if options.processes:
+        options.master_port = options.master_bind_port
+
+
+def _taken(host: str, port: int) -> bool:
+    try:
+        socket.create_server(("" if host == "*" else host, port)).close()
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE  # whatever else is wrong with them, Locust tells
+    return False
+
+
+def _free(host: str) -> int:
+    with socket.create_server(("" if host == "*" else host, 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
