@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,6 +119,16 @@ def test_the_name_of_a_run_and_its_counts_are_of_one_report_also_while_it_is_res
     monkeypatch.setattr(reporting, "report", after_a_reset)
     told = ui(reporting)[1].get(f"/triton/{name}").json
     assert told["run"].split()[-1] == told["state"].split()[-1]
+
+
+def test_what_was_counted_before_a_reset_is_not_told_of_the_folder_that_it_began(ui: Any) -> None:
+    reporting = FakeReporting()
+    _, client = ui(reporting)
+    client.get("/triton/live.json")
+    reporting.folder = SimpleNamespace(path=Path("2026-11-24T05-00-00Z"))
+    reporting.made = {**reporting.made, "duration_s": 0.5}
+    told = client.get("/triton/live.json").json
+    assert (told["run"].split()[0], told["duration_s"]) == ("2026-11-24T05-00-00Z", 0.5)
 
 
 def test_all_viewers_of_a_running_test_share_one_report(ui: Any) -> None:

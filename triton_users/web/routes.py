@@ -12,7 +12,7 @@ import gevent
 from flask import Blueprint, Response, request
 from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
-from triton_users.report.folder import RENDERERS
+from triton_users.report.folder import RENDERERS, ReportFolder
 from triton_users.stress import runs_scenarios
 from triton_users.web import form, view
 
@@ -84,7 +84,7 @@ class _Newest:
     def __init__(self, reporting: Callable[[], Reporting | None], clock: Callable[[], float] = time.monotonic) -> None:
         self._reporting = reporting
         self._clock = clock
-        self._of: Reporting | None = None
+        self._of: tuple[Reporting, ReportFolder] | None = None  # a reset begins another folder
         self._report: dict[str, Any] = {}
         self._built_s = -math.inf
 
@@ -93,8 +93,9 @@ class _Newest:
         reporting = self._reporting()
         if reporting is None or reporting.finished:
             return None if reporting is None else reporting.report()
-        if reporting is not self._of or self._clock() - self._built_s >= FRESH_S:
-            self._report, self._of, self._built_s = reporting.report(), reporting, self._clock()
+        of = (reporting, reporting.folder)
+        if of != self._of or self._clock() - self._built_s >= FRESH_S:
+            self._report, self._of, self._built_s = reporting.report(), of, self._clock()
         return self._report
 
     def named(self) -> tuple[str, dict[str, Any] | None]:
