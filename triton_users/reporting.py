@@ -116,6 +116,7 @@ class Reporting:
             gevent.sleep(TICK_S)
             try:
                 self._look()
-                self._timeline.gauge(self._now_s(), self._collector.gauges())
+                now_s = self._now_s()
+                self._timeline.gauge(now_s, self._collector.gauges(now_s))
             except Exception:  # one look that went wrong must not be the last one
                 logger.exception("A look at the run's counts failed")

@@ -4,7 +4,7 @@
     change = collector.merge(snapshot, now_s)
     if change:
         timeline.add(change)
-    timeline.gauge(now_s, users=..., open_sequences=...)     # now and then, with collector.gauges()
+    timeline.gauge(now_s, users=..., open_sequences=...)     # now and then, with collector.gauges(now_s)
 
 Runs, failures and deadlines count in the point in which their snapshot came. Requests are spread evenly over the time
 that the snapshot covers: snapshots come every few seconds, and without this a point that meets two of them would show

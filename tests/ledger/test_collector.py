@@ -155,10 +155,10 @@ def test_after_a_reset_snapshots_of_the_former_run_bring_nothing() -> None:
 
 def test_gauges_are_summed_over_workers_that_still_run() -> None:
     collector = Collector("run")
-    for name, final in (("a", False), ("b", False), ("c", True)):
+    for name, final, at_s in (("a", False, 11.0), ("b", False, 12.0), ("ended", True, 12.0), ("silent", False, 1.0)):
         recorder = Recorder(name, "run")
-        collector.merge(recorder.snapshot(1.0, final=final, gauges={"users": 4, "open_sequences": 2}), 1.0)
-    assert collector.gauges() == {"users": 8, "open_sequences": 4}
+        collector.merge(recorder.snapshot(at_s, final=final, gauges={"users": 4, "open_sequences": 2}), at_s)
+    assert collector.gauges(12.0) == {"users": 8, "open_sequences": 4}
 
 
 @pytest.mark.parametrize("key", ["worker", "sequence", "ledger", "evidence", "gauges", "at_s", "format"])

@@ -50,7 +50,7 @@ def make_report(**changes: Any) -> dict[str, Any]:
             change = collector.merge(snapshot, 3.0 * number + 1)
             assert change is not None
             timeline.add(change)
-        timeline.gauge(3.0 * number + 1, collector.gauges())
+        timeline.gauge(3.0 * number + 1, collector.gauges(3.0 * number + 1))
     info = RunInfo(
         **{
             "started": STARTED,

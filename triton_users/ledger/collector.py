@@ -10,6 +10,10 @@ from triton_users.ledger.counts import Ledger
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.recorder import FORMAT
 
+SILENT_S = 10.0
+"""While the run goes on, a worker that has told nothing for this long, in seconds, is called silent. Three of its
+reports have not come then."""
+
 
 @dataclass(slots=True)
 class WorkerState:
@@ -35,6 +39,10 @@ class WorkerState:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     gauges: dict[str, int] = field(default_factory=dict)
     selfcheck: dict[str, Any] = field(default_factory=dict)
+
+    def silent_at(self, now_s: float) -> bool:
+        """Whether it should have told something by then, `now_s` seconds into the run, and has not."""
+        return not self.final and now_s - self.last_seen_s > SILENT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +110,11 @@ class Collector:
         state.merged += 1
         return change
 
-    def gauges(self) -> dict[str, int]:
-        """The newest gauges of all workers that have not ended, summed by name."""
+    def gauges(self, now_s: float) -> dict[str, int]:
+        """The newest gauges of all workers that still run `now_s` seconds into the run, summed by name."""
         together: dict[str, int] = {}
         for state in self.workers.values():
-            if not state.final:
+            if not state.final and not state.silent_at(now_s):
                 for name, value in state.gauges.items():
                     together[name] = together.get(name, 0) + value
         return together

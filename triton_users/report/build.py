@@ -26,10 +26,6 @@ MAX_CAUSE = 200
 MAX_FINDINGS = 200
 """Stretches of time the self-check names; further ones are counted."""
 
-SILENT_S = 10.0
-"""While the run goes on, a worker that has told nothing for this long, in seconds, is called silent. Three of its
-reports have not come then."""
-
 _WINDOW = tuple(each.name for each in fields(trust.Window))
 """`asdict` copies each value deeply: with 200 windows of four workers that was half of a report's time."""
 
@@ -284,8 +280,7 @@ def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[st
 
 
 def _worker(worker: WorkerState, state: State, now_s: float) -> dict[str, Any]:
-    silent = now_s - worker.last_seen_s > SILENT_S
-    still = "lost" if state != "running" else "silent" if silent else "reporting"
+    still = "lost" if state != "running" else "silent" if worker.silent_at(now_s) else "reporting"
     return {
         "worker": worker.worker,
         "incarnation": worker.incarnation,

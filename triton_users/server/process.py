@@ -37,7 +37,7 @@ STOP_LIMIT_S = GRACE_S + 10.0
 
 #: Last words of a server that may start the next time, and how often it is tried again: another process took a port
 #: between our choosing it and the server binding it; its Python backend lost a race, seen on a busy machine only.
-RETRIES = {"Address already in use": 4, "boost::interprocess::lock_exception": 1}
+RETRIES = {"Address already in use": 4, "boost::interprocess::lock_exception": 3}
 
 #: Logs of former servers that are kept.
 LOGS_KEPT = 10
