@@ -121,9 +121,9 @@ class Lead:
         self._decide(decided)
         return decided
 
-    def merge(self, snapshot: Mapping[str, Any]) -> bool:
-        """Take in a node's counts; False when they are of an earlier run, or from before a reset."""
-        return self.reporting is None or self.reporting.merge(snapshot)
+    def merge(self, snapshot: Mapping[str, Any] | None) -> bool:
+        """Take in a node's counts, None when it has none yet; False when they are of an earlier run or reset."""
+        return self.reporting is None or snapshot is None or self.reporting.merge(snapshot)
 
     def reset(self) -> str:
         """Forget all counts of the run, as Locust does with its statistics, and begin another report.

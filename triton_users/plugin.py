@@ -91,7 +91,7 @@ def _install_lead(environment: Environment) -> None:
 
     def look() -> None:
         if node is not None:
-            lead.merge(node.snapshot(final=False) or {})
+            lead.merge(node.snapshot(final=False))
 
     lead = Lead(environment, look)
     lead.set_up()
@@ -105,7 +105,7 @@ def _install_lead(environment: Environment) -> None:
 
     def on_test_stop(**_: Any) -> None:
         if node is not None:
-            lead.merge(node.snapshot(final=True) or {})
+            lead.merge(node.snapshot(final=True))
             node.end()
         lead.finish("interrupted" if ending.is_set() else "finished")
         if not headless and lead.reporting is not None:
