@@ -10,6 +10,7 @@ from locust import User
 
 from triton_users.client import TritonClient
 from triton_users.connections import Connections
+from triton_users.memory import keep_freed_memory
 from triton_users.rpc_events import RpcEvents
 from triton_users.transport import ChannelOptions, TlsCredentials
 
@@ -51,6 +52,7 @@ class TritonGrpcUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        keep_freed_memory()
         unanswered = getattr(environment.events, "request_unanswered", None)  # the plugin's, where it is installed
         self.rpc_events = RpcEvents(environment.events.request, self.context, unanswered)
         self.client = self._connect(self.connections or getattr(environment.parsed_options, "connections", 0))
