@@ -20,6 +20,9 @@ from bench.procs import BenchError, Pins, cpu_seconds, running, tail, wait_for
 #: A window begins this many requests, and then the warm-up, after the client's start: perf_analyzer asks some ten
 #: questions first.
 STARTED_REQUESTS = 50
+#: A server has done with the former client when it completes nothing for this many seconds; and how often to look.
+SETTLE_S = 0.1
+SETTLE_TRIES = 100
 #: Seconds a client may take from its start to its first requests, and from the window's end to its own.
 LIMIT_S = 60.0
 
@@ -94,6 +97,17 @@ class Sample:
     complaint: str = ""
 
 
+def settled(server: Server) -> int:
+    """What the server has completed, once it has done with what an earlier client left behind."""
+    completed = server.completed()
+    for _ in range(SETTLE_TRIES):
+        time.sleep(SETTLE_S)
+        before, completed = completed, server.completed()
+        if completed == before:
+            return completed
+    raise BenchError(f"the server still completes requests {SETTLE_S * SETTLE_TRIES:.0f} s after the last client")
+
+
 def measure(server: Server, client: Client, warm_up_s: float, window_s: float, pins: Pins) -> Sample:
     """Run the client once and measure a window of it.
 
@@ -103,7 +117,7 @@ def measure(server: Server, client: Client, warm_up_s: float, window_s: float, p
     with tempfile.TemporaryDirectory(prefix="bench-client-") as name:
         folder = Path(name)
         log = folder / "log"
-        first, first_failed = server.completed(), server.failed()
+        first, first_failed = settled(server), server.failed()
         command = client.command(server.address, warm_up_s + window_s + 1.0, folder)
         with running(command, log, pins.client, client.env(), folder) as child:
             wait_for(client.name, lambda: server.completed() >= first + STARTED_REQUESTS, child, log, LIMIT_S)
