@@ -168,8 +168,8 @@ kill -ABRT $$
 """
 
 
-@pytest.mark.parametrize(("lost", "starts"), [(1, True), (2, False)])
-def test_a_server_whose_backend_lost_a_race_is_started_once_more(monkeypatch, lost: int, starts: bool):
+@pytest.mark.parametrize(("lost", "starts"), [(3, True), (4, False)])
+def test_a_server_whose_backend_lost_a_race_is_started_again(monkeypatch, lost: int, starts: bool):
     command, steps, triton = EmbeddedTriton._command, [], small(FAST, progress=lambda step, _: steps.append(step))
     shells = [["sh", "-c", LOST_RACE]] * lost
     monkeypatch.setattr(EmbeddedTriton, "_command", lambda *arguments: shells.pop() if shells else command(*arguments))
@@ -180,7 +180,7 @@ def test_a_server_whose_backend_lost_a_race_is_started_once_more(monkeypatch, lo
         with pytest.raises(StartError, match=r"ended with exit code 134 before .*(?s:.)*lock_exception"):
             triton.start()
     again = [step for step in steps if "again" in step]
-    assert again == ["Starting Triton again, since it ended with: boost::interprocess::lock_exception"]
+    assert again == ["Starting Triton again, since it ended with: boost::interprocess::lock_exception"] * 3
 
 
 def test_a_ready_server_that_is_not_ours_is_not_taken_for_ours(monkeypatch):
