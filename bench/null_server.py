@@ -14,7 +14,6 @@ What makes nginx 1.22 and later a gRPC server of fixed answers:
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import urllib.request
@@ -23,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.messages import SERVICE, Identity, framed, null_answers
-from bench.procs import BenchError, running, tail, wait_for
+from bench.procs import BenchError, free_ports, running, tail, wait_for
 
 CONFIG = """\
 daemon off;
@@ -91,14 +90,6 @@ class NullServer:
         return 0
 
 
-def _free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
-
-
 @contextmanager
 def null_server(case: Identity, cores: frozenset[int] | None = None) -> Iterator[NullServer]:
     """nginx with the answers for `case`, on loopback and a free port, ended on every way out.
@@ -115,7 +106,7 @@ def null_server(case: Identity, cores: frozenset[int] | None = None) -> Iterator
         (folder / "tmp").mkdir()
         for method, message in null_answers(case).items():
             (answers / method).write_bytes(framed(message))
-        port, status_port = _free_ports(2)
+        port, status_port = free_ports(2)
         config = folder / "nginx.conf"
         config.write_text(CONFIG.format(folder=folder, port=port, status_port=status_port, files=FILES))
         log = folder / "log"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ import psutil
 
 from bench import table
 from bench.clients import ROOT
-from bench.procs import GRACE_S, BenchError, running, tail, tree
+from bench.procs import GRACE_S, BenchError, free_ports, running, tail, tree
 
 #: Seconds between two samples.
 INTERVAL_S = 10.0
@@ -78,9 +77,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def ports_of_its_own() -> list[str]:
     """Options for a master's port that no other Locust on this machine uses: a stranger's worker must not join."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_ports(1)[0])
     return [*["--master-bind-host", "127.0.0.1", "--master-bind-port", port], *["--master-port", port]]
 
 

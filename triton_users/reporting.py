@@ -15,7 +15,7 @@ import gevent
 from triton_users import ledger
 from triton_users.checkpoint import Checkpoint
 from triton_users.report import ReportFolder, RunInfo, build_report, render_text
-from triton_users.report.build import State
+from triton_users.report.build import State, utc
 from triton_users.timeline import Timeline
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Reporting:
         self._checkpoint.stop()  # other greenlets run meanwhile; from here on none does
         try:
             self._look()
-            when = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+            when = utc(now)
             report = self.report()
             told = "{runs:,} runs, {failed:,} failed; {rpcs:,} RPCs, {rpcs_failed:,} with an error"
             counted = told.format(**report["totals"])

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 import hypothesis
 import pytest
 
+from tests.transport.peers.h2_server import H2Server, h2_server
+
 # The machine is shared, so a slow example says nothing.
 hypothesis.settings.register_profile("transport", deadline=None, max_examples=60)
 hypothesis.settings.load_profile("transport")
@@ -46,3 +48,10 @@ def grpcio_server() -> Iterator[Callable[..., int]]:
     """Starts grpcio servers with arguments of the test's own."""
     with ExitStack() as stack:
         yield lambda *arguments: stack.enter_context(running_grpcio_server(*arguments))
+
+
+@pytest.fixture
+def server() -> Iterator[H2Server]:
+    """`h2`'s server in this process, for one test."""
+    with h2_server() as server:
+        yield server

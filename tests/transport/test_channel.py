@@ -18,17 +18,12 @@ from h2.settings import SettingCodes
 
 from tests.transport.peers.h2_server import RESPONSE, H2Connection, H2Server, h2_server
 from tests.transport.peers.raw_server import raw_server
+from tests.transport.support import free_port, wait_until
 from triton_users.transport import CallError, Channel, ChannelOptions, UnsupportedError
 from triton_users.transport.errors import WrongThreadError
 from triton_users.transport.http2 import frames
 
 FAST = ChannelOptions(backoff_initial_s=0.05, backoff_max_s=0.1, connect_timeout_s=0.3)
-
-
-@pytest.fixture
-def server() -> Iterator[H2Server]:
-    with h2_server() as server:
-        yield server
 
 
 @pytest.fixture
@@ -47,19 +42,6 @@ def failure(channel: Channel, **options: Any) -> CallError:
     with pytest.raises(CallError) as caught:
         echo(channel, **options)
     return caught.value
-
-
-def wait_until(condition: Any) -> None:
-    with gevent.Timeout(5):
-        while not condition():
-            gevent.sleep(0.005)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 # Making connections

@@ -9,15 +9,9 @@ import gevent
 import grpc
 import pytest
 
-from tests.transport.peers.h2_server import H2Server, h2_server
+from tests.transport.peers.h2_server import H2Server
 from tests.transport.support import KINDS, begin, wait_until
 from triton_users.transport import CallError, CallObserver, Channel, StreamedMessage
-
-
-@pytest.fixture
-def server() -> Iterator[H2Server]:
-    with h2_server() as server:
-        yield server
 
 
 def echo(channel: Channel, message: bytes = b"x") -> Any:

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from h2.settings import SettingCodes
 
-from tests.transport.peers.h2_server import H2Server, h2_server
+from tests.transport.peers.h2_server import H2Server
 from triton_users.transport import CallError, Channel, ChannelOptions, StreamInfo
 
 
@@ -37,12 +37,6 @@ class Recorder:
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         self._add("done", call, error, at_s)
-
-
-@pytest.fixture
-def server() -> Iterator[H2Server]:
-    with h2_server() as server:
-        yield server
 
 
 @pytest.fixture

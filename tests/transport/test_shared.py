@@ -11,15 +11,9 @@ import grpc
 import pytest
 from h2.settings import SettingCodes
 
-from tests.transport.peers.h2_server import H2Server, h2_server
+from tests.transport.peers.h2_server import H2Server
 from tests.transport.test_observer import Recorder
 from triton_users.transport import CallError, ChannelOptions, Share, SharedChannel
-
-
-@pytest.fixture
-def server() -> Iterator[H2Server]:
-    with h2_server() as server:
-        yield server
 
 
 @pytest.fixture

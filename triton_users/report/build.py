@@ -103,8 +103,8 @@ def build_report(
     return {
         "schema": SCHEMA,
         "state": state,
-        "started": _utc(info.started),
-        "as_of": _utc(info.started + timedelta(seconds=now_s)),
+        "started": utc(info.started),
+        "as_of": utc(info.started + timedelta(seconds=now_s)),
         "duration_s": round(now_s, 3),
         "seed": info.seed,
         "reproduce": info.reproduce,
@@ -295,5 +295,6 @@ def _worker(worker: WorkerState, state: State, now_s: float) -> dict[str, Any]:
     }
 
 
-def _utc(moment: datetime) -> str:
+def utc(moment: datetime) -> str:
+    """A moment as reports write it: ISO 8601 in UTC, to the second."""
     return moment.astimezone(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

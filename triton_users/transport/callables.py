@@ -1,13 +1,14 @@
-"""What a call needs of its channel, and the four kinds of call that a channel makes; knows no connections."""
+"""What a call needs of its channel, the four kinds of call that it makes, its end; knows no connections."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import grpc
 
+from triton_users.transport.errors import CallError, Outcome
 from triton_users.transport.method import Method
 from triton_users.transport.observer import CallObserver
 from triton_users.transport.stream_call import StreamStream, StreamUnary, UnaryStream
@@ -16,6 +17,9 @@ from triton_users.transport.unary import UnaryUnary
 if TYPE_CHECKING:
     from triton_users.transport.exchange import Exchange
     from triton_users.transport.link import Link
+
+
+CLOSED: Final = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
 
 
 class Carrier(Protocol):
@@ -45,6 +49,19 @@ class Carrier(Protocol):
 
 class Callables(grpc.Channel):  # type: ignore[misc]  # grpc has no type information
     """The part of `grpc.Channel` that makes calls; who inherits it is their `Carrier`."""
+
+    #: When it was closed, in perf_counter seconds; None while it is not.
+    _closed_s: float | None
+
+    def raise_if_closed(self) -> None:
+        if self._closed_s is not None:
+            raise ValueError("Cannot invoke RPC on closed channel!")
+
+    def _refuse_if_closed(self, call: Exchange) -> None:
+        """CallError for a call that was made before the close and had not got so far, ValueError for a later one."""
+        if self._closed_s is not None and call.called_s < self._closed_s:
+            raise CallError(CLOSED)
+        self.raise_if_closed()
 
     def _method(self, path: str, serializer: Any, deserializer: Any) -> Method:
         raise NotImplementedError

@@ -20,7 +20,7 @@ import gevent
 import grpc
 from grpc import ChannelConnectivity
 
-from triton_users.transport.callables import Callables
+from triton_users.transport.callables import CLOSED, Callables
 from triton_users.transport.connectivity import Connectivity
 from triton_users.transport.dial import dial
 from triton_users.transport.errors import CallError, ConnectFailure, Outcome
@@ -71,8 +71,7 @@ class Channel(Callables):
         self._draining: list[Link] = []
         self._connector: gevent.Greenlet[[], None] | None = None
         self._connectivity = Connectivity()
-        self._closed = False
-        self._closed_s = 0.0
+        self._closed_s = None
         self._failures = 0
         self._failure: Exception | None = None
         self._backoff_s = self.options.backoff_initial_s
@@ -88,7 +87,7 @@ class Channel(Callables):
 
     def subscribe(self, callback: Callable[[ChannelConnectivity], Any], try_to_connect: bool | None = False) -> None:
         self._connectivity.subscribe(callback, bool(try_to_connect))
-        if try_to_connect and self.link is None and not self._closed:
+        if try_to_connect and self.link is None and self._closed_s is None:
             self._connect()
 
     def unsubscribe(self, callback: Callable[[ChannelConnectivity], Any]) -> None:
@@ -96,13 +95,11 @@ class Channel(Callables):
 
     def close(self) -> None:
         """End everything now: calls in flight get CANCELLED, the connection is closed. Later calls raise ValueError."""
-        if self._closed:
+        if self._closed_s is not None:
             return
-        self._closed = True
         self._closed_s = perf_counter()
-        outcome = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
         for call in self.calls():
-            call.end(outcome)
+            call.end(CLOSED)
         for link in self._links():
             link.close()
             self._retire(link)
@@ -121,7 +118,7 @@ class Channel(Callables):
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True):
+        if getattr(self, "_closed_s", 0.0) is not None:
             return
         try:
             if thread_ident() == self.hub.thread_ident:
@@ -148,16 +145,9 @@ class Channel(Callables):
 
     # A link for a call
 
-    def raise_if_closed(self) -> None:
-        """ValueError, as grpc's own channel raises it."""
-        if self._closed:
-            raise ValueError("Cannot invoke RPC on closed channel!")
-
     def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
         """Wait for a link on which `call` may open a stream now. CallError for its own verdict, or UNAVAILABLE."""
-        if self._closed and call.called_s < self._closed_s:
-            raise CallError(Outcome(grpc.StatusCode.CANCELLED, "Channel closed!"))  # it had not got so far
-        self.raise_if_closed()
+        self._refuse_if_closed(call)
         failures = self._failures
         self.waiting.append(call)
         try:
@@ -226,7 +216,7 @@ class Channel(Callables):
 
     def _make_connection(self) -> None:
         try:
-            while not self._closed and self.link is None:
+            while self._closed_s is None and self.link is None:
                 pause_s = self._retry_s - perf_counter()
                 if pause_s > 0:
                     gevent.sleep(pause_s)
@@ -239,7 +229,7 @@ class Channel(Callables):
                     if not self.waiting and not self._connectivity.wanted:
                         break
                 else:
-                    if self._closed:
+                    if self._closed_s is not None:
                         link.close()
                     else:
                         self._note_success(link)

@@ -74,6 +74,16 @@ class Exchange:
         finally:
             self._waiter = None
 
+    def wait_until_writable(self) -> None:
+        """Wait until the link's backlog is empty or the link is lost, or for other news."""
+        link = self.link
+        assert link is not None
+        link.when_writable(self)
+        try:
+            self.wait()
+        finally:
+            link.never_mind(self)
+
     def progress(self) -> None:
         """Wake the waiting greenlet. In the hub."""
         greenlet, self._waiter = self._waiter, None

@@ -51,11 +51,7 @@ def send_large(
             elif not link.backlog:
                 call.wait()
             else:
-                link.when_writable(call)
-                try:
-                    call.wait()
-                finally:
-                    link.never_mind(call)
+                call.wait_until_writable()
             if perf_counter() > slice_ends_s:
                 # Not sleep(0): gevent would come back before it looks at any socket or timer, up to 50 times over.
                 sleep(1e-6)

@@ -8,19 +8,15 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-import grpc
 from grpc import ChannelConnectivity
 
-from triton_users.transport.callables import Callables
+from triton_users.transport.callables import CLOSED, Callables
 from triton_users.transport.channel import Channel
-from triton_users.transport.errors import CallError, Outcome
 from triton_users.transport.exchange import Exchange
 from triton_users.transport.link import Link
 from triton_users.transport.method import Method
 from triton_users.transport.observer import CallObserver
 from triton_users.transport.options import ChannelStats
-
-_CLOSED = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
 
 
 class SharedChannel(Channel):
@@ -46,7 +42,7 @@ class Share(Callables):
         self.whole = whole
         self.hub = whole.hub
         self.observer = observer
-        self._closed_s: float | None = None
+        self._closed_s = None
 
     # What its calls need
 
@@ -62,14 +58,11 @@ class Share(Callables):
         return self.whole.waiting
 
     def raise_if_closed(self) -> None:
-        if self._closed_s is not None:
-            raise ValueError("Cannot invoke RPC on closed channel!")
+        super().raise_if_closed()
         self.whole.raise_if_closed()
 
     def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
-        if self._closed_s is not None and call.called_s < self._closed_s:
-            raise CallError(_CLOSED)  # it had not got so far
-        self.raise_if_closed()
+        self._refuse_if_closed(call)
         return self.whole.acquire(call, wait_for_ready)
 
     # The rest of grpc.Channel
@@ -91,7 +84,7 @@ class Share(Callables):
         self._closed_s = perf_counter()
         for call in self.whole.calls():
             if call.channel is self:
-                call.end(_CLOSED)
+                call.end(CLOSED)
         self.whole.shares.discard(self)
         if not self.whole.shares:
             self.whole.close()

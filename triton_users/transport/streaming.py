@@ -233,11 +233,7 @@ class StreamExchange(Exchange):
         if stream is None:
             return  # as in `_send`
         while stream.state is StreamState.OPEN and link.backlog:
-            link.when_writable(self)
-            try:
-                self.wait()
-            finally:
-                link.never_mind(self)
+            self.wait_until_writable()
         if stream.state is StreamState.OPEN:
             link.send(link.core.finish(stream))
 
