@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+from greenlet import greenlet
 from locust.env import Environment
-from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.runners import HEARTBEAT_INTERVAL, HEARTBEAT_LIVENESS, MasterRunner, WorkerRunner
 from locust.stats import StatsEntry
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,13 @@ KEY = "triton_ledger"
 
 FINAL_LIMIT_S = 10.0
 """How long the master waits for last snapshots beyond the users' own stop timeout; a healthy worker takes under 1 s."""
+
+UNHEARD_LIMIT_S = 10.0
+"""How long ago, in seconds, a worker that is waited for was heard. Locust calls one missing after 4 s without a
+heartbeat, which a worker that lives reaches too when its machine has no CPU left for it."""
+
+TELL_AFTER_S = 2.0
+"""How long the master waits before it says what for."""
 
 
 class WorkerSide:
@@ -41,28 +49,33 @@ class WorkerSide:
         self._runner: WorkerRunner = environment.runner  # type: ignore[assignment]  # the caller looked
         self._snapshot = snapshot
         self._reset = reset
-        self._stopped = False
+        self._stopping = self._stopped = False
         self._start_worker = self._runner.start_worker
-        # The master may still be ramping up when the run is stopped: no user may start after the last snapshot.
-        self._runner.start_worker = self._start_unless_stopped  # type: ignore[method-assign]
+        # The master may still be ramping up when the run is stopped, or give this worker the users of one that stopped
+        # first: those who start now would be neither stopped nor in the last snapshot.
+        self._runner.start_worker = self._start_unless_stopping  # type: ignore[method-assign]
         environment.events.report_to_master.add_listener(self._on_report)
+        environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.test_stop.add_listener(self._on_test_stop)
         self._runner.register_message(STOP_MESSAGE, self._on_stop_message)
         self._runner.register_message(RESET_MESSAGE, self._on_reset_message)
 
     def started(self) -> None:
         """A run has begun here: tell the master at once, so that it knows this node even if it dies the next moment."""
-        self._stopped = False
+        self._stopping = self._stopped = False
         self._runner._send_stats()
 
-    def _start_unless_stopped(self, user_classes_count: dict[str, int], **kwargs: Any) -> None:
-        if not self._stopped:
+    def _start_unless_stopping(self, user_classes_count: dict[str, int], **kwargs: Any) -> None:
+        if not self._stopping:
             self._start_worker(user_classes_count, **kwargs)
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         snapshot = self._snapshot(self._stopped)
         if snapshot is not None:
             data[KEY] = snapshot
+
+    def _on_test_stopping(self, **_: Any) -> None:
+        self._stopping = True
 
     def _on_test_stop(self, **_: Any) -> None:
         self._stopped = True
@@ -90,6 +103,7 @@ class MasterSide:
         self._merge = merge
         self._waiting: set[str] = set()
         self._ramp_up: gevent.Greenlet[..., Any] | None = None
+        self._listener: greenlet | None = None
         # In front of Locust's own listener, which adds up all it gets.
         environment.events.worker_report._handlers.insert(0, self._on_report)
         environment.events.test_start.add_listener(self._on_test_start)
@@ -97,6 +111,7 @@ class MasterSide:
         self._runner.register_message(STOPPED_MESSAGE, self._on_stopped_message)
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        self._listener = gevent.getcurrent()
         snapshot = data.pop(KEY, None)
         if snapshot is not None and not self._merge(snapshot):
             nothing = StatsEntry(self._runner.stats, "Aggregated", "")
@@ -115,13 +130,31 @@ class MasterSide:
         self._runner._users_dispatcher = None  # as Locust does next: a worker that joins now gets no users
         self._waiting = set(self._runner.clients)
         self._runner.send_message(STOP_MESSAGE)
-        limit = time.monotonic() + FINAL_LIMIT_S + (self._environment.stop_timeout or 0)
-        while missing := sorted(filter(self._lives, self._waiting)):
-            if time.monotonic() > limit:
+        # Locust also stops a test when it hears that its last worker quits, and hears nothing more until this returns.
+        stand_in = gevent.spawn(self._runner.client_listener) if gevent.getcurrent() is self._listener else None
+        try:
+            self._wait_for_last_snapshots()
+        finally:
+            if stand_in is not None:
+                stand_in.kill()
+
+    def _wait_for_last_snapshots(self) -> None:
+        began = time.monotonic()
+        limit_s = FINAL_LIMIT_S + (self._environment.stop_timeout or 0)
+        told = False
+        while missing := sorted(filter(self._may_answer, self._waiting)):
+            waited_s = time.monotonic() - began
+            if waited_s > limit_s:
                 logger.error("No last counts came from: %s", ", ".join(missing))
                 return
+            if waited_s > TELL_AFTER_S and not told:
+                told = True
+                logger.info("Waiting up to %.0f s for the last counts of %s", limit_s - waited_s, ", ".join(missing))
             gevent.sleep(0.02)
 
-    def _lives(self, worker: str) -> bool:
+    def _may_answer(self, worker: str) -> bool:
         node = self._runner.clients.get(worker)
-        return node is not None and node.state != STATE_MISSING
+        if node is None:
+            return False
+        unheard_s: float = (HEARTBEAT_LIVENESS - node.heartbeat) * HEARTBEAT_INTERVAL
+        return unheard_s < UNHEARD_LIMIT_S

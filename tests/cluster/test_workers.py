@@ -3,7 +3,8 @@
 import os
 import signal
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,37 @@ def test_separate_workers_end_when_their_master_is_killed(tmp_path: Path, triton
         worker.wait(20.0)
         assert not worker.left()
         assert not worker.left_files()
+
+
+@contextmanager
+def with_a_starved_worker(folder: Path, host: str) -> Iterator[tuple[Locust, Locust, Locust]]:
+    """The master, a healthy worker, and one that gets no CPU for so long that the master misses it."""
+    with cases.running("hosts", folder, host) as (lead, (healthy, starved)):
+        os.killpg(starved.pid, signal.SIGSTOP)
+        until("the master misses it", lambda: "setting state to missing" in lead.log())
+        yield lead, healthy, starved
+
+
+def wakes_up_when_waited_for(lead: Locust, starved: Locust) -> None:
+    until("the master waits for it", lambda: "for the last counts of" in lead.log())
+    os.killpg(starved.pid, signal.SIGCONT)
+    lead.wait()  # requests that waited as long as it slept ran into their time limits: the exit code tells of failures
+
+
+def test_a_worker_that_gets_no_cpu_as_the_run_ends_is_waited_for(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    with with_a_starved_worker(tmp_path, grpc(triton)) as (lead, healthy, starved):
+        lead.interrupt()
+        wakes_up_when_waited_for(lead, starved)
+        assert lead.report()["totals"]["rpcs"] == lead.by_locust() == healthy.journalled() + starved.journalled()
+        assert [worker["state"] for worker in lead.report()["workers"]] == ["finished"] * 2
+
+
+def test_it_is_also_waited_for_when_the_last_other_worker_ends_the_run(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    with with_a_starved_worker(tmp_path, grpc(triton)) as (lead, healthy, starved):
+        healthy.terminate()
+        wakes_up_when_waited_for(lead, starved)
+        assert lead.report()["totals"]["rpcs"] == lead.by_locust() == healthy.journalled() + starved.journalled()
+        assert [worker["state"] for worker in lead.report()["workers"]] == ["finished"] * 2
 
 
 def test_a_reset_in_the_web_ui_resets_both_counts_at_once(tmp_path: Path, triton: EmbeddedTriton) -> None:
