@@ -19,6 +19,19 @@ def triton() -> Iterator[server.EmbeddedTriton]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def the_shared_triton_lives(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test in which the shared Triton ends is told what its log says; the next test gets another one."""
+    shared = request.getfixturevalue("triton") if "triton" in request.fixturenames else None
+    yield
+    if shared is not None and not shared.running:
+        last_words = shared.log_tail()
+        log = shared.log_path
+        shared.stop()
+        shared.start()
+        pytest.fail(f"the shared Triton ended during this test; its log, {log}, says:\n{last_words}")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """In CI nothing may be skipped: it installs all that the tests need."""

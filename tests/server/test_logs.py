@@ -22,6 +22,20 @@ I1124 08:00:41.6 27441 pb_stub.cc:2145]  Non-graceful termination detected. """
     assert telling_lines(log).splitlines() == log.splitlines()[2:4]
 
 
+def test_a_crash_is_shown_with_its_stack_and_without_what_came_before_and_after():
+    log = """E1124 08:00:32.6 27385 grpc_server.cc:7] "a client's mistake, long ago"
+Signal (11) received.
+ 0# 0x000055A0567 in /opt/tritonserver
+ 1# TRITONSERVER_InferenceRequestDelete in libtritonserver.so
+I1124 08:00:41.6 27441 pb_stub.cc:2145]  Non-graceful termination detected. """
+    assert telling_lines(log).splitlines() == log.splitlines()[1:4]
+
+
+def test_an_end_that_was_asked_for_is_no_crash():
+    log = "E1124 08:00:32.6 27385 server.cc:1] \"told\"\nSignal (15) received.\nlast"
+    assert telling_lines(log) == log.splitlines()[0]
+
+
 def test_a_wrong_argument_is_shown_without_the_list_of_all():
     log = (
         "tritonserver: unrecognized option '--no-such-option'\nUsage: tritonserver [options]\n  --help\n\tPrint usage\n"

@@ -40,7 +40,7 @@ STOP_LIMIT_S = GRACE_S + 10.0
 RETRIES = {"Address already in use": 4, "boost::interprocess::lock_exception": 3}
 
 #: Logs of former servers that are kept.
-LOGS_KEPT = 10
+LOGS_KEPT = 50
 
 _POLL_S = 0.1
 
