@@ -114,52 +114,82 @@ def test_a_failure_counts_what_was_sent_and_leaves_the_sequence_open() -> None:
     assert session.client.streams_open == 0
 
 
-def test_after_a_wrong_answer_what_is_under_way_is_answered_before_the_stream_ends() -> None:
-    wrong = instead(0, np.full((1, 1), 99, np.int32))
-    late: list[Any] = []
+class AnswersLater:
+    """What is under way at a server, and how the user's stream was ended: by cancelling it or not."""
 
-    def answer_later(request: Request) -> Any:
-        late.append(wrong(request))
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._answers: list[Any] = []
+        self.session = session_answering(self._later)
+        self.client: FakeClient = self.session.client
+        self.ended: list[bool] = []
+        self._stop_stream = self.client.stop_stream
+        self.client.stop_stream = self._stop  # type: ignore[method-assign]
+
+    def answer_all_before_the_stream_ends(self) -> None:
+        for step, answer in enumerate(self._answers):
+            assert self.ended == [], "requests are still under way"
+            self.answer(step, answer)
+            gevent.idle()
+
+    def answer_first(self) -> None:
+        self.answer(0, self._answers[0])
+
+    def answer(self, step: int, answer: Any) -> None:
+        self.client.callback(result=Result(answer, str(step)), error=None)
+
+    def _later(self, request: Request) -> Any:
+        self._answers.append(self._answer(request))
         raise Silent
 
-    session = session_answering(answer_later)
-    client = session.client
-    ended: list[bool] = []
-    stop_stream = client.stop_stream
+    def _stop(self, cancel_requests: bool = False) -> None:
+        self.ended.append(cancel_requests)
+        self._stop_stream(cancel_requests)
 
-    def stop(cancel_requests: bool = False) -> None:
-        ended.append(cancel_requests)
-        stop_stream(cancel_requests)
 
-    client.stop_stream = stop
-    job = gevent.spawn(run_sequence, session, MODEL, ID, (5, 7, 1))
+def test_after_a_wrong_answer_what_is_under_way_is_answered_before_the_stream_ends() -> None:
+    server = AnswersLater(instead(0, np.full((1, 1), 99, np.int32)))
+    job = gevent.spawn(run_sequence, server.session, MODEL, ID, (5, 7, 1))
     gevent.idle()
-    for step, answer in enumerate(late):
-        assert ended == [], "requests are still under way"
-        client.callback(result=Result(answer, str(step)), error=None)
-        gevent.idle()
+    server.answer_all_before_the_stream_ends()
     with pytest.raises(ScenarioFailure, match="answer 0 is 99"):
         job.get(timeout=10)
-    assert ended == [False], "nothing was cancelled"
-    assert len(session.signals.validations) == 1, "later answers are not judged"
+    assert server.ended == [False], "nothing was cancelled"
+    assert len(server.session.signals.validations) == 1, "later answers are not judged"
 
 
 def test_after_a_wrong_answer_a_silent_server_holds_the_user_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "DRAIN_S", 0.01)
-    wrong = instead(0, np.full((1, 1), 99, np.int32))
-    sent: list[Request] = []
-
-    def first_only(request: Request) -> Any:
-        sent.append(request)
-        raise Silent
-
-    session = session_answering(first_only)
-    job = gevent.spawn(run_sequence, session, MODEL, ID, (5, 7, 1))
+    server = AnswersLater(instead(0, np.full((1, 1), 99, np.int32)))
+    job = gevent.spawn(run_sequence, server.session, MODEL, ID, (5, 7, 1))
     gevent.idle()
-    session.client.callback(result=Result(wrong(sent[0]), "0"), error=None)
+    server.answer_first()
     with pytest.raises(ScenarioFailure, match="answer 0 is 99"):
         job.get(timeout=10)
-    assert session.client.streams_open == 0
+    assert server.client.streams_open == 0
+
+
+def test_when_the_user_is_stopped_what_is_under_way_is_answered_before_the_stream_ends() -> None:
+    server = AnswersLater(Accumulators(lambda: 0.0))
+    job = gevent.spawn(run_sequence, server.session, MODEL, ID, (5, 7, 1))
+    gevent.idle()
+    job.kill(block=False)
+    gevent.idle()
+    server.answer_all_before_the_stream_ends()
+    job.join(timeout=10)
+    assert isinstance(job.value, GreenletExit)
+    assert server.client.streams_open == 0
+
+
+def test_when_the_user_is_stopped_a_silent_server_holds_it_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "DRAIN_S", 0.01)
+    server = AnswersLater(Accumulators(lambda: 0.0))
+    job = gevent.spawn(run_sequence, server.session, MODEL, ID, (5, 7, 1))
+    gevent.idle()
+    job.kill(timeout=10)
+    assert isinstance(job.value, GreenletExit)
+    assert server.ended == [True]
+    assert server.client.streams_open == 0
 
 
 @pytest.mark.parametrize(

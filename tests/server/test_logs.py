@@ -32,7 +32,7 @@ I1124 08:00:41.6 27441 pb_stub.cc:2145]  Non-graceful termination detected. """
 
 
 def test_an_end_that_was_asked_for_is_no_crash():
-    log = "E1124 08:00:32.6 27385 server.cc:1] \"told\"\nSignal (15) received.\nlast"
+    log = 'E1124 08:00:32.6 27385 server.cc:1] "told"\nSignal (15) received.\nlast'
     assert telling_lines(log) == log.splitlines()[0]
 
 

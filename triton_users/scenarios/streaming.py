@@ -27,10 +27,11 @@ GRACE_S = 2.0
 """How much longer than the stream's own deadline we wait for its end; only a defect of the client needs it."""
 
 DRAIN_S = 2.0
-"""How long after a wrong answer the answers to what is already under way are awaited, before they are cancelled.
+"""How long the answers to what is already under way are awaited before they are cancelled, after a wrong answer or when
+the user is stopped.
 
-Triton 2.51 can crash when a sequence is started anew right after its requests were cancelled; that must not hide what
-was found.
+Triton 2.51 can crash when requests of a stream are cancelled (issues 7368 and 8034 of its server, mended in later
+releases): that must neither hide what was found nor be how a run ends.
 """
 
 REQUESTS_AT_A_STRETCH = 256
@@ -106,7 +107,7 @@ class _Exchange:
             self._send()
             self._settled.wait(max(0.0, started + limit_s + GRACE_S - session.clock()))
             if self._wrong_answer is not None:
-                self._drained.wait(DRAIN_S)
+                self._let_answers_come()
             if self._answers >= self._awaited:
                 session.client.stop_stream()  # waits for the stream's status, at most until its deadline
                 over = True
@@ -114,6 +115,9 @@ class _Exchange:
             if self._failure is None:
                 self._failure = self._fail(f"the stream broke: {exc}")
                 self._failure.__cause__ = exc
+        except BaseException:  # the user is stopped
+            self._let_answers_come()
+            raise
         finally:
             if not over:
                 self._abandoned = True
@@ -148,9 +152,13 @@ class _Exchange:
             if self.sent % REQUESTS_AT_A_STRETCH == 0:
                 self._session.sleep(1e-6)  # not 0, with which gevent looks at no socket for up to 50 turns
             if self._failure is not None:
-                self._awaited = self.sent
-                self._look_for_the_last()
                 return
+
+    def _let_answers_come(self) -> None:
+        """Wait until nothing is under way, for at most DRAIN_S."""
+        self._awaited = self.sent
+        self._look_for_the_last()
+        self._drained.wait(DRAIN_S)
 
     def take(self, result: Any, error: InferenceServerException | None) -> None:
         """The stream's callback: judge the next answer. Never raises, since that would end the stream's reader."""
