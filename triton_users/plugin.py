@@ -10,13 +10,13 @@ import gevent
 from gevent.event import Event
 from gevent.lock import RLock
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
 
 from triton_users import web
 from triton_users.early_start import on_test_start
 from triton_users.events import add_hooks
 from triton_users.exchange import RESET_MESSAGE, MasterSide, WorkerSide
-from triton_users.lead import Lead
+from triton_users.lead import EXIT_USAGE, Lead
 from triton_users.lifeline import forgive_forgotten_children
 from triton_users.node import Node, set_tasks
 from triton_users.run import Decided
@@ -50,13 +50,22 @@ def _listen_for_interrupts(environment: Environment) -> None:
 
     Python would raise it in whichever greenlet happens to run: mostly a user in the middle of a request, which would
     be a failure of the server then, or be counted by half. A second one would break into the end, which takes its
-    time but has its limits, and lose the last counts.
+    time but has its limits, and lose the last counts. A headless master that still waits for its workers does not
+    expect it at all, and would leave those that came waiting for ever.
     """
 
     def interrupt() -> None:
         ignore_more()
         main = gevent.get_hub().parent
-        if main is not None:
+        if main is None:
+            return
+        runner, options = environment.runner, environment.parsed_options
+        if isinstance(runner, MasterRunner) and options is not None and options.headless and runner.state == STATE_INIT:
+            logger.error("Interrupted before the run began: of %d workers %d had come", options.expect_workers,
+                         runner.worker_count)  # fmt: skip
+            environment.events.quitting.fire(environment=environment, reverse=True)  # also sends the workers home
+            gevent.kill(main, SystemExit(1))
+        else:
             gevent.kill(main, KeyboardInterrupt)
 
     def ignore_more(**_: Any) -> None:
@@ -72,7 +81,13 @@ def _install_worker(environment: Environment, runner: WorkerRunner) -> None:
     environment.reset_stats = False  # the master tells us when, so that Locust's counts and ours are reset as one
 
     def start(**_: Any) -> None:
-        node.start(Decided.unpack(environment.parsed_options.triton_run))  # type: ignore[union-attr]  # from the master
+        decided = getattr(environment.parsed_options, "triton_run", None)  # from the master
+        if decided is None:
+            logger.error("The master of this worker runs without this plugin: start both with the same locustfile")
+            environment.process_exit_code = EXIT_USAGE
+            gevent.spawn(runner.quit)
+            return
+        node.start(Decided.unpack(decided))
         exchange.started()
 
     def on_quitting(**_: Any) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -61,6 +63,47 @@ def test_separate_workers_end_when_their_master_is_killed(tmp_path: Path, triton
         worker.wait(20.0)
         assert not worker.left()
         assert not worker.left_files()
+
+
+def test_ctrl_c_while_the_master_waits_for_workers_ends_them_all(tmp_path: Path) -> None:
+    port = str(free_port())
+    with ExitStack() as stack:
+        options = ["--master", "--expect-workers", "2", "--master-bind-port", port]
+        lead = stack.enter_context(locust(tmp_path / "lead", *options))
+        worker = stack.enter_context(locust(tmp_path / "worker", "--worker", "--master-port", port))
+        until("one of two has come", lambda: "1 of 2 connected" in lead.log(), limit_s=60.0)
+        lead.interrupt()
+        assert lead.wait() == 1, lead.log()
+        assert "Interrupted before the run began: of 2 workers 1 had come" in lead.log()
+        assert "Traceback" not in lead.log()
+        assert worker.wait() == 0, worker.log()
+        until("everything has ended", lambda: not lead.left() and not worker.left())
+
+
+NO_PLUGIN = """
+from locust import User, constant, task
+
+class OneAtATime(User):
+    wait_time = constant(1)
+
+    @task
+    def nothing(self): pass
+"""
+
+
+def test_a_worker_whose_master_lacks_the_plugin_says_so_and_ends(tmp_path: Path) -> None:
+    locustfile = tmp_path / "plain.py"
+    locustfile.write_text(NO_PLUGIN)
+    port = str(free_port())
+    with ExitStack() as stack:
+        master = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--master", "-t", "5s"]
+        plain = subprocess.Popen([*master, "--master-bind-port", port], cwd=tmp_path)
+        stack.callback(plain.wait)
+        stack.callback(plain.kill)
+        worker = stack.enter_context(locust(tmp_path / "worker", "--worker", "--master-port", port))
+        assert worker.wait() == 2, worker.log()
+        assert "The master of this worker runs without this plugin" in worker.log()
+        assert "Traceback" not in worker.log()
 
 
 @contextmanager
