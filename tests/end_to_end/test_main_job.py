@@ -146,8 +146,7 @@ class TestAgainstAHealthyServer:
 def leaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
     """A server whose sequences see each other's sums, and whose identity model is healthy.
 
-    One for each test: tritonserver 2.51 may crash when a sequence's requests are cancelled, as after a wrong answer,
-    and its id is started again; and what a run leaves open would keep the next one's sequences waiting for slots.
+    One for each test: what a run leaves open would keep the next one's sequences waiting for slots.
     """
     repository = tmp_path_factory.mktemp("leaking")
     for model in (
