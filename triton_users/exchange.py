@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-from greenlet import greenlet
 from locust.env import Environment
 from locust.runners import HEARTBEAT_INTERVAL, HEARTBEAT_LIVENESS, MasterRunner, WorkerRunner
 from locust.stats import StatsEntry
@@ -103,7 +102,6 @@ class MasterSide:
         self._merge = merge
         self._waiting: set[str] = set()
         self._ramp_up: gevent.Greenlet[..., Any] | None = None
-        self._listener: greenlet | None = None
         # In front of Locust's own listener, which adds up all it gets.
         environment.events.worker_report._handlers.insert(0, self._on_report)
         environment.events.test_start.add_listener(self._on_test_start)
@@ -111,7 +109,6 @@ class MasterSide:
         self._runner.register_message(STOPPED_MESSAGE, self._on_stopped_message)
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
-        self._listener = gevent.getcurrent()
         snapshot = data.pop(KEY, None)
         if snapshot is not None and not self._merge(snapshot):
             nothing = StatsEntry(self._runner.stats, "Aggregated", "")
@@ -130,8 +127,10 @@ class MasterSide:
         self._runner._users_dispatcher = None  # as Locust does next: a worker that joins now gets no users
         self._waiting = set(self._runner.clients)
         self._runner.send_message(STOP_MESSAGE)
-        # Locust also stops a test when it hears that its last worker quits, and hears nothing more until this returns.
-        stand_in = gevent.spawn(self._runner.client_listener) if gevent.getcurrent() is self._listener else None
+        # Locust also stops a test in its loops that hear the workers and count their silence, when none is left. Until
+        # this returns, another greenlet does that loop's work.
+        loop = getattr(gevent.getcurrent(), "_run", None)
+        stand_in = gevent.spawn(loop) if loop in (self._runner.client_listener, self._runner.heartbeat_worker) else None
         try:
             self._wait_for_last_snapshots()
         finally:

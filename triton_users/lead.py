@@ -153,14 +153,15 @@ class Lead:
             if reporting is None or reporting.finished:
                 return
             try:
-                self._environment.process_exit_code = reporting.finish(state, self._at_the_end())
+                self._environment.process_exit_code = reporting.finish(state, self._at_the_end(reporting))
             except OSError as error:
                 logger.error("The report cannot be written: %s", error)
                 self._environment.process_exit_code = EXIT_USAGE
 
-    def _at_the_end(self) -> list[str]:
+    def _at_the_end(self, reporting: Reporting) -> list[str]:
         not_ready = why_not_ready(self._environment.host or "", tls_from(self._options))
-        return [told for told in (self._cut_short(), not_ready) if told]
+        lost = "it ended because all its workers were lost" if reporting.all_lost else ""
+        return [told for told in (self._cut_short(), lost, not_ready) if told]
 
     def _cut_short(self) -> str:
         """How far the run came, when it was given a run time and did not come so far."""

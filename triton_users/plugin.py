@@ -125,6 +125,10 @@ def _install_lead(environment: Environment) -> None:
         lead.finish("interrupted" if ending.is_set() else "finished")
         if not headless and lead.reporting is not None:
             print(lead.reporting.text(), flush=True)
+        if headless and isinstance(runner, MasterRunner):
+            gevent.spawn(
+                runner.quit
+            )  # when its last worker was lost, Locust stops the test but waits for other workers
 
     def on_reset(**_: Any) -> None:
         counted = lead.reset()

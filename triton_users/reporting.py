@@ -99,6 +99,11 @@ class Reporting:
     def finished(self) -> bool:
         return self._report is not None
 
+    @property
+    def all_lost(self) -> bool:
+        """Whether no worker that told its counts ever said that those were its last; to be asked after the end."""
+        return 0 < len(self._collector.workers) == len(self._collector.lost())
+
     def text(self) -> str:
         """The report for a terminal or a log."""
         return render_text(self.report())

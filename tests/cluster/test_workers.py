@@ -65,6 +65,34 @@ def test_separate_workers_end_when_their_master_is_killed(tmp_path: Path, triton
         assert not worker.left_files()
 
 
+def test_it_is_also_waited_for_when_it_was_the_only_worker(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    port = str(free_port())
+    with ExitStack() as stack:
+        options = ["--master", "--master-bind-port", port, "-H", grpc(triton), "-u", "2", "-r", "2", "-s", "60"]
+        lead = stack.enter_context(locust(tmp_path / "lead", *options))
+        starved = stack.enter_context(locust(tmp_path / "worker", "--worker", "--master-port", port))
+        cases.until_sending([starved], 1)
+        os.killpg(starved.pid, signal.SIGSTOP)
+        wakes_up_when_waited_for(lead, starved)
+        assert lead.report()["totals"]["rpcs"] == lead.by_locust() == starved.journalled()
+
+
+def test_a_dead_worker_is_waited_for_only_for_seconds_whatever_the_stop_timeout(
+    tmp_path: Path, triton: EmbeddedTriton
+) -> None:
+    port = str(free_port())
+    with ExitStack() as stack:
+        options = ["--master", "--master-bind-port", port, "-H", grpc(triton), "-u", "2", "-r", "2", "-s", "600"]
+        lead = stack.enter_context(locust(tmp_path / "lead", *options))
+        dead = stack.enter_context(locust(tmp_path / "worker", "--worker", "--master-port", port))
+        until("its first counts have come", lambda: cases.sending_for_s(dead) > 3.5, limit_s=60.0)
+        dead.kill()
+        assert lead.wait(40.0) == 1, lead.log()
+        assert lead.report()["state"] == "finished"
+        assert lead.report()["verdict"]["reasons"] == ["it ended because all its workers were lost"]
+        assert [worker["state"] for worker in lead.report()["workers"]] == ["lost"]
+
+
 def test_ctrl_c_while_the_master_waits_for_workers_ends_them_all(tmp_path: Path) -> None:
     port = str(free_port())
     with ExitStack() as stack:
