@@ -106,8 +106,9 @@ class Locust:
 
     def report(self) -> dict[str, Any]:
         """The only report.json there is."""
-        (report,) = self.reports()
-        return report
+        reports = self.reports()
+        assert len(reports) == 1, f"{len(reports)} reports, not one\n{self.log()}"
+        return reports[0]
 
     def reports(self) -> list[dict[str, Any]]:
         """All of them, the oldest first."""
