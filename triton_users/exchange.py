@@ -81,6 +81,7 @@ class WorkerSide:
         self._runner._send_stats()  # Locust's own last statistics, and ours with them
 
     def _on_stop_message(self, environment: Environment, msg: Any, **_: Any) -> None:
+        self._runner.last_received_spawn_timestamp = msg.data["at"]  # an order to start that was overtaken is void
         try:
             self._runner.stop()
         finally:
@@ -124,9 +125,11 @@ class MasterSide:
     def _on_test_stopping(self, **_: Any) -> None:
         if self._ramp_up is not None and self._ramp_up is not gevent.getcurrent():
             self._ramp_up.kill()  # at its end it would declare a test running that has been stopped
-        self._runner._users_dispatcher = None  # as Locust does next: a worker that joins now gets no users
+        # As Locust does next: a worker that joins now gets no users.
+        self._runner._users_dispatcher = None
+        self._runner.spawning_completed = False
         self._waiting = set(self._runner.clients)
-        self._runner.send_message(STOP_MESSAGE)
+        self._runner.send_message(STOP_MESSAGE, {"at": time.time()})  # Locust's clock for its orders to start
         # Locust also stops a test in its loops that hear the workers and count their silence, when none is left. Until
         # this returns, another greenlet does that loop's work.
         loop = getattr(gevent.getcurrent(), "_run", None)

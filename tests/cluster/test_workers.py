@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import gevent
 import pytest
+from locust.rpc.protocol import Message
+from locust.rpc.zmqrpc import Server
 
 from tests.cluster import cases
 from tests.cluster.commands import ROOT, Locust, free_port, locust, until
+from triton_users.exchange import STOP_MESSAGE, STOPPED_MESSAGE
 from triton_users.server import EmbeddedTriton
 
 pytestmark = pytest.mark.triton
@@ -91,6 +95,44 @@ def test_a_dead_worker_is_waited_for_only_for_seconds_whatever_the_stop_timeout(
         assert lead.report()["state"] == "finished"
         assert lead.report()["verdict"]["reasons"] == ["it ended because all its workers were lost"]
         assert [worker["state"] for worker in lead.report()["workers"]] == ["lost"]
+
+
+@contextmanager
+def master_without_a_mind() -> Iterator[Server]:
+    """The socket of a master, which sends what it is told."""
+    server = Server("127.0.0.1", 0)
+    try:
+        yield server
+    finally:
+        context = server.socket.context
+        server.close(linger=0)
+        context.term()
+
+
+def stop_until_it_answers(master: Server, name: str, at: float) -> None:
+    """Order the worker to stop; it hears that only when its plugin is installed."""
+    with gevent.Timeout(20):
+        while True:
+            master.send_to_client(Message(STOP_MESSAGE, {"at": at}, name))
+            with gevent.Timeout(0.5, False):
+                while master.recv_from_client()[1].type != STOPPED_MESSAGE:
+                    pass
+                return
+
+
+def test_an_order_to_start_that_the_order_to_stop_overtook_starts_nobody(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        master = stack.enter_context(master_without_a_mind())  # a real one does it only when it has hardly any CPU
+        worker = stack.enter_context(locust(tmp_path / "worker", "--worker", "--master-port", str(master.port)))
+        name, _ = master.recv_from_client()
+        master.send_to_client(Message("ack", {"index": 0}, name))
+        order = {"user_classes_count": {"OneAtATime": 1}, "host": "grpc://127.0.0.1:9", "stop_timeout": 0}
+        stop_until_it_answers(master, name, at=1_000.2)
+        master.send_to_client(Message("spawn", {**order, "timestamp": 1_000.1, "parsed_options": {}}, name))
+        until("it does not follow it", lambda: "Discard spawn message" in worker.log())
+        master.send_to_client(Message("quit", None, name))
+        assert worker.wait() == 0, worker.log()
+        assert not worker.journalled()
 
 
 def test_ctrl_c_while_the_master_waits_for_workers_ends_them_all(tmp_path: Path) -> None:
