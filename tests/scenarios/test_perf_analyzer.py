@@ -12,7 +12,7 @@ import pytest
 from gevent import GreenletExit
 
 from tests.scenarios.fakes import make_session
-from triton_users.scenarios.base import ScenarioFailure, Target
+from triton_users.scenarios.base import ScenarioFailure, Skip, Target
 from triton_users.scenarios.perf_analyzer import ImageLoad, PerfAnalyzer, PerfAnalyzerPlan
 from triton_users.sequences import perf_analyzer_ids
 from triton_users.settings import Settings
@@ -80,6 +80,23 @@ def test_an_error_exit_is_a_failure_that_shows_the_end_of_its_output(tmp_path: P
         scenario(tmp_path, program).run(PLAN)
     assert len(str(caught.value)) < 2000
     assert caught.value.evidence["exit_code"] == 99
+
+
+FORGOTTEN = """
+import sys
+sys.exit("Thread [3] had error: inference request for sequence 7 to model 'm' must specify the START flag on the first "
+         "request of the sequence")
+"""
+
+
+def test_a_sequence_that_may_have_been_idle_for_too_long_proves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Skip, match=f"{MODEL} lost a sequence on a busy server"):
+        scenario(tmp_path, FORGOTTEN, idle_limit_s=0.001).run(PLAN)
+
+
+def test_a_sequence_that_is_forgotten_before_its_idle_limit_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioFailure, match="must specify the START flag"):
+        scenario(tmp_path, FORGOTTEN, idle_limit_s=60.0).run(PLAN)
 
 
 def test_an_exit_without_a_request_count_is_a_failure(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from triton_users.scenarios.models import IdentityModel
 
 DEADLINE_EXCEEDED = "StatusCode.DEADLINE_EXCEEDED"
 
+START_ERROR = "must specify the START flag on the first request of the sequence"
+"""What Triton says to a request of a sequence that it does not know, in the middle of its error."""
+
 
 def infer(session: Session, client: Client, model: str, inputs: list[Any], **kwargs: Any) -> Any:
     """`client.infer` under the run's request timeout. InferenceServerException as from the client."""

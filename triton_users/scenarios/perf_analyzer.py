@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triton_users.lifeline import die_with_parent
-from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
+from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip, Target
+from triton_users.scenarios.calls import START_ERROR
 from triton_users.scenarios.perf_options import (
     PerfOption,
     arguments,
@@ -47,6 +48,10 @@ class PerfAnalyzerPlan:
 
 class PerfAnalyzer(Scenario):
     """It must exit with 0 and say how many requests it made.
+
+    It waits for each answer before the next request of a sequence. A server that is so busy that one takes longer than
+    its idle limit forgets that sequence, as it must: such a run is skipped. Sequences that are forgotten earlier are
+    found here, and by the scenarios that send all requests of a sequence at once at any time.
 
     Each option keeps a concurrency of its own, 1 at first, which follows the server's queue time.
     """
@@ -107,8 +112,15 @@ class PerfAnalyzer(Scenario):
                 data_file=str(data_file),
             ),
         ]
+        started = session.clock()
         code = self._execute(command, output_file)
+        elapsed_s = session.clock() - started
         output = _tail(output_file)
+        if code and option.sequence and START_ERROR in output and elapsed_s > settings.idle_limit_s:
+            raise Skip(
+                f"perf_analyzer on {option.name} lost a sequence on a busy server: it waits for each "
+                f"answer, and the server may forget a sequence after {settings.idle_limit_s:g} s"
+            )
         requests = request_count(output)
         if code != 0 or requests is None:
             if code is None:

@@ -11,13 +11,11 @@ from tritonclient.grpc import InferInput
 from tritonclient.utils import InferenceServerException
 
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
-from triton_users.scenarios.calls import infer
+from triton_users.scenarios.calls import START_ERROR, infer
 from triton_users.scenarios.models import SequenceModel, sequence_models
 from triton_users.scenarios.streaming import open_sequences, run_sequence
 from triton_users.sequences import draw_offset, draw_values
 from triton_users.settings import Settings
-
-_START_ERROR = "must specify the START flag on the first request of the sequence"
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def answer_without_start(
 
     def is_start_error(error: Exception) -> bool:
         text = str(error)
-        return _START_ERROR in text and f"sequence {correlation_id} to model '{model.name}'" in text
+        return START_ERROR in text and f"sequence {correlation_id} to model '{model.name}'" in text
 
     try:
         with session.client.expect_error(is_start_error):
