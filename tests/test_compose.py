@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.cluster.commands import free_port
 from triton_users.server import EmbeddedTriton
 
 ROOT = Path(__file__).parent.parent
@@ -119,12 +119,6 @@ def state(web: int) -> dict[str, Any]:
             return json.load(answer)  # type: ignore[no-any-return]
     except OSError:
         return {"workers": [], "state": "", "total_rps": 0}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def wait_for(happened: Any, limit_s: float = 40.0) -> None:

@@ -59,10 +59,11 @@ def _listen_for_interrupts(environment: Environment) -> None:
         main = gevent.get_hub().parent
         if main is None:
             return
-        runner, options = environment.runner, environment.parsed_options
-        if isinstance(runner, MasterRunner) and options is not None and options.headless and runner.state == STATE_INIT:
-            logger.error("Interrupted before the run began: of %d workers %d had come", options.expect_workers,
-                         runner.worker_count)  # fmt: skip
+        runner: Any = environment.runner
+        options: Any = environment.parsed_options
+        if isinstance(runner, MasterRunner) and options.headless and runner.state == STATE_INIT:
+            wanted, came = options.expect_workers, runner.worker_count
+            logger.error("Interrupted before the run began: of %d workers %d had come", wanted, came)
             environment.events.quitting.fire(environment=environment, reverse=True)  # also sends the workers home
             gevent.kill(main, SystemExit(1))
         else:
@@ -126,9 +127,7 @@ def _install_lead(environment: Environment) -> None:
         if not headless and lead.reporting is not None:
             print(lead.reporting.text(), flush=True)
         if headless and isinstance(runner, MasterRunner):
-            gevent.spawn(
-                runner.quit
-            )  # when its last worker was lost, Locust stops the test but waits for other workers
+            gevent.spawn(runner.quit)  # a master that lost its last worker would wait for others
 
     def on_reset(**_: Any) -> None:
         counted = lead.reset()

@@ -69,34 +69,6 @@ def test_separate_workers_end_when_their_master_is_killed(tmp_path: Path, triton
         assert not worker.left_files()
 
 
-def test_it_is_also_waited_for_when_it_was_the_only_worker(tmp_path: Path, triton: EmbeddedTriton) -> None:
-    port = str(free_port())
-    with ExitStack() as stack:
-        options = ["--master", "--master-bind-port", port, "-H", grpc(triton), "-u", "2", "-r", "2", "-s", "60"]
-        lead = stack.enter_context(locust(tmp_path / "lead", *options))
-        starved = stack.enter_context(locust(tmp_path / "worker", "--worker", "--master-port", port))
-        cases.until_sending([starved], 1)
-        os.killpg(starved.pid, signal.SIGSTOP)
-        wakes_up_when_waited_for(lead, starved)
-        assert lead.report()["totals"]["rpcs"] == lead.by_locust() == starved.journalled()
-
-
-def test_a_dead_worker_is_waited_for_only_for_seconds_whatever_the_stop_timeout(
-    tmp_path: Path, triton: EmbeddedTriton
-) -> None:
-    port = str(free_port())
-    with ExitStack() as stack:
-        options = ["--master", "--master-bind-port", port, "-H", grpc(triton), "-u", "2", "-r", "2", "-s", "600"]
-        lead = stack.enter_context(locust(tmp_path / "lead", *options))
-        dead = stack.enter_context(locust(tmp_path / "worker", "--worker", "--master-port", port))
-        until("its first counts have come", lambda: cases.sending_for_s(dead) > 3.5, limit_s=60.0)
-        dead.kill()
-        assert lead.wait(40.0) == 1, lead.log()
-        assert lead.report()["state"] == "finished"
-        assert lead.report()["verdict"]["reasons"] == ["it ended because all its workers were lost"]
-        assert [worker["state"] for worker in lead.report()["workers"]] == ["lost"]
-
-
 @contextmanager
 def master_without_a_mind() -> Iterator[Server]:
     """The socket of a master, which sends what it is told."""
@@ -185,26 +157,54 @@ def with_a_starved_worker(folder: Path, host: str) -> Iterator[tuple[Locust, Loc
         yield lead, healthy, starved
 
 
-def wakes_up_when_waited_for(lead: Locust, starved: Locust) -> None:
+@contextmanager
+def with_one_worker(folder: Path, host: str, stop_timeout: str) -> Iterator[tuple[Locust, Locust]]:
+    port = str(free_port())
+    with ExitStack() as stack:
+        options = ["--master", "--master-bind-port", port, "-H", host, "-u", "2", "-r", "2", "-s", stop_timeout]
+        lead = stack.enter_context(locust(folder / "lead", *options))
+        yield lead, stack.enter_context(locust(folder / "worker", "--worker", "--master-port", port))
+
+
+def check_that_it_is_waited_for(lead: Locust, starved: Locust, *healthy: Locust) -> None:
+    """It wakes up when the master waits for it, and nothing is lost."""
     until("the master waits for it", lambda: "for the last counts of" in lead.log())
     os.killpg(starved.pid, signal.SIGCONT)
     lead.wait()  # requests that waited as long as it slept ran into their time limits: the exit code tells of failures
+    workers = [starved, *healthy]
+    assert lead.report()["totals"]["rpcs"] == lead.by_locust() == sum(each.journalled() for each in workers)
+    assert [worker["state"] for worker in lead.report()["workers"]] == ["finished"] * len(workers)
 
 
 def test_a_worker_that_gets_no_cpu_as_the_run_ends_is_waited_for(tmp_path: Path, triton: EmbeddedTriton) -> None:
     with with_a_starved_worker(tmp_path, grpc(triton)) as (lead, healthy, starved):
         lead.interrupt()
-        wakes_up_when_waited_for(lead, starved)
-        assert lead.report()["totals"]["rpcs"] == lead.by_locust() == healthy.journalled() + starved.journalled()
-        assert [worker["state"] for worker in lead.report()["workers"]] == ["finished"] * 2
+        check_that_it_is_waited_for(lead, starved, healthy)
 
 
 def test_it_is_also_waited_for_when_the_last_other_worker_ends_the_run(tmp_path: Path, triton: EmbeddedTriton) -> None:
     with with_a_starved_worker(tmp_path, grpc(triton)) as (lead, healthy, starved):
         healthy.terminate()
-        wakes_up_when_waited_for(lead, starved)
-        assert lead.report()["totals"]["rpcs"] == lead.by_locust() == healthy.journalled() + starved.journalled()
-        assert [worker["state"] for worker in lead.report()["workers"]] == ["finished"] * 2
+        check_that_it_is_waited_for(lead, starved, healthy)
+
+
+def test_it_is_also_waited_for_when_it_was_the_only_worker(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    with with_one_worker(tmp_path, grpc(triton), stop_timeout="60") as (lead, starved):
+        cases.until_sending([starved], 1)
+        os.killpg(starved.pid, signal.SIGSTOP)
+        check_that_it_is_waited_for(lead, starved)
+
+
+def test_a_dead_worker_is_waited_for_only_for_seconds_whatever_the_stop_timeout(
+    tmp_path: Path, triton: EmbeddedTriton
+) -> None:
+    with with_one_worker(tmp_path, grpc(triton), stop_timeout="600") as (lead, dead):
+        until("its first counts have come", lambda: cases.sending_for_s(dead) > 3.5, limit_s=60.0)
+        dead.kill()
+        assert lead.wait(40.0) == 1, lead.log()
+        assert lead.report()["state"] == "finished"
+        assert lead.report()["verdict"]["reasons"] == ["it ended because all its workers were lost"]
+        assert [worker["state"] for worker in lead.report()["workers"]] == ["lost"]
 
 
 def test_a_reset_in_the_web_ui_resets_both_counts_at_once(tmp_path: Path, triton: EmbeddedTriton) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bench.procs import free_ports
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 START_LIMIT_S = 30.0
@@ -125,15 +127,6 @@ class Locusts:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that nobody listens on."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def wait_for(condition: Callable[[], Any], limit_s: float, log: Callable[[], str] = str) -> Any:
