@@ -13,11 +13,11 @@ from locust.env import Environment
 from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
 
 from triton_users import web
-from triton_users.early_start import on_test_start
 from triton_users.events import add_hooks
 from triton_users.exchange import RESET_MESSAGE, MasterSide, WorkerSide
 from triton_users.lead import EXIT_USAGE, Lead
 from triton_users.lifeline import forgive_forgotten_children
+from triton_users.locust_compat.start_gate import on_test_start
 from triton_users.node import Node, set_tasks
 from triton_users.run import Decided
 

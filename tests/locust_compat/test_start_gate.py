@@ -5,8 +5,8 @@ import pytest
 from locust.env import Environment
 from locust.event import Events
 
-from triton_users import early_start
-from triton_users.early_start import hold_starts, on_test_start
+from triton_users.locust_compat import start_gate as early_start
+from triton_users.locust_compat.start_gate import hold_starts, on_test_start
 
 
 @pytest.fixture

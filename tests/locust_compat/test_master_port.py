@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from locust.argument_parser import LocustArgumentParser, get_parser
 
-from triton_users.ports import settle_when_parsed
+from triton_users.locust_compat.master_port import settle_when_parsed
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The only code that leans on what Locust does not promise."""
