@@ -12,7 +12,7 @@ from typing import Any
 
 from locust.env import Environment
 
-from triton_users import ledger, scratch
+from triton_users import ledger
 from triton_users.run import Decided, Run, left_out, weights
 from triton_users.scenarios import ALL
 from triton_users.scenarios.streaming import open_sequences
@@ -20,6 +20,7 @@ from triton_users.selfcheck import SelfCheck
 from triton_users.settings import Settings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
 from triton_users.survey import with_perf_analyzer
+from triton_users.system import scratch
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from triton_users import web
 from triton_users.events import add_hooks
 from triton_users.exchange import RESET_MESSAGE, MasterSide, WorkerSide
 from triton_users.lead import EXIT_USAGE, Lead
-from triton_users.lifeline import forgive_forgotten_children
 from triton_users.locust_compat.start_gate import on_test_start
 from triton_users.node import Node, set_tasks
 from triton_users.run import Decided
+from triton_users.system.parent_death import forgive_forgotten_children
 
 logger = logging.getLogger(__name__)
 

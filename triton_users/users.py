@@ -10,8 +10,8 @@ from locust import User
 
 from triton_users.client import TritonClient
 from triton_users.connections import Connections
-from triton_users.memory import keep_freed_memory
 from triton_users.rpc_events import RpcEvents
+from triton_users.system.memory import keep_freed_memory
 from triton_users.transport import ChannelOptions, TlsCredentials
 
 if TYPE_CHECKING:

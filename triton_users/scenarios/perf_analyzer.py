@@ -11,7 +11,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from triton_users.lifeline import die_with_parent
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip, Target
 from triton_users.scenarios.calls import START_ERROR
 from triton_users.scenarios.perf_options import (
@@ -26,6 +25,7 @@ from triton_users.scenarios.perf_options import (
 )
 from triton_users.sequences import draw_values, perf_analyzer_ids
 from triton_users.settings import Settings
+from triton_users.system.parent_death import die_with_parent
 
 TAIL_BYTES = 64 * 1024
 """The end of its output that is read."""

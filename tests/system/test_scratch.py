@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from triton_users import scratch
+from triton_users.system import scratch
 
 OWNER = """
 import sys
-from triton_users import scratch
+from triton_users.system import scratch
 print(scratch.make(), flush=True)
 sys.stdin.readline()
 """

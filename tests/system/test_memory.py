@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import resource, sys
-from triton_users.memory import keep_freed_memory
+from triton_users.system.memory import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory() and keep_freed_memory()
 
