@@ -8,9 +8,9 @@ import gevent
 from gevent.pool import Group
 from locust import User
 
-from triton_users.client import TritonClient
-from triton_users.connections import Connections
-from triton_users.rpc_events import RpcEvents
+from triton_users.client.client import TritonClient
+from triton_users.client.connections import Connections
+from triton_users.client.rpc_events import RpcEvents
 from triton_users.system.memory import keep_freed_memory
 from triton_users.transport import ChannelOptions, TlsCredentials
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.locust_process import Locust
-from triton_users.client import TritonClient
+from triton_users.client.client import TritonClient
 from triton_users.server import EmbeddedTriton
 
 pytestmark = pytest.mark.triton

@@ -13,7 +13,7 @@ import gevent
 
 from tests.scenarios.fakes import make_session
 from triton_users import server
-from triton_users.client import TritonClient
+from triton_users.client.client import TritonClient
 from triton_users.scenarios.base import Session, Target
 from triton_users.sequences import id_block
 

@@ -18,11 +18,11 @@ from tritonclient.grpc import service_pb2
 
 from tests.scenarios.fakes import FakeClient, FakeClock, make_session
 from tests.scenarios.grpc_peer import Answer, GrpcPeer
-from triton_users.client import TritonClient
+from triton_users.client.client import TritonClient
+from triton_users.client.streamed import PIECE_BYTES, varint
 from triton_users.scenarios.base import ScenarioFailure, Session, Skip
 from triton_users.scenarios.models import IdentityModel
 from triton_users.scenarios.timeout import LargeRequest, Timeout, TimeoutPlan
-from triton_users.streamed import PIECE_BYTES, varint
 
 NAME = "custom_nobatch_zero_1_float32"
 PLAN = TimeoutPlan(NAME, (3, 1, 4))

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from tritonclient.grpc import InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
+from triton_users.client.streamed import StreamedInput
 from triton_users.pictures import preprocess, reference_pictures
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
 from triton_users.scenarios.calls import infer
 from triton_users.scenarios.models import IMAGE_INPUT, IMAGE_MODEL, IMAGE_OUTPUT
 from triton_users.settings import Settings
-from triton_users.streamed import StreamedInput
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import grpc
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
+from triton_users.client.streamed import PIECE_BYTES, StreamedRequest, streamed_infer
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip, Target
 from triton_users.scenarios.calls import DEADLINE_EXCEEDED, check_identity
 from triton_users.scenarios.models import IdentityModel, identity_models
 from triton_users.settings import Settings
-from triton_users.streamed import PIECE_BYTES, StreamedRequest, streamed_infer
 
 BUSY_S = 0.025
 """A timer of the event loop that fires this late, in seconds, speaks of a machine that is too busy to time a deadline;

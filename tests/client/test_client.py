@@ -19,10 +19,10 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.grpc._utils import _get_inference_request
 from tritonclient.utils import InferenceServerException
 
-from triton_users.client import _INFER_DEFAULTS, TritonClient
-from triton_users.rpc_events import RpcEvents
+from triton_users.client.client import _INFER_DEFAULTS, TritonClient
+from triton_users.client.rpc_events import RpcEvents
+from triton_users.client.streamed import StreamedInput, StreamedRequest
 from triton_users.server import EmbeddedTriton
-from triton_users.streamed import StreamedInput, StreamedRequest
 
 IDENTITY = "custom_nobatch_zero_1_float32"
 SEQUENCE = "custom_nobatch_sequence_int32"

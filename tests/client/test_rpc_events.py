@@ -8,7 +8,7 @@ import pytest
 from gevent import GreenletExit
 from locust.event import EventHook
 
-from triton_users.rpc_events import RequestFailure, RpcEvents
+from triton_users.client.rpc_events import RequestFailure, RpcEvents
 from triton_users.transport import CallError
 from triton_users.transport.errors import Outcome
 from triton_users.transport.observer import StreamInfo

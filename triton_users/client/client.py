@@ -17,8 +17,8 @@ from tritonclient.grpc import (
 from tritonclient.grpc._utils import _get_inference_request, get_error_grpc
 from tritonclient.utils import InferenceServerException
 
-from triton_users.rpc_events import RpcEvents
-from triton_users.streamed import StreamedInput, StreamedRequest, streamed_infer
+from triton_users.client.rpc_events import RpcEvents
+from triton_users.client.streamed import StreamedInput, StreamedRequest, streamed_infer
 from triton_users.transport import CallObserver, Channel, ChannelOptions, RequestFeed, Share, TlsCredentials
 
 _INFER_DEFAULTS: dict[str, Any] = {
