@@ -14,11 +14,11 @@ from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
 
 from triton_users import web
 from triton_users.events import add_hooks
-from triton_users.exchange import RESET_MESSAGE, MasterSide, WorkerSide
-from triton_users.lead import EXIT_USAGE, Lead
 from triton_users.locust_compat.start_gate import on_test_start
-from triton_users.node import Node, set_tasks
-from triton_users.run import Decided
+from triton_users.run.configuration import Decided
+from triton_users.run.coordinator import EXIT_USAGE, Lead
+from triton_users.run.node import Node, set_tasks
+from triton_users.run.snapshots import RESET_MESSAGE, MasterSide, WorkerSide
 from triton_users.system.parent_death import forgive_forgotten_children
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImm
 from tritonclient.utils import InferenceServerException
 
 from triton_users.ledger import plain
-from triton_users.run import Run
+from triton_users.run.configuration import Run
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
 from triton_users.scenarios.perf_analyzer import ImageLoad

@@ -16,7 +16,7 @@ from locust.rpc.zmqrpc import Server
 
 from tests.cluster import cases
 from tests.cluster.commands import ROOT, Locust, free_port, locust, until
-from triton_users.exchange import STOP_MESSAGE, STOPPED_MESSAGE
+from triton_users.run.snapshots import STOP_MESSAGE, STOPPED_MESSAGE
 from triton_users.server import EmbeddedTriton
 
 pytestmark = pytest.mark.triton

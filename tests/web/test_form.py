@@ -26,7 +26,7 @@ def options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
             raise UsageError(f"no Triton answers at {host}")
         return Target(address=host, models=MODELS, server_version="triton 2.51.0")
 
-    monkeypatch.setattr("triton_users.survey.survey", survey)
+    monkeypatch.setattr("triton_users.run.preflight.survey", survey)
     parser = LocustArgumentParser()
     parser.add_argument("--web-host", default="")
     parser.set_defaults(worker=True)  # no master, so no port to settle
@@ -89,7 +89,7 @@ def test_a_form_without_the_number_of_users_is_refused_unless_a_load_shape_sets_
 
 def test_users_of_one_s_own_need_no_model_of_the_scenarios(options: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "triton_users.survey.survey", lambda host, tls: Target(address=host, models=frozenset({"mine"}))
+        "triton_users.run.preflight.survey", lambda host, tls: Target(address=host, models=frozenset({"mine"}))
     )
     assert "No scenario can run against this server" in refusal(options)
     assert form.refusal(GOOD, options, HOST, running=False, scenarios=False) == ""

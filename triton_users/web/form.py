@@ -15,7 +15,7 @@ from locust.util.timespan import parse_timespan
 
 from triton_users.ledger.plain import cut
 from triton_users.options import judging_from, own_options, report_dir_from, settings_from
-from triton_users.survey import look_at
+from triton_users.run.preflight import look_at
 from triton_users.users import tls_from
 
 SHOWN = 60

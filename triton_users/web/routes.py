@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from locust.env import Environment
 
-    from triton_users.reporting import Reporting
+    from triton_users.run.reporting import Reporting
 
 FRESH_S = 1.0
 """How old a running test's report may be when it is shown, in seconds: all viewers share one."""

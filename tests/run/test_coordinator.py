@@ -5,9 +5,9 @@ from pathlib import Path
 from locust.env import Environment
 
 from tests.report.conftest import STARTED
-from triton_users.lead import Lead
 from triton_users.report import RunInfo
-from triton_users.reporting import Reporting
+from triton_users.run.coordinator import Lead
+from triton_users.run.reporting import Reporting
 
 
 def test_a_node_that_has_not_begun_yet_when_the_run_is_looked_at_misses_nothing(tmp_path: Path) -> None:

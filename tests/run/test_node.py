@@ -10,10 +10,10 @@ import pytest
 from gevent.event import Event
 from locust.env import Environment
 
-from triton_users import reporting
 from triton_users.events import add_hooks
-from triton_users.node import Node
 from triton_users.report import RunInfo
+from triton_users.run import reporting
+from triton_users.run.node import Node
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 from locust.env import Environment
 
-from triton_users.exchange import WorkerSide
+from triton_users.run.snapshots import WorkerSide
 
 
 def test_a_worker_that_is_stopping_starts_no_more_users() -> None:

@@ -6,7 +6,7 @@ import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triton_users.run import Decided
+from triton_users.run.configuration import Decided
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings
 

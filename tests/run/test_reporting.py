@@ -10,7 +10,7 @@ import pytest
 
 from triton_users.ledger import Recorder
 from triton_users.report import RunInfo
-from triton_users.reporting import Reporting
+from triton_users.run.reporting import Reporting
 
 INFO = RunInfo(datetime.now(timezone.utc), 1, {}, weights={"Timeout": 1})
 

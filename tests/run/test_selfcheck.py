@@ -11,7 +11,7 @@ import msgpack
 import pytest
 
 from triton_users.ledger import Histogram, Ledger
-from triton_users.selfcheck import MAX_WINDOWS, SelfCheck
+from triton_users.run.selfcheck import MAX_WINDOWS, SelfCheck
 
 
 class Clock:
@@ -66,7 +66,7 @@ def test_a_window_tells_how_long_the_process_waited_for_a_cpu(clock: Clock) -> N
 def test_two_threads_on_one_cpu_wait_for_each_other() -> None:
     program = """
 import os, threading, time
-from triton_users.selfcheck import CpuWait
+from triton_users.run.selfcheck import CpuWait
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 waited = CpuWait()
 before = waited()

@@ -18,17 +18,18 @@ from locust.env import Environment
 from locust.exception import StopTest
 from locust.runners import MasterRunner
 
-from triton_users import reproduce, server
+from triton_users import server
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
-from triton_users.reporting import Reporting
-from triton_users.run import Decided, new_run_id, new_seed, weights
+from triton_users.run import reproduce
+from triton_users.run.configuration import Decided, new_run_id, new_seed, weights
+from triton_users.run.preflight import look_at, why_not_ready
+from triton_users.run.reporting import Reporting
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.stress import runs_scenarios
-from triton_users.survey import look_at, why_not_ready
 from triton_users.trust import hms
 from triton_users.users import tls_from
 

@@ -13,9 +13,9 @@ from typing import Any
 import gevent
 
 from triton_users import ledger
-from triton_users.checkpoint import Checkpoint
 from triton_users.report import ReportFolder, RunInfo, build_report, render_text
 from triton_users.report.build import State, utc
+from triton_users.run.checkpoint import Checkpoint
 from triton_users.timeline import Timeline
 
 logger = logging.getLogger(__name__)

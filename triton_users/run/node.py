@@ -13,13 +13,13 @@ from typing import Any
 from locust.env import Environment
 
 from triton_users import ledger
-from triton_users.run import Decided, Run, left_out, weights
+from triton_users.run.configuration import Decided, Run, left_out, weights
+from triton_users.run.preflight import with_perf_analyzer
+from triton_users.run.selfcheck import SelfCheck
 from triton_users.scenarios import ALL
 from triton_users.scenarios.streaming import open_sequences
-from triton_users.selfcheck import SelfCheck
 from triton_users.settings import Settings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
-from triton_users.survey import with_perf_analyzer
 from triton_users.system import scratch
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users import server
 from triton_users.client.client import TritonClient
-from triton_users.run import left_out
+from triton_users.run.configuration import left_out
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.transport import ChannelOptions, TlsCredentials

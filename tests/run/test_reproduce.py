@@ -7,7 +7,7 @@ import pytest
 from locust.argument_parser import get_parser
 
 from triton_users.options import add_options, judging_from, own_options, settings_from
-from triton_users.reproduce import command
+from triton_users.run.reproduce import command
 
 
 def parse(*arguments: str) -> Namespace:

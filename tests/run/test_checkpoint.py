@@ -7,8 +7,8 @@ import gevent
 import pytest
 
 from tests.report.conftest import STARTED, make_report
-from triton_users.checkpoint import Checkpoint
 from triton_users.report import ReportFolder
+from triton_users.run.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")

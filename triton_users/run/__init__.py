@@ -1,0 +1,1 @@
+"""One run: its configuration, coordinator, nodes, snapshots, preflight, self-check and checkpoints."""
