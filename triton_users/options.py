@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from triton_users.judge.client_limited import Limits
+from triton_users.judge.verdict import METRICS, parse_thresholds
 from triton_users.locust_compat.master_port import settle_when_parsed
 from triton_users.locust_compat.start_gate import hold_starts
 from triton_users.settings import DEFAULT_WEIGHTS, TRIALS, Settings, UsageError
 from triton_users.system.parent_death import tie_forks
-from triton_users.trust import Limits
-from triton_users.verdict import METRICS, parse_thresholds
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser

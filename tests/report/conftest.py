@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from triton_users.judge.verdict import parse_thresholds
 from triton_users.ledger import Collector, Recorder
 from triton_users.report import RunInfo, build_report
 from triton_users.timeline import Timeline
-from triton_users.verdict import parse_thresholds
 
 NAMES = ("SequenceValid", "Timeout", "ResNet", "PerfAnalyzer")
 STARTED = datetime(2026, 11, 24, 4, 10, 33, tzinfo=timezone.utc)

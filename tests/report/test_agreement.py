@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from triton_users.judge.verdict import four_digits
 from triton_users.report.folder import RENDERERS
 from triton_users.report.text import milliseconds, number
-from triton_users.verdict import four_digits
 
 COUNTS = ("failed", "runs", "skipped", "requests")
 TEXT = ("Failures", "Runs", "Skips", "Requests", "p50 ms", "p99 ms")

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.conftest import NAMES
+from triton_users.judge.verdict import parse_thresholds
 from triton_users.report.charts import Chart
 from triton_users.report.html import render_html
 from triton_users.report.junit import render_junit
 from triton_users.report.markup import LINE, pretty
 from triton_users.report.text import WIDTH, milliseconds, render_text, size, table
-from triton_users.verdict import parse_thresholds
 
 VOID = {"meta", "link", "br", "input"}
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from triton_users.trust import hms
+from triton_users.judge.client_limited import hms
 
 Values = Sequence[float | None]
 """One value for each point of time; None where there is none."""

@@ -9,12 +9,12 @@ import json
 from importlib import resources
 from typing import Any
 
+from triton_users.judge.client_limited import LABELS, digits, hms
+from triton_users.judge.verdict import four_digits
 from triton_users.report.charts import sparkline
 from triton_users.report.markup import count, e, e_lines, ms, n, pretty, table, td
 from triton_users.report.over_time import OverTime
 from triton_users.report.text import UNHEARD, headline, milliseconds, number, proofs, size
-from triton_users.trust import LABELS, digits, hms
-from triton_users.verdict import four_digits
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 from xml.etree import ElementTree
 
+from triton_users.judge.verdict import four_digits
 from triton_users.report.text import printable
-from triton_users.verdict import four_digits
 
 
 def render_junit(report: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from locust.exception import StopTest
 from locust.runners import MasterRunner
 
 from triton_users import server
+from triton_users.judge.client_limited import hms
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
@@ -30,7 +31,6 @@ from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.stress import runs_scenarios
-from triton_users.trust import hms
 from triton_users.users import tls_from
 
 logger = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from typing import Any
 
 import gevent
 
+from triton_users.judge.client_limited import Window
 from triton_users.ledger import Histogram
-from triton_users.trust import Window
 
 SAMPLE_S = 0.05
 """How often the hub's lag is looked at, in seconds."""

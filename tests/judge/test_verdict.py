@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from triton_users.judge.verdict import METRICS, Threshold, apply, four_digits, judge, parse_thresholds
 from triton_users.ledger import Ledger
 from triton_users.settings import UsageError
-from triton_users.verdict import METRICS, Threshold, apply, four_digits, judge, parse_thresholds
 
 NAMES = ("SequenceValid", "Timeout", "ResNet")
 

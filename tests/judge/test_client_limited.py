@@ -2,9 +2,9 @@
 
 import pytest
 
+from triton_users.judge.client_limited import Limits, findings, hms, sentences, windows_of
 from triton_users.ledger import WorkerState
 from triton_users.settings import UsageError
-from triton_users.trust import Limits, findings, hms, sentences, windows_of
 
 
 def worker(name: str, windows: list[list[float]], began_s: float = 0.0) -> WorkerState:

@@ -1,0 +1,1 @@
+"""What a run's counts mean: verdict, thresholds, client-limited. Pure functions."""
