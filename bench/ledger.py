@@ -16,10 +16,10 @@ import msgpack  # type: ignore[import-untyped]  # it ships no type information
 
 from bench import table
 from triton_users.ledger import Collector, Histogram, Recorder, Row
+from triton_users.ledger.timeline import Timeline
 from triton_users.report import RunInfo, build_report
 from triton_users.report.folder import RENDERERS
 from triton_users.settings import DEFAULT_WEIGHTS
-from triton_users.timeline import Timeline
 
 #: Values recorded in each round, log-normal around 0.7 ms.
 VALUES = 20_000

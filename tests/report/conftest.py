@@ -8,8 +8,8 @@ import pytest
 
 from triton_users.judge.verdict import parse_thresholds
 from triton_users.ledger import Collector, Recorder
+from triton_users.ledger.timeline import Timeline
 from triton_users.report import RunInfo, build_report
-from triton_users.timeline import Timeline
 
 NAMES = ("SequenceValid", "Timeout", "ResNet", "PerfAnalyzer")
 STARTED = datetime(2026, 11, 24, 4, 10, 33, tzinfo=timezone.utc)

@@ -11,8 +11,8 @@ import pytest
 from tests.report.conftest import NAMES, STARTED
 from triton_users.judge.verdict import parse_thresholds
 from triton_users.ledger import Collector, Recorder
+from triton_users.ledger.timeline import Timeline
 from triton_users.report import SCHEMA, RunInfo, build_report
-from triton_users.timeline import Timeline
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads(resources.files("triton_users.report").joinpath("schema.json").read_text("utf-8"))

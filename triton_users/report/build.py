@@ -16,7 +16,7 @@ from triton_users.judge.verdict import Threshold, Verdict, apply, judge
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import cut
-from triton_users.timeline import Timeline
+from triton_users.ledger.timeline import Timeline
 
 SCHEMA = 1
 """Version of the report's form; a new one whenever a reader of the old one could go wrong."""

@@ -13,10 +13,10 @@ from typing import Any
 import gevent
 
 from triton_users import ledger
+from triton_users.ledger.timeline import Timeline
 from triton_users.report import ReportFolder, RunInfo, build_report, render_text
 from triton_users.report.build import State, utc
 from triton_users.run.checkpoint import Checkpoint
-from triton_users.timeline import Timeline
 
 logger = logging.getLogger(__name__)
 

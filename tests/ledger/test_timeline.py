@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triton_users.ledger import Change, Histogram, Ledger
-from triton_users.timeline import Buckets, Timeline
+from triton_users.ledger.timeline import Buckets, Timeline
 
 
 def change(now_s: float, span_s: float, requests: int = 0, failed: int = 0, latency_us: int = 1000) -> Change:
