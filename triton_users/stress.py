@@ -19,7 +19,7 @@ from triton_users.run.configuration import Run
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
 from triton_users.scenarios.perf_analyzer import ImageLoad
-from triton_users.sequences import id_block
+from triton_users.scenarios.sequences import id_block
 from triton_users.settings import DEFAULT_WEIGHTS
 from triton_users.users import TritonGrpcUser
 

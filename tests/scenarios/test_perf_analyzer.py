@@ -14,7 +14,7 @@ from gevent import GreenletExit
 from tests.scenarios.fakes import make_session
 from triton_users.scenarios.base import ScenarioFailure, Skip, Target
 from triton_users.scenarios.perf_analyzer import ImageLoad, PerfAnalyzer, PerfAnalyzerPlan
-from triton_users.sequences import perf_analyzer_ids
+from triton_users.scenarios.sequences import perf_analyzer_ids
 from triton_users.settings import Settings
 
 MODEL = "custom_sequence_int32"

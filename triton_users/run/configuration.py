@@ -12,7 +12,7 @@ from typing import Any
 
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
-from triton_users.sequences import USERS
+from triton_users.scenarios.sequences import USERS
 from triton_users.settings import Settings, UsageError
 
 

@@ -24,7 +24,7 @@ from tritonclient.utils import InferenceServerException
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Target
 from triton_users.scenarios.calls import check_identity, infer
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL, identity_models
-from triton_users.sequences import draw_fresh_offset
+from triton_users.scenarios.sequences import draw_fresh_offset
 from triton_users.settings import TRIALS, Settings
 
 CHILD = Path(__file__).with_name("crash_child.py")

@@ -23,7 +23,7 @@ from triton_users.scenarios.perf_options import (
     request_count,
     server_queue_us,
 )
-from triton_users.sequences import draw_values, perf_analyzer_ids
+from triton_users.scenarios.sequences import draw_values, perf_analyzer_ids
 from triton_users.settings import Settings
 from triton_users.system.parent_death import die_with_parent
 

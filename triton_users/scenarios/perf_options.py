@@ -17,7 +17,7 @@ from triton_users.scenarios.models import (
     all_sequence_models,
     identity_models,
 )
-from triton_users.sequences import expected_answers
+from triton_users.scenarios.sequences import expected_answers
 from triton_users.settings import Settings
 
 MAX_CONCURRENCY = 4

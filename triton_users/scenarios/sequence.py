@@ -13,8 +13,8 @@ from tritonclient.utils import InferenceServerException
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
 from triton_users.scenarios.calls import START_ERROR, infer
 from triton_users.scenarios.models import SequenceModel, sequence_models
+from triton_users.scenarios.sequences import draw_offset, draw_values
 from triton_users.scenarios.streaming import open_sequences, run_sequence
-from triton_users.sequences import draw_offset, draw_values
 from triton_users.settings import Settings
 
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from triton_users.scenarios.base import ScenarioFailure, Session
 from triton_users.scenarios.sequence import SequencePlan, SequenceScenario, answer_without_start, evidence
-from triton_users.sequences import draw_fresh_offset, draw_values
+from triton_users.scenarios.sequences import draw_fresh_offset, draw_values
 
 PROOFS_A_RUN = 4
 """How many due proofs one run checks, oldest first. Each run adds one claim, so these never pile up."""

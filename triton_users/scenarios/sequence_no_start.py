@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from triton_users.scenarios.base import ScenarioFailure, Skip
 from triton_users.scenarios.sequence import SequenceScenario, answer_without_start, evidence
+from triton_users.scenarios.sequences import draw_offset
 from triton_users.scenarios.streaming import open_sequences
-from triton_users.sequences import draw_offset
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tritonclient.utils import InferenceServerException
 from triton_users.scenarios.base import ScenarioFailure, Session
 from triton_users.scenarios.calls import DEADLINE_EXCEEDED
 from triton_users.scenarios.models import SequenceModel
-from triton_users.sequences import OpenSequences, expected_answers
+from triton_users.scenarios.sequences import OpenSequences, expected_answers
 
 GRACE_S = 2.0
 """How much longer than the stream's own deadline we wait for its end; only a defect of the client needs it."""

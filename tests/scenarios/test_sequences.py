@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from triton_users import sequences
-from triton_users.sequences import (
+from triton_users.scenarios import sequences
+from triton_users.scenarios.sequences import (
     BLOCK,
     COMMON_OFFSETS,
     FRESH_OFFSETS,
