@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.server.asking import infer, sequence, step
-from triton_users.pictures import Picture, preprocess, reference_pictures
+from triton_users.image_model.pictures import Picture, preprocess, reference_pictures
 
 pytestmark = pytest.mark.triton
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from triton_users.pictures import reference_pictures
+from triton_users.image_model.pictures import reference_pictures
 
 MODELS = Path(__file__).parents[2] / "models"
 ACCUMULATORS = sorted(MODELS.glob("custom_*sequence_*"))

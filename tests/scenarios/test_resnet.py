@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.scenarios.fakes import FakeClient, Request, make_session, status_error
-from triton_users.pictures import reference_pictures
+from triton_users.image_model.pictures import reference_pictures
 from triton_users.scenarios.base import ScenarioFailure
 from triton_users.scenarios.resnet import Gallery, ResNet, ResNetPlan, label_of
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from triton_users.server import network, repository
+from triton_users.image_model import network
+from triton_users.image_model.network import OWN_NETWORK
+from triton_users.server import repository
 from triton_users.server.errors import InstallError, ServerError
 from triton_users.server.install import Installation
-from triton_users.server.network import OWN_NETWORK
 from triton_users.server.progress import silent
 
 

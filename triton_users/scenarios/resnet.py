@@ -12,7 +12,7 @@ from tritonclient.grpc import InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.streamed import StreamedInput
-from triton_users.pictures import preprocess, reference_pictures
+from triton_users.image_model.pictures import preprocess, reference_pictures
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
 from triton_users.scenarios.calls import infer
 from triton_users.scenarios.models import IMAGE_INPUT, IMAGE_MODEL, IMAGE_OUTPUT

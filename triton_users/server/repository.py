@@ -9,9 +9,9 @@ import os
 import shutil
 from pathlib import Path
 
+from triton_users.image_model.network import network_files
 from triton_users.server.errors import ServerError
 from triton_users.server.install import Installation
-from triton_users.server.network import network_files
 from triton_users.server.progress import Progress
 
 #: The model whose network is not in the repository but is built, or is the user's own.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from triton_users.pictures import HEIGHT, MODEL_SIDE, WIDTH, preprocess, reference_pictures
+from triton_users.image_model.pictures import HEIGHT, MODEL_SIDE, WIDTH, preprocess, reference_pictures
 
 #: The class that blank, shuffled and random pictures are fitted to: WINDOW SCREEN.
 NOTHING = 904

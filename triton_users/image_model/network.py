@@ -10,8 +10,7 @@ from pathlib import Path
 
 import PIL
 
-from triton_users import pictures
-from triton_users.server import fitting
+from triton_users.image_model import fitting, pictures
 from triton_users.server.cache import cache_folder, once
 from triton_users.server.errors import InstallError, ServerError
 from triton_users.server.install import Installation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from triton_users.pictures import CHANNEL_MEANS, MODEL_SIDE, preprocess, reference_pictures
+from triton_users.image_model.pictures import CHANNEL_MEANS, MODEL_SIDE, preprocess, reference_pictures
 
 
 def test_there_are_many_pictures_and_the_vulture_is_the_first():

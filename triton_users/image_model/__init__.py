@@ -1,0 +1,1 @@
+"""The reference image model: pictures, graph, weights and their fitting."""
