@@ -159,6 +159,6 @@ class TestOnTheRealTriton:
 
 
 def test_the_readme_names_the_real_setting_for_one_s_own_network() -> None:
-    from triton_users.image_model.network import OWN_NETWORK
+    from triton_users.server.image_network import OWN_NETWORK
 
-    assert OWN_NETWORK in (Path(__file__).parent.parent / "README.md").read_text()
+    assert OWN_NETWORK in (Path(__file__).parents[2] / "README.md").read_text()

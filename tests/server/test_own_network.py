@@ -6,7 +6,7 @@ import pytest
 
 from tests.server.asking import infer
 from triton_users import server
-from triton_users.image_model.network import OWN_NETWORK
+from triton_users.server.image_network import OWN_NETWORK
 
 pytestmark = pytest.mark.triton
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from triton_users.image_model import network
-from triton_users.image_model.network import OWN_NETWORK
+from triton_users.server import image_network
+from triton_users.server.image_network import OWN_NETWORK
 from triton_users.server import repository
 from triton_users.server.errors import InstallError, ServerError
 from triton_users.server.install import Installation
