@@ -25,8 +25,8 @@ _ONNX_BACKEND = Path(__file__).with_name("onnxruntime_backend.py")
 
 
 def default_repository() -> Path:
-    """`models/` of the checkout this package is installed from."""
-    return Path(__file__).resolve().parents[2] / "models"
+    """The package's own model repository; `models/` at the top of a checkout is a link to it."""
+    return Path(__file__).resolve().parents[1] / "models"
 
 
 def model_names(repository: Path) -> list[str]:
@@ -35,7 +35,7 @@ def model_names(repository: Path) -> list[str]:
     if not names:
         raise ServerError(
             f"No model repository at {repository}: expected folders with a config.pbtxt in it. "
-            "Give the path of one, or run from a checkout, whose models/ is used by default."
+            "Give the path of one, or none for the package's own."
         )
     return names
 
