@@ -65,15 +65,15 @@ class RequestUnanswered(EventHook):
     """
 
 
-class ClaimsSettled(EventHook):
+class DeferredChecksSettled(EventHook):
     """Fired when it is known what became of claims that runs of a scenario made of the server's later behaviour.
 
     A run of SequenceNoEnd claims that the server will take the sequence's slot back. A claim that does not hold fails
     the run that looks at it, and is not told here.
 
     :param scenario: Name of the scenario
-    :param proven: How many claims were seen to hold
-    :param unproven: How many will never be looked at: the user stopped before their time came
+    :param confirmed: How many claims were seen to hold
+    :param unchecked: How many will never be looked at: the user stopped before their time came
     """
 
 
@@ -85,7 +85,7 @@ def add_hooks(environment: Environment) -> None:
         ("deadline_exceeded", DeadlineExceeded),
         ("sequence_validation_failure", SequenceValidationFailure),
         ("request_unanswered", RequestUnanswered),
-        ("claims_settled", ClaimsSettled),
+        ("deferred_checks_settled", DeferredChecksSettled),
     ):
         if not hasattr(events, name):
             setattr(events, name, hook())

@@ -44,12 +44,12 @@ _HELP: Mapping[str, str] = {
 """One line for each field of Settings; the option has the field's name."""
 
 _LIMIT_HELP: Mapping[str, str] = {
-    "hub_lag_ms": "The client is too slow when its event loop wakes greenlets this late (p99 of 5 s), in ms. 0: off.",
+    "event_loop_lag_ms": "The client is too slow when its event loop wakes greenlets this late (p99 of 5 s), in ms. 0: off.",
     "cpu_percent": "The client is too slow when one process uses this much of a core over 5 s, in percent. 0: off.",
     "gc_pause_ms": "The client is too slow when a garbage collection takes this long, in ms. 0: off.",
-    "send_delay_ms": "The client is too slow when requests wait this long to be sent (p99 of 5 s), in ms. 0: off.",
+    "queue_time_ms": "The client is too slow when requests wait this long to be sent (p99 of 5 s), in ms. 0: off.",
 }
-"""One line for each field of trust.Limits; the option is `--max-` and the field's name."""
+"""One line for each field of client_limited.Limits; the option is `--max-` and the field's name."""
 
 
 def add_options(parser: LocustArgumentParser, **_: Any) -> None:

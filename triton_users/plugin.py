@@ -15,8 +15,8 @@ from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
 from triton_users import web
 from triton_users.events import add_hooks
 from triton_users.locust_compat.start_gate import on_test_start
-from triton_users.run.configuration import Decided
-from triton_users.run.coordinator import EXIT_USAGE, Lead
+from triton_users.run.configuration import RunConfiguration
+from triton_users.run.coordinator import EXIT_USAGE, Coordinator
 from triton_users.run.node import Node, set_tasks
 from triton_users.run.snapshots import RESET_MESSAGE, MasterSide, WorkerSide
 from triton_users.system.parent_death import forgive_forgotten_children
@@ -41,7 +41,7 @@ def install(environment: Environment) -> None:
     if isinstance(runner, WorkerRunner):
         _install_worker(environment, runner)
     else:
-        _install_lead(environment)
+        _install_coordinator(environment)
     _listen_for_interrupts(environment)
 
 
@@ -82,13 +82,13 @@ def _install_worker(environment: Environment, runner: WorkerRunner) -> None:
     environment.reset_stats = False  # the master tells us when, so that Locust's counts and ours are reset as one
 
     def start(**_: Any) -> None:
-        decided = getattr(environment.parsed_options, "triton_run", None)  # from the master
-        if decided is None:
+        configuration = getattr(environment.parsed_options, "triton_run", None)  # from the master
+        if configuration is None:
             logger.error("The master of this worker runs without this plugin: start both with the same locustfile")
             environment.process_exit_code = EXIT_USAGE
             gevent.spawn(runner.quit)
             return
-        node.start(Decided.unpack(decided))
+        node.start(RunConfiguration.unpack(configuration))
         exchange.started()
 
     def on_quitting(**_: Any) -> None:
@@ -100,37 +100,37 @@ def _install_worker(environment: Environment, runner: WorkerRunner) -> None:
     environment.events.quitting.add_listener(on_quitting)
 
 
-def _install_lead(environment: Environment) -> None:
+def _install_coordinator(environment: Environment) -> None:
     runner: Any = environment.runner
     node = None if isinstance(runner, MasterRunner) else Node(environment, "local")
     quitting = RLock()
 
     def look() -> None:
         if node is not None:
-            lead.merge(node.snapshot(final=False))
+            coordinator.merge(node.snapshot(final=False))
 
-    lead = Lead(environment, look)
-    lead.set_up()
+    coordinator = Coordinator(environment, look)
+    coordinator.set_up()
 
     def start(**_: Any) -> None:
-        decided = lead.decide()
+        configuration = coordinator.configure()
         if node is not None:
-            node.start(decided)
+            node.start(configuration)
         else:
-            set_tasks(environment, decided.settings, decided.left_out)
+            set_tasks(environment, configuration.settings, configuration.left_out)
 
     def on_test_stop(**_: Any) -> None:
         if node is not None:
-            lead.merge(node.snapshot(final=True))
+            coordinator.merge(node.snapshot(final=True))
             node.end()
-        lead.finish("interrupted" if ending.is_set() else "finished")
-        if not headless and lead.reporting is not None:
-            print(lead.reporting.text(), flush=True)
+        coordinator.finish("interrupted" if ending.is_set() else "finished")
+        if not headless and coordinator.reporting is not None:
+            print(coordinator.reporting.text(), flush=True)
         if headless and isinstance(runner, MasterRunner):
             gevent.spawn(runner.quit)  # a master that lost its last worker would wait for others
 
     def on_reset(**_: Any) -> None:
-        counted = lead.reset()
+        counted = coordinator.reset()
         if not counted:
             return
         if node is not None:
@@ -149,23 +149,25 @@ def _install_lead(environment: Environment) -> None:
             try:
                 runner.quit()  # fires test_stop, if a test still runs
             finally:
-                lead.tear_down()
+                coordinator.tear_down()
 
     def on_quit(**_: Any) -> None:
-        if headless and lead.reporting is not None and lead.reporting.finished:
-            print(lead.reporting.text(), flush=True)  # below Locust's own tables: the verdict is the last thing seen
+        if headless and coordinator.reporting is not None and coordinator.reporting.finished:
+            print(
+                coordinator.reporting.text(), flush=True
+            )  # below Locust's own tables: the verdict is the last thing seen
 
     headless = environment.parsed_options.headless  # type: ignore[union-attr]  # the locust command sets them
     ending = Event()
     on_test_start(environment, start)
-    environment.events.test_stopping.add_listener(lambda **_: lead.stopping())
+    environment.events.test_stopping.add_listener(lambda **_: coordinator.stopping())
     environment.events.test_stop.add_listener(on_test_stop)
     environment.events.reset_stats.add_listener(on_reset)
     environment.events.spawning_complete.add_listener(on_spawning_complete)
     environment.events.quitting.add_listener(on_quitting)
     environment.events.quit.add_listener(on_quit)
     if isinstance(runner, MasterRunner):
-        MasterSide(environment, lead.merge)
+        MasterSide(environment, coordinator.merge)
         forgive_forgotten_children()
     if environment.web_ui is not None:
-        web.register(environment, lambda: lead.reporting)
+        web.register(environment, lambda: coordinator.reporting)

@@ -228,5 +228,5 @@ class _Signals:
             steps=steps,
         )
 
-    def claims_settled(self, *, proven: int = 0, unproven: int = 0) -> None:
-        self._events.claims_settled.fire(scenario=self.scenario, proven=proven, unproven=unproven)
+    def deferred_checks_settled(self, *, confirmed: int = 0, unchecked: int = 0) -> None:
+        self._events.deferred_checks_settled.fire(scenario=self.scenario, confirmed=confirmed, unchecked=unchecked)

@@ -76,7 +76,7 @@ def test_an_inference_is_a_row_of_its_model(heard: Heard, rpc_events: RpcEvents)
 def test_the_latency_leaves_out_the_wait_in_the_client(heard: Heard, rpc_events: RpcEvents) -> None:
     infer_done(rpc_events)
     assert heard.only["response_time"] == pytest.approx(250.0)
-    assert heard.only["queued_ms"] == pytest.approx(250.0)
+    assert heard.only["queue_time_ms"] == pytest.approx(250.0)
     assert (heard.only["request_length"], heard.only["response_length"]) == (70, 90)
 
 

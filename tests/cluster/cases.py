@@ -96,22 +96,22 @@ def running(
     workers: list[Locust] = []
     with ExitStack() as stack:
         if layout == "local":
-            lead = stack.enter_context(locust(folder / "lead", *common))
+            coordinator = stack.enter_context(locust(folder / "coordinator", *common))
             processes = 1
         elif layout == "processes":
             ports = ["--master-bind-port", port, "--master-port", port]
-            lead = stack.enter_context(locust(folder / "lead", *common, "--processes", "2", *ports))
+            coordinator = stack.enter_context(locust(folder / "coordinator", *common, "--processes", "2", *ports))
             processes = 2
         else:
             options = ["--master", "--expect-workers", "2", "--master-bind-port", port]
-            lead = stack.enter_context(locust(folder / "lead", *common, *options))
+            coordinator = stack.enter_context(locust(folder / "coordinator", *common, *options))
             workers = [
                 stack.enter_context(locust(folder / f"worker-{number}", "--worker", "--master-port", port))
                 for number in range(2)
             ]
             processes = 2
-        until_sending([lead, *workers], processes if all_send else 1)
-        yield lead, workers
+        until_sending([coordinator, *workers], processes if all_send else 1)
+        yield coordinator, workers
 
 
 def until_sending(commands: list[Locust], processes: int) -> None:
@@ -139,14 +139,14 @@ def run(layout: str, end: str, folder: Path, host: str, http_url: str, users: in
     if "run-time" in end or end.endswith("a worker"):
         arguments += ["--run-time", "4s"]
     all_send = "run-time" not in end and "ramp-up" not in end
-    with running(layout, folder, host, *arguments, users=users, all_send=all_send) as (lead, workers):
-        commands = [lead, *workers]
-        pids = [each.pid for each in workers] or (lead.workers() if layout == "processes" else [])
+    with running(layout, folder, host, *arguments, users=users, all_send=all_send) as (coordinator, workers):
+        commands = [coordinator, *workers]
+        pids = [each.pid for each in workers] or (coordinator.workers() if layout == "processes" else [])
         ended_at = time.time()
-        _end(end, lead, commands, pids)
-        exit_code = lead.wait(EXIT_LIMIT_S)
+        _end(end, coordinator, commands, pids)
+        exit_code = coordinator.wait(EXIT_LIMIT_S)
         exit_s = time.time() - ended_at
-        left = _wait_until_gone([lead] if end == "kill -9" else commands)
+        left = _wait_until_gone([coordinator] if end == "kill -9" else commands)
         until_still(lambda: completed(http_url))
         return Outcome(
             server=completed(http_url) - before,
@@ -154,19 +154,19 @@ def run(layout: str, end: str, folder: Path, host: str, http_url: str, users: in
             ended_at=ended_at,
             exit_s=exit_s,
             exit_code=exit_code,
-            report=lead.report(),
-            by_locust=None if end == "kill -9" else lead.by_locust(),
+            report=coordinator.report(),
+            by_locust=None if end == "kill -9" else coordinator.by_locust(),
             left_processes=left,
             left_files=[name for each in commands for name in each.left_files()],
             log="\n".join(each.log() for each in commands),
         )
 
 
-def _end(end: str, lead: Locust, commands: list[Locust], workers: list[int]) -> None:
+def _end(end: str, coordinator: Locust, commands: list[Locust], workers: list[int]) -> None:
     if end == "Ctrl+C":
-        lead.interrupt()
+        coordinator.interrupt()
     elif end in ("SIGTERM", "SIGTERM during the ramp-up"):
-        lead.terminate()
+        coordinator.terminate()
     elif end == "SIGTERM to all":
         for each in commands:
             each.terminate_all()
@@ -175,7 +175,7 @@ def _end(end: str, lead: Locust, commands: list[Locust], workers: list[int]) -> 
     elif end == "kill -9 of a worker":
         os.kill(workers[0], signal.SIGKILL)
     elif end == "kill -9":
-        lead.kill()
+        coordinator.kill()
 
 
 def _wait_until_gone(commands: list[Locust]) -> list[str]:

@@ -32,17 +32,17 @@ def hosts() -> Iterator[Hosts]:
 class Run:
     """A run that is under way on all hosts."""
 
-    def __init__(self, hosts: Hosts, lead: Locust, workers: list[Locust], before: int) -> None:
+    def __init__(self, hosts: Hosts, coordinator: Locust, workers: list[Locust], before: int) -> None:
         self._hosts, self._before = hosts, before
-        self.lead, self.workers = lead, workers
+        self.coordinator, self.workers = coordinator, workers
 
     def log(self) -> str:
-        return "\n".join(each.log()[-3000:] for each in [self.lead, *self.workers])
+        return "\n".join(each.log()[-3000:] for each in [self.coordinator, *self.workers])
 
     def check_counts(self, lost: int = 0) -> None:
         """All that ended for a user is counted once; the server saw it too. `lost`: workers that could not say more."""
-        totals = self.lead.report()["totals"]
-        assert totals["rpcs"] == self.lead.by_locust(), self.log()
+        totals = self.coordinator.report()["totals"]
+        assert totals["rpcs"] == self.coordinator.by_locust(), self.log()
         journalled = sum(each.journalled() for each in self.workers)
         assert totals["rpcs"] <= journalled if lost else totals["rpcs"] == journalled, self.log()
         cases.until_still(self._hosts.completed)
@@ -50,7 +50,7 @@ class Run:
         failed = totals["rpcs_failed"]
         assert totals["rpcs"] - failed <= server, self.log()
         assert lost or server <= totals["rpcs"], self.log()
-        states = [worker["state"] for worker in self.lead.report()["workers"]]
+        states = [worker["state"] for worker in self.coordinator.report()["workers"]]
         assert sorted(states) == ["finished"] * (len(WORKERS) - lost) + ["lost"] * lost
 
 
@@ -60,7 +60,7 @@ def under_way(hosts: Hosts, folder: Path, seconds: int) -> Iterator[Run]:
     with ExitStack() as stack:
         options = ["--master", "--expect-workers", "3", "-H", hosts.grpc_url, "-u", "3", "-r", "3", "-s", "6"]
         within = hosts.within("master")
-        lead = stack.enter_context(locust(folder / "master", *options, "-t", f"{seconds}s", within=within))
+        coordinator = stack.enter_context(locust(folder / "master", *options, "-t", f"{seconds}s", within=within))
         workers = [
             stack.enter_context(
                 locust(
@@ -74,7 +74,7 @@ def under_way(hosts: Hosts, folder: Path, seconds: int) -> Iterator[Run]:
         ]
         try:
             cases.until_sending(workers, 3)
-            yield Run(hosts, lead, workers, before)
+            yield Run(hosts, coordinator, workers, before)
         finally:
             for name in ("server", "master", *WORKERS):
                 hosts.join(name)
@@ -84,16 +84,16 @@ def under_way(hosts: Hosts, folder: Path, seconds: int) -> Iterator[Run]:
 def test_latency_and_loss_cost_time_but_no_count(hosts: Hosts, tmp_path: Path) -> None:
     with under_way(hosts, tmp_path, seconds=6) as run:
         hosts.weather(latency_ms=20, loss=0.02)
-        assert run.lead.wait(30.0) == 0, run.log()
+        assert run.coordinator.wait(30.0) == 0, run.log()
         run.check_counts()
 
 
 def test_a_worker_that_was_cut_off_for_a_while_is_counted_in_full(hosts: Hosts, tmp_path: Path) -> None:
     with under_way(hosts, tmp_path, seconds=16) as run:
         hosts.cut("worker-1")
-        until("the master misses its worker", lambda: "setting state to missing" in run.lead.log(), limit_s=10.0)
+        until("the master misses its worker", lambda: "setting state to missing" in run.coordinator.log(), limit_s=10.0)
         hosts.join("worker-1")
-        run.lead.wait(40.0)  # its users' requests ran into their time limit, so the exit code tells of failures
+        run.coordinator.wait(40.0)  # its users' requests ran into their time limit, so the exit code tells of failures
         run.check_counts()
 
 
@@ -101,10 +101,10 @@ def test_a_worker_that_stays_cut_off_is_named_and_does_not_hold_up_the_end(hosts
     with under_way(hosts, tmp_path, seconds=6) as run:
         hosts.cut("worker-1")
         began = time.monotonic()
-        assert run.lead.wait(25.0) == 0, run.log()
+        assert run.coordinator.wait(25.0) == 0, run.log()
         assert time.monotonic() - began < 6 + MISSED_S + 5.0
         run.check_counts(lost=1)
-        assert any("was lost" in warning for warning in run.lead.report()["verdict"]["warnings"])
+        assert any("was lost" in warning for warning in run.coordinator.report()["verdict"]["warnings"])
         for worker in run.workers:  # the one that hears of nobody any more ends by itself
             worker.wait(30.0)
 
@@ -112,7 +112,7 @@ def test_a_worker_that_stays_cut_off_is_named_and_does_not_hold_up_the_end(hosts
 def test_a_server_that_is_cut_off_does_not_keep_the_run_from_ending(hosts: Hosts, tmp_path: Path) -> None:
     with under_way(hosts, tmp_path, seconds=6) as run:
         hosts.cut("server")
-        assert run.lead.wait(25.0) in (0, 1), run.log()
+        assert run.coordinator.wait(25.0) in (0, 1), run.log()
         hosts.join("server")
         run.check_counts()
-        assert run.lead.report()["totals"]["rpcs_failed"] > 0
+        assert run.coordinator.report()["totals"]["rpcs_failed"] > 0

@@ -34,22 +34,22 @@ def test_a_worker_that_joins_late_and_one_that_comes_back_are_counted_once(
     with ExitStack() as stack:
         # Without rebalancing Locust 2.47 gives users to the first worker that joins late, and to no other.
         options = ["--master", "--enable-rebalancing", "--master-bind-port", port, "-H", grpc(triton)]
-        lead = stack.enter_context(locust(tmp_path / "lead", *options, "-u", "4", "-r", "4", "-s", "5"))
+        coordinator = stack.enter_context(locust(tmp_path / "coordinator", *options, "-u", "4", "-r", "4", "-s", "5"))
         first = stack.enter_context(locust(tmp_path / "first", "--worker", "--master-port", port))
-        cases.until_sending([lead, first], 1)
+        cases.until_sending([coordinator, first], 1)
         late = stack.enter_context(locust(tmp_path / "late", "--worker", "--master-port", port))
-        cases.until_sending([lead, late], 1)
+        cases.until_sending([coordinator, late], 1)
         first.terminate()
         assert first.wait() == 0
         back = stack.enter_context(locust(tmp_path / "back", "--worker", "--master-port", port))
-        cases.until_sending([lead, back], 1)
-        lead.interrupt()
-        assert lead.wait() == 0, lead.log()
-        report = lead.report()
+        cases.until_sending([coordinator, back], 1)
+        coordinator.interrupt()
+        assert coordinator.wait() == 0, coordinator.log()
+        report = coordinator.report()
         cases.until_still(lambda: cases.completed(triton.http_url))
         server = cases.completed(triton.http_url) - before
         journalled = sum(each.journalled() for each in (first, late, back))
-        assert report["totals"]["rpcs"] == lead.by_locust() == journalled == server
+        assert report["totals"]["rpcs"] == coordinator.by_locust() == journalled == server
         assert [worker["state"] for worker in report["workers"]] == ["finished"] * 3
 
 
@@ -57,13 +57,13 @@ def test_separate_workers_end_when_their_master_is_killed(tmp_path: Path, triton
     port = str(free_port())
     with ExitStack() as stack:
         options = ["--master", "--master-bind-port", port, "-H", grpc(triton), "-u", "2", "-r", "2"]
-        lead = stack.enter_context(locust(tmp_path / "lead", *options))
+        coordinator = stack.enter_context(locust(tmp_path / "coordinator", *options))
         worker = stack.enter_context(
             locust(tmp_path / "worker", "--worker", "--master-port", port, MASTER_SILENT_S="3")
         )
-        cases.until_sending([lead, worker], 1)
+        cases.until_sending([coordinator, worker], 1)
         until("the master has answered a heartbeat", lambda: cases.sending_for_s(worker) > 2.5)
-        lead.kill()
+        coordinator.kill()
         worker.wait(20.0)
         assert not worker.left()
         assert not worker.left_files()
@@ -111,15 +111,15 @@ def test_ctrl_c_while_the_master_waits_for_workers_ends_them_all(tmp_path: Path)
     port = str(free_port())
     with ExitStack() as stack:
         options = ["--master", "--expect-workers", "2", "--master-bind-port", port]
-        lead = stack.enter_context(locust(tmp_path / "lead", *options))
+        coordinator = stack.enter_context(locust(tmp_path / "coordinator", *options))
         worker = stack.enter_context(locust(tmp_path / "worker", "--worker", "--master-port", port))
-        until("one of two has come", lambda: "1 of 2 connected" in lead.log(), limit_s=60.0)
-        lead.interrupt()
-        assert lead.wait() == 1, lead.log()
-        assert "Interrupted before the run began: of 2 workers 1 had come" in lead.log()
-        assert "Traceback" not in lead.log()
+        until("one of two has come", lambda: "1 of 2 connected" in coordinator.log(), limit_s=60.0)
+        coordinator.interrupt()
+        assert coordinator.wait() == 1, coordinator.log()
+        assert "Interrupted before the run began: of 2 workers 1 had come" in coordinator.log()
+        assert "Traceback" not in coordinator.log()
         assert worker.wait() == 0, worker.log()
-        until("everything has ended", lambda: not lead.left() and not worker.left())
+        until("everything has ended", lambda: not coordinator.left() and not worker.left())
 
 
 NO_PLUGIN = """
@@ -151,10 +151,10 @@ def test_a_worker_whose_master_lacks_the_plugin_says_so_and_ends(tmp_path: Path)
 @contextmanager
 def with_a_starved_worker(folder: Path, host: str) -> Iterator[tuple[Locust, Locust, Locust]]:
     """The master, a healthy worker, and one that gets no CPU for so long that the master misses it."""
-    with cases.running("hosts", folder, host) as (lead, (healthy, starved)):
+    with cases.running("hosts", folder, host) as (coordinator, (healthy, starved)):
         os.killpg(starved.pid, signal.SIGSTOP)
-        until("the master misses it", lambda: "setting state to missing" in lead.log())
-        yield lead, healthy, starved
+        until("the master misses it", lambda: "setting state to missing" in coordinator.log())
+        yield coordinator, healthy, starved
 
 
 @contextmanager
@@ -162,92 +162,98 @@ def with_one_worker(folder: Path, host: str, stop_timeout: str) -> Iterator[tupl
     port = str(free_port())
     with ExitStack() as stack:
         options = ["--master", "--master-bind-port", port, "-H", host, "-u", "2", "-r", "2", "-s", stop_timeout]
-        lead = stack.enter_context(locust(folder / "lead", *options))
-        yield lead, stack.enter_context(locust(folder / "worker", "--worker", "--master-port", port))
+        coordinator = stack.enter_context(locust(folder / "coordinator", *options))
+        yield coordinator, stack.enter_context(locust(folder / "worker", "--worker", "--master-port", port))
 
 
-def check_that_it_is_waited_for(lead: Locust, starved: Locust, *healthy: Locust) -> None:
+def check_that_it_is_waited_for(coordinator: Locust, starved: Locust, *healthy: Locust) -> None:
     """It wakes up when the master waits for it, and nothing is lost."""
-    until("the master waits for it", lambda: "for the last counts of" in lead.log())
+    until("the master waits for it", lambda: "for the last counts of" in coordinator.log())
     os.killpg(starved.pid, signal.SIGCONT)
-    lead.wait()  # requests that waited as long as it slept ran into their time limits: the exit code tells of failures
+    coordinator.wait()  # requests that waited as long as it slept ran into their time limits, so the exit code is 1
     workers = [starved, *healthy]
-    assert lead.report()["totals"]["rpcs"] == lead.by_locust() == sum(each.journalled() for each in workers)
-    assert [worker["state"] for worker in lead.report()["workers"]] == ["finished"] * len(workers)
+    assert (
+        coordinator.report()["totals"]["rpcs"] == coordinator.by_locust() == sum(each.journalled() for each in workers)
+    )
+    assert [worker["state"] for worker in coordinator.report()["workers"]] == ["finished"] * len(workers)
 
 
 def test_a_worker_that_gets_no_cpu_as_the_run_ends_is_waited_for(tmp_path: Path, triton: EmbeddedTriton) -> None:
-    with with_a_starved_worker(tmp_path, grpc(triton)) as (lead, healthy, starved):
-        lead.interrupt()
-        check_that_it_is_waited_for(lead, starved, healthy)
+    with with_a_starved_worker(tmp_path, grpc(triton)) as (coordinator, healthy, starved):
+        coordinator.interrupt()
+        check_that_it_is_waited_for(coordinator, starved, healthy)
 
 
 def test_it_is_also_waited_for_when_the_last_other_worker_ends_the_run(tmp_path: Path, triton: EmbeddedTriton) -> None:
-    with with_a_starved_worker(tmp_path, grpc(triton)) as (lead, healthy, starved):
+    with with_a_starved_worker(tmp_path, grpc(triton)) as (coordinator, healthy, starved):
         healthy.terminate()
-        check_that_it_is_waited_for(lead, starved, healthy)
+        check_that_it_is_waited_for(coordinator, starved, healthy)
 
 
 def test_it_is_also_waited_for_when_it_was_the_only_worker(tmp_path: Path, triton: EmbeddedTriton) -> None:
-    with with_one_worker(tmp_path, grpc(triton), stop_timeout="60") as (lead, starved):
+    with with_one_worker(tmp_path, grpc(triton), stop_timeout="60") as (coordinator, starved):
         cases.until_sending([starved], 1)
         os.killpg(starved.pid, signal.SIGSTOP)
-        check_that_it_is_waited_for(lead, starved)
+        check_that_it_is_waited_for(coordinator, starved)
 
 
 def test_a_dead_worker_is_waited_for_only_for_seconds_whatever_the_stop_timeout(
     tmp_path: Path, triton: EmbeddedTriton
 ) -> None:
-    with with_one_worker(tmp_path, grpc(triton), stop_timeout="600") as (lead, dead):
+    with with_one_worker(tmp_path, grpc(triton), stop_timeout="600") as (coordinator, dead):
         until("its first counts have come", lambda: cases.sending_for_s(dead) > 3.5, limit_s=60.0)
         dead.kill()
-        assert lead.wait(40.0) == 1, lead.log()
-        assert lead.report()["state"] == "finished"
-        assert lead.report()["verdict"]["reasons"] == ["it ended because all its workers were lost"]
-        assert [worker["state"] for worker in lead.report()["workers"]] == ["lost"]
+        assert coordinator.wait(40.0) == 1, coordinator.log()
+        assert coordinator.report()["state"] == "finished"
+        assert coordinator.report()["verdict"]["reasons"] == ["it ended because all its workers were lost"]
+        assert [worker["state"] for worker in coordinator.report()["workers"]] == ["lost"]
 
 
 def test_a_reset_in_the_web_ui_resets_both_counts_at_once(tmp_path: Path, triton: EmbeddedTriton) -> None:
     port, web = str(free_port()), free_port()
     options = ["--processes", "2", "--master-bind-port", port, "--master-port", port, "--web-port", str(web)]
     users = ["--autostart", "-u", "4", "-r", "4", "-s", "5", "-H", grpc(triton)]
-    with locust(tmp_path / "lead", *options, *users, headless=False) as lead:
-        cases.until_sending([lead], 2)
-        before = lead.journalled()
+    with locust(tmp_path / "coordinator", *options, *users, headless=False) as coordinator:
+        cases.until_sending([coordinator], 2)
+        before = coordinator.journalled()
         post(f"http://127.0.0.1:{web}/stats/reset")
-        until("requests after the reset", lambda: lead.journalled() > before + 200)
-        lead.interrupt()
-        assert lead.wait() == 0, lead.log()
-        old, new = lead.reports()
-        assert 0 < new["totals"]["rpcs"] == lead.by_locust() <= lead.journalled() - before
+        until("requests after the reset", lambda: coordinator.journalled() > before + 200)
+        coordinator.interrupt()
+        assert coordinator.wait() == 0, coordinator.log()
+        old, new = coordinator.reports()
+        assert 0 < new["totals"]["rpcs"] == coordinator.by_locust() <= coordinator.journalled() - before
         assert old["state"] == "running"
         assert "reset" in old["verdict"]["warnings"][0]
-        told = f"(0 runs, 0 failed; {old['totals']['rpcs']:,} RPCs, 0 with an error) is in {lead.folder}/reports/"
+        told = (
+            f"(0 runs, 0 failed; {old['totals']['rpcs']:,} RPCs, 0 with an error) is in {coordinator.folder}/reports/"
+        )
         assert told in new["verdict"]["warnings"][0]
 
 
 def test_reset_stats_resets_both_counts_at_once(tmp_path: Path, triton: EmbeddedTriton) -> None:
     arguments = ["--reset-stats", "-r", "2", "--run-time", "4s"]
-    with cases.running("processes", tmp_path, grpc(triton), *arguments) as (lead, _):
-        assert lead.wait() == 0, lead.log()
-        old, new = lead.reports()
-        assert 0 < new["totals"]["rpcs"] == lead.by_locust() <= lead.journalled()
+    with cases.running("processes", tmp_path, grpc(triton), *arguments) as (coordinator, _):
+        assert coordinator.wait() == 0, coordinator.log()
+        old, new = coordinator.reports()
+        assert 0 < new["totals"]["rpcs"] == coordinator.by_locust() <= coordinator.journalled()
         assert "reset" in old["verdict"]["warnings"][0]
 
 
 def test_what_is_cut_off_by_the_end_is_in_flight_and_no_failure(tmp_path: Path, triton: EmbeddedTriton) -> None:
     before = cases.completed(triton.http_url)
     users = 6
-    with locust(tmp_path / "lead", "-H", grpc(triton), "-u", str(users), "-r", str(users)) as lead:  # no --stop-timeout
-        cases.until_sending([lead], 1)
-        lead.interrupt()
-        assert lead.wait() == 0, lead.log()
+    with locust(
+        tmp_path / "coordinator", "-H", grpc(triton), "-u", str(users), "-r", str(users)
+    ) as coordinator:  # no --stop-timeout
+        cases.until_sending([coordinator], 1)
+        coordinator.interrupt()
+        assert coordinator.wait() == 0, coordinator.log()
         cases.until_still(lambda: cases.completed(triton.http_url))
         server = cases.completed(triton.http_url) - before
-        report = lead.report()
+        report = coordinator.report()
         assert report["totals"]["rpcs_failed"] == 0
-        assert report["totals"]["rpcs"] == lead.by_locust() == lead.journalled()
-        assert lead.journalled() <= server <= lead.journalled() + users
+        assert report["totals"]["rpcs"] == coordinator.by_locust() == coordinator.journalled()
+        assert coordinator.journalled() <= server <= coordinator.journalled() + users
 
 
 def test_two_masters_on_one_server_do_not_disturb_each_others_sequences(tmp_path: Path, triton: EmbeddedTriton) -> None:
@@ -282,36 +288,38 @@ def test_a_worker_that_died_long_before_the_end_leaves_the_verdict_the_last_word
     port = str(free_port())
     options = ["--processes", "2", "--master-bind-port", port, "--master-port", port, "-H", grpc(triton)]
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'cluster'}"}
-    with locust(tmp_path / "lead", *options, "-u", "2", "-r", "2", locustfile=locustfile, **environment) as lead:
-        cases.until_sending([lead], 2)
-        os.kill(lead.workers()[0], signal.SIGKILL)
-        until("the master misses it", lambda: "missing" in lead.log())
-        lead.interrupt()
-        assert lead.wait() == 0
-        assert "Traceback" not in lead.log()
-        assert lead.log().rstrip().endswith("CPUs")
+    with locust(
+        tmp_path / "coordinator", *options, "-u", "2", "-r", "2", locustfile=locustfile, **environment
+    ) as coordinator:
+        cases.until_sending([coordinator], 2)
+        os.kill(coordinator.workers()[0], signal.SIGKILL)
+        until("the master misses it", lambda: "missing" in coordinator.log())
+        coordinator.interrupt()
+        assert coordinator.wait() == 0
+        assert "Traceback" not in coordinator.log()
+        assert coordinator.log().rstrip().endswith("CPUs")
 
 
 def test_the_embedded_server_is_gone_soon_after_its_master_was_killed(tmp_path: Path) -> None:
     port = str(free_port())
     ports = ["--master-bind-port", port, "--master-port", port]
-    with locust(tmp_path / "lead", "-u", "2", "-r", "2", "--processes", "2", *ports) as lead:
-        cases.until_sending([lead], 2)
-        lead.kill()
-        lead.wait()
-        until("everything has ended", lambda: not lead.left(), limit_s=10.0)
-        assert not lead.left_files()
+    with locust(tmp_path / "coordinator", "-u", "2", "-r", "2", "--processes", "2", *ports) as coordinator:
+        cases.until_sending([coordinator], 2)
+        coordinator.kill()
+        coordinator.wait()
+        until("everything has ended", lambda: not coordinator.left(), limit_s=10.0)
+        assert not coordinator.left_files()
 
 
 def test_what_scenarios_started_is_gone_soon_after_a_kill(tmp_path: Path, triton: EmbeddedTriton) -> None:
     arguments = ["--scenarios", "PerfAnalyzer,Crashing", "-u", "3", "-r", "3", "-H", grpc(triton)]
-    with locust(tmp_path / "lead", *arguments, locustfile=ROOT / "locustfile.py") as lead:
-        until("perf_analyzer runs", lambda: "perf_analyzer" in lead.programs(), limit_s=40.0)
-        lead.kill()
-        lead.wait()
+    with locust(tmp_path / "coordinator", *arguments, locustfile=ROOT / "locustfile.py") as coordinator:
+        until("perf_analyzer runs", lambda: "perf_analyzer" in coordinator.programs(), limit_s=40.0)
+        coordinator.kill()
+        coordinator.wait()
         until(
             "everything has ended",
-            lambda: not lead.left(),
+            lambda: not coordinator.left(),
             limit_s=3.0,  # perf_analyzer alone would go on for 9
         )
 
@@ -319,9 +327,9 @@ def test_what_scenarios_started_is_gone_soon_after_a_kill(tmp_path: Path, triton
 def test_nothing_is_left_when_the_master_cannot_start(tmp_path: Path) -> None:
     port = str(free_port())
     ports = ["--master-bind-port", port, "--master-port", port]
-    with locust(tmp_path / "lead", "-H", "http://nowhere", "--processes", "2", *ports) as lead:
-        assert lead.wait(60.0) == 2, lead.log()
-        until("everything has ended", lambda: not lead.left(), limit_s=10.0)
+    with locust(tmp_path / "coordinator", "-H", "http://nowhere", "--processes", "2", *ports) as coordinator:
+        assert coordinator.wait(60.0) == 2, coordinator.log()
+        until("everything has ended", lambda: not coordinator.left(), limit_s=10.0)
 
 
 def post(url: str) -> None:

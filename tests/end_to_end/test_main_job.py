@@ -20,7 +20,7 @@ scenarios = SequenceValid
 seed = 9
 thresholds = runs>=1, failure_ratio<=0
 fail-on-bottleneck = true
-max-hub-lag-ms = 0.001
+max-event-loop-lag-ms = 0.001
 """
 DEFECTS = ROOT / "tests" / "defective_models"
 SEQUENCES = "SequenceValid,SequenceValidValid"
@@ -61,7 +61,7 @@ class TestAgainstAHealthyServer:
         assert ended.exit_code == 0, ended.output
         counted = ended.scenario("SequenceNoEnd")
         assert counted["passed"] > 0
-        assert (counted["proven"], counted["unproven"]) == (0, counted["passed"])
+        assert (counted["confirmed"], counted["unchecked"]) == (0, counted["passed"])
 
     def test_eight_users_share_two_connections(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
         locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "8", "-r", "8", "--connections", "2",
@@ -276,7 +276,7 @@ def example_in_readme() -> str:
         (("--thresholds", "p99_ms>5"), "would fail a run for being good"),
         (("--report-dir", __file__), "no report can be written there: it is a file"),
         (("--report-dir", ""), "the report-dir is empty"),
-        (("--max-hub-lag-ms", "-1"), "hub_lag_ms is -1"),
+        (("--max-event-loop-lag-ms", "-1"), "event_loop_lag_ms is -1"),
         (("-H", "grpcs://127.0.0.1:9", "--grpc-root-certificates", "missing.pem"), "missing.pem"),
     ],
 )

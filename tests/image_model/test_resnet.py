@@ -9,8 +9,8 @@ from PIL import Image, ImageFilter
 
 from triton_users import server
 from triton_users.image_model.fitting import NOTHING
-from triton_users.server.image_network import network_files
 from triton_users.image_model.pictures import preprocess, reference_pictures
+from triton_users.server.image_network import network_files
 from triton_users.server.progress import silent
 
 pytestmark = pytest.mark.triton  # it needs the server's own Python, which the shared server has installed

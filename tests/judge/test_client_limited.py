@@ -29,12 +29,12 @@ def test_neighbouring_windows_over_a_limit_are_one_stretch_with_its_worst_value(
     )
     found = findings([state], Limits())
     assert [(f.what, f.worst, f.start_s, f.end_s) for f in found] == [
-        ("hub_lag_ms", 90.0, 5.0, 15.0),
-        ("hub_lag_ms", 60.0, 20.0, 25.0),
+        ("event_loop_lag_ms", 90.0, 5.0, 15.0),
+        ("event_loop_lag_ms", 60.0, 20.0, 25.0),
         ("cpu_percent", 99.0, 20.0, 25.0),
     ]
     assert sentences(found)[0] == (
-        "latencies are not to be trusted, the client was the bottleneck: hub lag (p99) on worker w1 was up to 90 ms "
+        "client-limited: event-loop lag (p99) on worker w1 was up to 90 ms "
         "(limit 50) from 0:00:05 to 0:00:15, 0:00:20 to 0:00:25"
     )
 
@@ -52,7 +52,10 @@ def test_a_workers_own_seconds_become_seconds_of_the_run() -> None:
 
 def test_a_limit_of_zero_is_off() -> None:
     state = worker("w", [[0.0, 5.0, 900.0, 900.0, 900.0, 900.0, 100.0, 0.0]])
-    assert {f.what for f in findings([state], Limits(hub_lag_ms=0, gc_pause_ms=0))} == {"cpu_percent", "send_delay_ms"}
+    assert {f.what for f in findings([state], Limits(event_loop_lag_ms=0, gc_pause_ms=0))} == {
+        "cpu_percent",
+        "queue_time_ms",
+    }
 
 
 def test_many_stretches_are_told_in_one_bounded_sentence() -> None:
@@ -63,8 +66,8 @@ def test_many_stretches_are_told_in_one_bounded_sentence() -> None:
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_a_limit_that_cannot_be_is_refused(value: float) -> None:
-    with pytest.raises(UsageError, match="hub_lag_ms"):
-        Limits(hub_lag_ms=value).check()
+    with pytest.raises(UsageError, match="event_loop_lag_ms"):
+        Limits(event_loop_lag_ms=value).check()
 
 
 def test_seconds_are_told_as_hours_minutes_seconds() -> None:

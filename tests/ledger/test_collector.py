@@ -36,7 +36,7 @@ def happen(recorder: Recorder, event) -> None:
     elif kind == "deadline":
         recorder.deadline_exceeded(scenario, what)
     elif kind == "claims":
-        recorder.claims_settled(scenario, proven=what, unproven=value % 5)
+        recorder.deferred_checks_settled(scenario, confirmed=what, unchecked=value % 5)
     else:
         recorder.sequence_failure(scenario)
 

@@ -37,10 +37,10 @@ def test_deadlines_and_sequence_failures_are_counted_apart() -> None:
 
 def test_claims_are_counted_as_proven_and_unproven() -> None:
     recorder = Recorder("w", "run")
-    recorder.claims_settled("SequenceNoEnd", proven=3, unproven=0)
-    recorder.claims_settled("SequenceNoEnd", proven=0, unproven=2)
+    recorder.deferred_checks_settled("SequenceNoEnd", confirmed=3, unchecked=0)
+    recorder.deferred_checks_settled("SequenceNoEnd", confirmed=0, unchecked=2)
     loaded = Ledger.load(recorder.ledger.dump()).scenarios["SequenceNoEnd"]
-    assert (loaded.proven, loaded.unproven) == (3, 2)
+    assert (loaded.confirmed, loaded.unchecked) == (3, 2)
 
 
 def test_a_failed_request_is_counted_under_its_error_and_has_no_latency() -> None:

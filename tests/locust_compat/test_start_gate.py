@@ -5,7 +5,7 @@ import pytest
 from locust.env import Environment
 from locust.event import Events
 
-from triton_users.locust_compat import start_gate as early_start
+from triton_users.locust_compat import start_gate
 from triton_users.locust_compat.start_gate import hold_starts, on_test_start
 
 
@@ -13,7 +13,7 @@ from triton_users.locust_compat.start_gate import hold_starts, on_test_start
 def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
     """An environment with events of its own, as a process has them."""
     events = Events()
-    monkeypatch.setattr(early_start.locust, "events", events)
+    monkeypatch.setattr(start_gate.locust, "events", events)
     return Environment(events=events)
 
 
@@ -48,7 +48,7 @@ def test_without_our_options_the_plugin_listens_for_itself(environment: Environm
 def test_a_plugin_that_never_comes_is_told_and_nothing_hangs(
     environment: Environment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(early_start, "INSTALL_LIMIT_S", 0.01)
+    monkeypatch.setattr(start_gate, "INSTALL_LIMIT_S", 0.01)
     hold_starts()
     environment.events.test_start.fire(environment=environment)
     assert "it counts nothing" in caplog.text

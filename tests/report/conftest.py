@@ -23,7 +23,7 @@ def make_report(**changes: Any) -> dict[str, Any]:
     collector, timeline = Collector("run"), Timeline()
     fine, lost = Recorder("fine", "run"), Recorder("lost", "run")
     for recorder in (fine, lost):
-        recorder.claims_settled("SequenceValid", proven=2, unproven=1)
+        recorder.deferred_checks_settled("SequenceValid", confirmed=2, unchecked=1)
     for number in range(40):
         for recorder in (fine, lost):
             if recorder is lost and number >= 30:

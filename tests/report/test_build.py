@@ -67,7 +67,7 @@ def test_counts_and_totals_are_those_that_were_made(report) -> None:
     assert (totals["runs"], totals["failed"], totals["skipped"]) == (148, 8, 70)
     assert (totals["requests"], totals["rpcs"], totals["rpcs_failed"]) == (358, 358, 8)
     assert totals["expected_deadlines"] == 70
-    assert (sequence["proven"], sequence["unproven"]) == (totals["proven"], totals["unproven"]) == (4, 2)
+    assert (sequence["confirmed"], sequence["unchecked"]) == (totals["confirmed"], totals["unchecked"]) == (4, 2)
     assert totals["bytes_sent"] == sum(scenario["bytes_sent"] for scenario in report["scenarios"])
 
 
@@ -143,7 +143,7 @@ def test_a_client_that_was_too_slow_is_named_with_the_time(report, report_of) ->
     told = [line for line in report["verdict"]["warnings"] if "not to be trusted" in line]
     assert len(told) == 1
     assert "worker fine" in told[0]
-    assert report["selfcheck"]["findings"][0]["what"] == "hub_lag_ms"
+    assert report["selfcheck"]["findings"][0]["what"] == "event_loop_lag_ms"
     strict = report_of(fail_on_bottleneck=True)
     assert told[0] in strict["verdict"]["reasons"]
 

@@ -62,7 +62,7 @@ def test_text_names_what_a_person_needs(report) -> None:
         "ResNet                8     8     70         8",
         "Test count 148 (runs that ended, failed ones included), 8 failed, 70 skipped.",
         "Request count 358 (inference requests that runs sent, failed runs included)",
-        "SequenceValid: 4 runs were proven later, 2 not before their user stopped.",
+        "SequenceValid: 4 runs were confirmed later, 2 not before their user stopped.",
         "Seed 7.",
         "triton 2.51.0 at 127.0.0.1:8001",
         "SequenceValid  p99_ms",
@@ -125,8 +125,8 @@ def test_html_escapes_everything_a_server_may_say(report) -> None:
 
 
 def test_claims_are_told_only_where_a_scenario_makes_some(report, empty) -> None:
-    assert render_text(report).count("proven later") == render_html(report).count("proven later") == 1
-    assert "proven later" not in render_text(empty) + render_html(empty)
+    assert render_text(report).count("confirmed later") == render_html(report).count("confirmed later") == 1
+    assert "confirmed later" not in render_text(empty) + render_html(empty)
 
 
 def test_html_has_charts_tables_settings_versions_and_evidence(report) -> None:

@@ -6,7 +6,7 @@ import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triton_users.run.configuration import Decided
+from triton_users.run.configuration import RunConfiguration
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings
 
@@ -30,7 +30,7 @@ def any_of(kind: type) -> st.SearchStrategy:
 
 @given(
     st.builds(
-        Decided,
+        RunConfiguration,
         run_id=VALUES["int"],
         settings=any_of(Settings),
         target=any_of(Target),
@@ -38,5 +38,5 @@ def any_of(kind: type) -> st.SearchStrategy:
         ledger=TEXTS,
     )
 )
-def test_what_a_worker_gets_is_what_was_decided(decided: Decided) -> None:
-    assert Decided.unpack(msgpack.loads(msgpack.dumps(decided.pack()))) == decided
+def test_what_a_worker_gets_is_what_was_decided(configuration: RunConfiguration) -> None:
+    assert RunConfiguration.unpack(msgpack.loads(msgpack.dumps(configuration.pack()))) == configuration

@@ -40,7 +40,7 @@ def pass_window(check: SelfCheck, clock: Clock, lag_s: float = 0.001, cpu: float
 def test_a_window_tells_lag_cpu_send_delay_and_memory_of_its_own_time(clock: Clock) -> None:
     ledger = Ledger()
     row = ledger.row("S", "m")
-    check = SelfCheck(clock, ledger.delays, cpu_s=lambda: clock.cpu_s)
+    check = SelfCheck(clock, ledger.queue_times, cpu_s=lambda: clock.cpu_s)
     row.record(1000, 30_000, 0, 0)
     pass_window(check, clock, lag_s=0.02, cpu=0.5)
     row.record(1000, 1_000, 0, 0)

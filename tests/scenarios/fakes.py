@@ -198,7 +198,7 @@ class Signals:
     def __init__(self) -> None:
         self.deadlines: list[dict[str, Any]] = []
         self.validations: list[dict[str, Any]] = []
-        self.proven = self.unproven = 0
+        self.confirmed = self.unchecked = 0
 
     def deadline_exceeded(self, **told: Any) -> None:
         self.deadlines.append(told)
@@ -206,9 +206,9 @@ class Signals:
     def sequence_validation_failure(self, **told: Any) -> None:
         self.validations.append(told)
 
-    def claims_settled(self, *, proven: int = 0, unproven: int = 0) -> None:
-        self.proven += proven
-        self.unproven += unproven
+    def deferred_checks_settled(self, *, confirmed: int = 0, unchecked: int = 0) -> None:
+        self.confirmed += confirmed
+        self.unchecked += unchecked
 
 
 def make_session(

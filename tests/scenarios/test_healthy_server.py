@@ -71,7 +71,7 @@ def test_more_open_sequences_than_slots_come_back_and_the_proofs_hold(session: S
     gevent.sleep(started + session.settings.idle_limit_s + session.settings.idle_margin_s + 0.5 - time.monotonic())
     assert scenario.run(SequencePlan("custom_sequence_int32", 104, ((1,),))) == 1 + 2
     scenario.close()
-    assert (session.signals.proven, session.signals.unproven) == (2, 2)
+    assert (session.signals.confirmed, session.signals.unchecked) == (2, 2)
 
 
 def test_a_server_that_is_asked_too_early_still_holds_the_sequence(session: Session) -> None:

@@ -159,7 +159,7 @@ def test_no_end_proves_later_that_the_slot_came_back(session: Session, clock: Fa
     proof = session.client.requests[2]
     assert (proof.sequence_id, proof.start, proof.end) == (session.correlation_ids[100], False, True)
     scenario.close()
-    assert (session.signals.proven, session.signals.unproven) == (1, 1)
+    assert (session.signals.confirmed, session.signals.unchecked) == (1, 1)
 
 
 def test_a_slot_that_is_still_held_is_a_failure(session: Session, clock: FakeClock, server: Accumulators) -> None:
@@ -177,7 +177,7 @@ def test_a_slot_that_is_still_held_is_a_failure(session: Session, clock: FakeClo
     assert caught.value.evidence["silent_s"] == 12
     assert scenario.run(no_end_plan(102)) == 2, "the same sequence fails once"
     scenario.close()
-    assert (session.signals.proven, session.signals.unproven) == (0, 1), "a refuted claim is neither"
+    assert (session.signals.confirmed, session.signals.unchecked) == (0, 1), "a refuted claim is neither"
 
 
 def test_a_proof_that_gets_another_error_is_a_failure(session: Session, clock: FakeClock) -> None:
@@ -196,7 +196,7 @@ def test_an_id_drawn_again_starts_its_waiting_time_afresh(session: Session, cloc
     scenario.run(no_end_plan(100))
     clock.sleep(6)
     assert scenario.run(no_end_plan(101)) == 2, "the first claim was replaced, the second is not due"
-    assert (session.signals.proven, session.signals.unproven) == (0, 1)
+    assert (session.signals.confirmed, session.signals.unchecked) == (0, 1)
 
 
 def test_a_user_stopped_in_the_middle_of_a_proof_leaves_it_unproven(session: Session, clock: FakeClock) -> None:
@@ -211,7 +211,7 @@ def test_a_user_stopped_in_the_middle_of_a_proof_leaves_it_unproven(session: Ses
     with pytest.raises(GreenletExit):
         scenario.run(no_end_plan(101))
     scenario.close()
-    assert (session.signals.proven, session.signals.unproven) == (0, 1)
+    assert (session.signals.confirmed, session.signals.unchecked) == (0, 1)
 
 
 def test_a_sequence_that_failed_makes_no_claim(session: Session, clock: FakeClock) -> None:
@@ -234,13 +234,13 @@ def test_a_run_checks_a_bounded_number_of_claims(session: Session, clock: FakeCl
 
 
 def test_claims_are_bounded_and_the_dropped_ones_counted(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequence_no_end, "MAX_CLAIMS", 3)
+    monkeypatch.setattr(sequence_no_end, "MAX_DEFERRED", 3)
     scenario = SequenceNoEnd(session)
     for offset in range(100, 105):
         scenario.run(no_end_plan(offset))
-    assert session.signals.unproven == 2
+    assert session.signals.unchecked == 2
     scenario.close()
-    assert (session.signals.proven, session.signals.unproven) == (0, 5)
+    assert (session.signals.confirmed, session.signals.unchecked) == (0, 5)
 
 
 def test_no_other_scenario_draws_the_ids_of_no_end(session: Session) -> None:

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from triton_users.server import image_network
-from triton_users.server.image_network import OWN_NETWORK
-from triton_users.server import repository
+from triton_users.server import image_network, repository
 from triton_users.server.errors import InstallError, ServerError
+from triton_users.server.image_network import OWN_NETWORK
 from triton_users.server.install import Installation
 from triton_users.server.progress import silent
 
@@ -85,7 +84,7 @@ def test_no_network_is_built_when_the_image_model_is_not_served_or_has_its_own(i
 
 def test_a_network_that_cannot_be_built_leaves_nothing_and_shows_why(tmp_path, installation, models, monkeypatch):
     monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(network.fitting, "write", lambda path: path.touch())
+    monkeypatch.setattr(image_network.fitting, "write", lambda path: path.touch())
     installation.python.write_text("#!/bin/sh\necho no room on the disk\nexit 1\n")
     installation.python.chmod(0o755)
     with pytest.raises(InstallError, match=r"Building the ResNet-50 network: failed with exit code 1.\nno room"):

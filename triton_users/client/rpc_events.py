@@ -41,7 +41,7 @@ class RpcEvents:
     """Fires `request` once for each unary RPC and once for each response of a stream. A `transport.CallObserver`.
 
     One belongs to one client, so to one user. The event gets, beside Locust's own arguments: `scenario`, `model` (""
-    for RPCs that name none), `method` (the RPC's name), `queued_ms` (how long the request waited in this client for a
+    for RPCs that name none), `method` (the RPC's name), `queue_time_ms` (how long the request waited in this client for a
     connection or a stream), `request_length` (bytes) and `expected_error` (the error that was wanted, or None).
     Requests that nobody waits for any more, because the user was stopped, go to `unanswered`, which is fired as
     `events.RequestUnanswered` says.
@@ -125,7 +125,7 @@ class RpcEvents:
         failure: RequestFailure | None,
         begun_s: float,
         ended_s: float,
-        queued_s: float,
+        queue_time_s: float,
         sent_bytes: int,
         received_bytes: int,
         response: Any,
@@ -145,7 +145,7 @@ class RpcEvents:
             scenario=self.scenario,
             model=model,
             method=rpc,
-            queued_ms=queued_s * 1e3,
+            queue_time_ms=queue_time_s * 1e3,
             request_length=sent_bytes,
             expected_error=wanted,
         )

@@ -19,13 +19,13 @@ MAX_TIMES = 5
 class Limits:
     """Beyond which values the client is said to have been the bottleneck. A 0 turns a limit off."""
 
-    hub_lag_ms: float = 50.0
+    event_loop_lag_ms: float = 50.0
     """99th percentile in a window of how late the gevent hub wakes a greenlet: what it adds to a latency by itself."""
     cpu_percent: float = 95.0
     """CPU time of this process in a window, out of one core: all that one gevent process can use."""
     gc_pause_ms: float = 50.0
     """The longest garbage collection in a window: every user of the process stands still."""
-    send_delay_ms: float = 50.0
+    queue_time_ms: float = 50.0
     """99th percentile in a window of the time between the call and the first byte on the socket."""
 
     def check(self) -> None:
@@ -42,10 +42,10 @@ class Window:
 
     start_s: float
     end_s: float
-    hub_lag_ms: float
+    event_loop_lag_ms: float
     cpu_percent: float
     gc_pause_ms: float
-    send_delay_ms: float
+    queue_time_ms: float
     rss_mib: float
     """Resident memory of the process. It has no limit: what is much depends on the tensors."""
     cpu_wait_percent: float
@@ -61,10 +61,10 @@ class Window:
 
 LIMITED = tuple(field.name for field in fields(Limits))
 LABELS: Mapping[str, tuple[str, str]] = {
-    "hub_lag_ms": ("hub lag (p99)", "ms"),
+    "event_loop_lag_ms": ("event-loop lag (p99)", "ms"),
     "cpu_percent": ("CPU", "% of a core"),
     "gc_pause_ms": ("garbage collection pause", "ms"),
-    "send_delay_ms": ("send delay (p99)", "ms"),
+    "queue_time_ms": ("queue time (p99)", "ms"),
 }
 """Each limit's name and unit, for people."""
 
@@ -135,7 +135,7 @@ def sentences(found: Iterable[Finding]) -> list[str]:
         waited = max(finding.cpu_wait_percent for finding in group)
         cause = f"; it waited for a CPU up to {waited:.0f} % of the time" if waited > CROWDED_PERCENT else ""
         told.append(
-            f"latencies are not to be trusted, the client was the bottleneck: {label} on worker {worker} was up to "
+            f"client-limited: {label} on worker {worker} was up to "
             f"{digits(worst)} {unit} (limit {group[0].limit:g}) from {times}{cause}"
         )
     return told

@@ -26,8 +26,8 @@ _SCENARIO_INTEGERS = (
     "expected_deadlines",
     "unexpected_deadlines",
     "sequence_failures",
-    "proven",
-    "unproven",
+    "confirmed",
+    "unchecked",
 )
 
 
@@ -58,9 +58,9 @@ class ScenarioCounts:
     """Deadlines that fired anywhere else, or late."""
     sequence_failures: int = 0
     """Responses that were not what the model of the sequence says."""
-    proven: int = 0
+    confirmed: int = 0
     """Passed runs whose claim of the server's later behaviour was looked at and held."""
-    unproven: int = 0
+    unchecked: int = 0
     """Passed runs whose claim was never looked at: their user stopped before its time came."""
     skips: dict[str, int] = field(default_factory=dict)
     """Why a run was not made -> how often; not part of `runs`."""
@@ -122,8 +122,8 @@ class Row:
     """Bytes received."""
     latency: Histogram = field(default_factory=Histogram)
     """From just before a request's bytes go to the socket until its last byte is parsed; of answered requests only."""
-    delay: Histogram = field(default_factory=Histogram)
-    """Send delay: from the call until its bytes go to the socket. The client's own share, not in `latency`."""
+    queue_time: Histogram = field(default_factory=Histogram)
+    """Queue time: from the call until its bytes go to the socket. The client's own share, not in `latency`."""
     unanswered: Histogram = field(default_factory=Histogram)
     """How long requests had waited that nobody waits for any more: their user stopped. In no other count."""
 
@@ -142,12 +142,12 @@ class Row:
         """Requests that ended with an error nobody wanted."""
         return sum(self.errors.values())
 
-    def record(self, latency_us: int, delay_us: int, sent: int, received: int) -> None:
+    def record(self, latency_us: int, queue_time_us: int, sent: int, received: int) -> None:
         """Count one request that was answered. This is the hot path."""
         self.sent += sent
         self.received += received
         self.latency.record(latency_us)
-        self.delay.record(delay_us)
+        self.queue_time.record(queue_time_us)
 
     def record_error(self, message: str, sent: int, received: int) -> None:
         """Count one request that ended with an error; texts that differ in numbers only are counted together.
@@ -166,7 +166,7 @@ class Row:
         self.sent += other.sent
         self.received += other.received
         self.latency.add(other.latency)
-        self.delay.add(other.delay)
+        self.queue_time.add(other.queue_time)
         self.unanswered.add(other.unanswered)
 
     def since(self, older: Row) -> Row:
@@ -176,7 +176,7 @@ class Row:
             self.sent - older.sent,
             self.received - older.received,
             self.latency.since(older.latency),
-            self.delay.since(older.delay),
+            self.queue_time.since(older.queue_time),
             self.unanswered.since(older.unanswered),
         )
 
@@ -184,12 +184,12 @@ class Row:
         """Forget everything, in place, so that who holds this row can go on recording."""
         self.errors.clear()
         self.sent = self.received = 0
-        for histogram in (self.latency, self.delay, self.unanswered):
+        for histogram in (self.latency, self.queue_time, self.unanswered):
             histogram.clear()
 
     def dump(self) -> list[Any]:
         """Plain values, in the order of the fields."""
-        histograms = (self.latency, self.delay, self.unanswered)
+        histograms = (self.latency, self.queue_time, self.unanswered)
         return [dict(self.errors), self.sent, self.received, *(histogram.dump() for histogram in histograms)]
 
     @classmethod
@@ -236,11 +236,11 @@ class Ledger:
             together.add(row)
         return together
 
-    def delays(self) -> Histogram:
-        """The send delays of all rows together."""
+    def queue_times(self) -> Histogram:
+        """The queue times of all rows together."""
         together = Histogram()
         for row in self.rows.values():
-            together.add(row.delay)
+            together.add(row.queue_time)
         return together
 
     def names(self) -> list[str]:

@@ -58,11 +58,11 @@ class Recorder:
         """Count a response that is not what the model of the sequence says."""
         self.ledger.scenario(scenario).sequence_failures += 1
 
-    def claims_settled(self, scenario: str, proven: int, unproven: int) -> None:
+    def deferred_checks_settled(self, scenario: str, confirmed: int, unchecked: int) -> None:
         """Count what became of claims that earlier runs made of the server's later behaviour."""
         counts = self.ledger.scenario(scenario)
-        counts.proven += proven
-        counts.unproven += unproven
+        counts.confirmed += confirmed
+        counts.unchecked += unchecked
 
     def failure(self, scenario: str, at_s: float, reason: str, record: Mapping[str, Any]) -> None:
         """Keep the evidence of a failed run, within bounds; `run_finished` counts it. `at_s`: as in `snapshot`."""

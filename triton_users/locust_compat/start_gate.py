@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 INSTALL_LIMIT_S = 30.0
 """How long a start waits for the plugin, in seconds; it takes well under one. Picked arbitrarily."""
 
-_MARK = "triton_early_start"
+_MARK = "triton_start_gate"
 """Where the waiting start is kept: on Locust's own `events`, of which there is one in a process."""
 
 
-class EarlyStart:
+class StartGate:
     """A listener of `test_start` from the first moment on; calls `start` once there is one."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ def hold_starts() -> bool:
     """Listen for starts from now on. Safe to call again; True the first time."""
     if hasattr(locust.events, _MARK):
         return False
-    held = EarlyStart()
+    held = StartGate()
     setattr(locust.events, _MARK, held)
     locust.events.test_start.add_listener(held)
     return True
@@ -56,7 +56,7 @@ def hold_starts() -> bool:
 
 def on_test_start(environment: Environment, start: Callable[..., None]) -> None:
     """Call `start` whenever a run starts, also for a start that has been waiting."""
-    held: EarlyStart | None = getattr(environment.events, _MARK, None)
+    held: StartGate | None = getattr(environment.events, _MARK, None)
     if held is None:
         environment.events.test_start.add_listener(start)
     else:

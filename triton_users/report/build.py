@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
-from triton_users.judge import client_limited as trust
+from triton_users.judge import client_limited
 from triton_users.judge.verdict import Threshold, Verdict, apply, judge
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
@@ -26,7 +26,7 @@ MAX_CAUSE = 200
 MAX_FINDINGS = 200
 """Stretches of time the self-check names; further ones are counted."""
 
-_WINDOW = tuple(each.name for each in fields(trust.Window))
+_WINDOW = tuple(each.name for each in fields(client_limited.Window))
 """`asdict` copies each value deeply: with 200 windows of four workers that was half of a report's time."""
 
 State = Literal["finished", "interrupted", "running"]
@@ -52,7 +52,7 @@ class RunInfo:
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Scenario that nobody named and that cannot run here -> why, and what to do about it."""
     thresholds: Sequence[Threshold] = ()
-    limits: trust.Limits = field(default_factory=trust.Limits)
+    limits: client_limited.Limits = field(default_factory=client_limited.Limits)
     fail_on_bottleneck: bool = False
     server: Mapping[str, Any] = field(default_factory=dict)
     """"name", "version", "address" and "models" (a list of names) of the server under test."""
@@ -80,7 +80,7 @@ def build_report(
     total, running = collector.total, state == "running"
     points = timeline.dump(now_s)
     evidence = collector.evidence()
-    found = trust.findings(collector.workers.values(), info.limits)
+    found = client_limited.findings(collector.workers.values(), info.limits)
     verdict = judge(
         total,
         weights=info.weights,
@@ -89,7 +89,7 @@ def build_report(
         users=max((point["users"] or 0 for point in points), default=0),
         checks=apply(info.thresholds, total, now_s, running=running),
         uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
-        bottlenecks=trust.sentences(found),
+        bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
         running=running,
         at_the_end=info.at_the_end,
@@ -198,7 +198,7 @@ def _scenario(
 def _first(kept: Evidence) -> str:
     """When a scenario first failed, and why."""
     failure = kept.first[0]
-    return f"the first at {trust.hms(max(0.0, failure['at_s']))}: {cut(' '.join(failure['reason'].split()), MAX_CAUSE)}"
+    return f"the first at {client_limited.hms(max(0.0, failure['at_s']))}: {cut(' '.join(failure['reason'].split()), MAX_CAUSE)}"
 
 
 def _counts(counts: ScenarioCounts) -> dict[str, Any]:
@@ -212,8 +212,8 @@ def _counts(counts: ScenarioCounts) -> dict[str, Any]:
         "expected_deadlines": counts.expected_deadlines,
         "unexpected_deadlines": counts.unexpected_deadlines,
         "sequence_failures": counts.sequence_failures,
-        "proven": counts.proven,
-        "unproven": counts.unproven,
+        "confirmed": counts.confirmed,
+        "unchecked": counts.unchecked,
     }
 
 
@@ -226,7 +226,7 @@ def _row(model: str, row: Row) -> dict[str, Any]:
         "bytes_sent": row.sent,
         "bytes_received": row.received,
         "latency_ms": quantiles_ms(row.latency),
-        "send_delay_ms": quantiles_ms(row.delay),
+        "queue_time_ms": quantiles_ms(row.queue_time),
         "unanswered": row.unanswered.total,
         "unanswered_longest_ms": round(row.unanswered.max_us / 1e3, 3),
     }
@@ -245,7 +245,7 @@ def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], now_s: flo
         "bytes_sent": together.sent,
         "bytes_received": together.received,
         "latency_ms": quantiles_ms(together.latency),
-        "send_delay_ms": quantiles_ms(together.delay),
+        "queue_time_ms": quantiles_ms(together.queue_time),
     }
 
 
@@ -263,7 +263,7 @@ def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[st
         "silent": "worker {} is silent: its last counts came {} into the run; it may be dead or cut off",
     }
     unheard = [
-        missing[worker["state"]].format(worker["worker"], trust.hms(worker["last_seen_s"]))
+        missing[worker["state"]].format(worker["worker"], client_limited.hms(worker["last_seen_s"]))
         for worker in workers
         if worker["state"] in missing
     ]
@@ -291,7 +291,7 @@ def _worker(worker: WorkerState, state: State, now_s: float) -> dict[str, Any]:
         "snapshots_missed": worker.sequence - worker.merged,
         "runs": sum(counts.runs for counts in worker.ledger.scenarios.values()),
         "requests": sum(counts.requests for counts in worker.ledger.scenarios.values()),
-        "windows": [{name: getattr(window, name) for name in _WINDOW} for window in trust.windows_of(worker)],
+        "windows": [{name: getattr(window, name) for name in _WINDOW} for window in client_limited.windows_of(worker)],
     }
 
 

@@ -226,7 +226,7 @@ def _rows(report: dict[str, Any]) -> str:
             count(row["requests"]),
             count(row["failed"], "bad"),
             *(ms(row["latency_ms"][key]) for key in ("p50", "p95", "p99", "max")),
-            ms(row["send_delay_ms"]["p99"]),
+            ms(row["queue_time_ms"]["p99"]),
             n(row["bytes_sent"], size(row["bytes_sent"])),
             n(row["bytes_received"], size(row["bytes_received"])),
         ]
@@ -250,9 +250,9 @@ def _workers(report: dict[str, Any]) -> str:
         "Last heard of",
         "CPU %",
         "CPU wait %",
-        "Hub lag p99 ms",
+        "event-loop lag p99 ms",
         "GC pause ms",
-        "Send delay p99 ms",
+        "Queue time p99 ms",
         "Memory MiB",
     ]
     rows = []
@@ -262,9 +262,9 @@ def _workers(report: dict[str, Any]) -> str:
         for key, top in (
             ("cpu_percent", 100),
             ("cpu_wait_percent", 100),
-            ("hub_lag_ms", 10),
+            ("event_loop_lag_ms", 10),
             ("gc_pause_ms", 10),
-            ("send_delay_ms", 10),
+            ("queue_time_ms", 10),
             ("rss_mib", 0),
         ):
             values = [window[key] for window in windows]

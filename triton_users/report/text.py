@@ -83,10 +83,10 @@ def _totals(report: dict[str, Any]) -> str:
 
 def proofs(scenario: dict[str, Any]) -> str:
     """What became of the claims that the scenario's runs made of the server's later behaviour; "" if it made none."""
-    proven, unproven = scenario["proven"], scenario["unproven"]
-    if not proven and not unproven:
+    confirmed, unchecked = scenario["confirmed"], scenario["unchecked"]
+    if not confirmed and not unchecked:
         return ""
-    return f"{number(proven)} runs were proven later, {number(unproven)} not before their user stopped"
+    return f"{number(confirmed)} runs were confirmed later, {number(unchecked)} not before their user stopped"
 
 
 def _thresholds(report: dict[str, Any]) -> str:

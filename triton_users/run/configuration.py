@@ -1,4 +1,4 @@
-"""One run of the test: what was decided once, on the master, and how it travels to the workers. Sends nothing."""
+"""One run of the test: the master settles it once, and how it travels to the workers. Sends nothing."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def left_out(target: Target, settings: Settings) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Decided:
+class RunConfiguration:
     """What the master settles once for all workers of a run."""
 
     run_id: int
@@ -98,7 +98,7 @@ class Decided:
         return {**asdict(self), "target": {**asdict(self.target), "models": sorted(self.target.models)}}
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Any]) -> Decided:
+    def unpack(cls, packed: Mapping[str, Any]) -> RunConfiguration:
         """The inverse of `pack`."""
         settings, target = packed["settings"], packed["target"]
         lists = {name: tuple(value) for name, value in settings.items() if isinstance(value, (list, tuple))}

@@ -24,7 +24,7 @@ from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
 from triton_users.run import reproduce
-from triton_users.run.configuration import Decided, new_run_id, new_seed, weights
+from triton_users.run.configuration import RunConfiguration, new_run_id, new_seed, weights
 from triton_users.run.preflight import look_at, why_not_ready
 from triton_users.run.reporting import Reporting
 from triton_users.scenarios import ALL
@@ -42,7 +42,7 @@ EXIT_USAGE = 2
 """The exit code after a user's mistake."""
 
 
-class Lead:
+class Coordinator:
     """The local runner's or the master's side of the plugin."""
 
     def __init__(self, environment: Environment, look: Callable[[], None]) -> None:
@@ -52,7 +52,7 @@ class Lead:
         self._look = look
         self._embedded: server.EmbeddedTriton | None = None
         self._ending = RLock()
-        self._decided: Decided | None = None
+        self._configuration: RunConfiguration | None = None
         self._begun_s = 0.0
         self._stopping_s = math.inf
         self.reporting: Reporting | None = None
@@ -89,7 +89,7 @@ class Lead:
         if embedded is not None:
             embedded.stop()
 
-    def decide(self) -> Decided:
+    def configure(self) -> RunConfiguration:
         """Settle a new run, and leave what the workers must know in the options that Locust sends them.
 
         Raises StopTest, with the exit code set, when it cannot run.
@@ -101,26 +101,26 @@ class Lead:
             settings = settings_from(options, drawn_seed=new_seed())
             judging = judging_from(options)
             target, reasons = self._look_at_the_server(settings)
-            decided = Decided(
+            configuration = RunConfiguration(
                 run_id=new_run_id(),
                 settings=settings,
                 target=target,
                 left_out=reasons,
                 ledger=secrets.token_hex(8),
             )
-            info = replace(_info(decided, host), **judging, reproduce=self._command(settings.seed))
+            info = replace(_info(configuration, host), **judging, reproduce=self._command(settings.seed))
             if not runs_scenarios(environment):
                 info = replace(info, weights={})
-            self.reporting = Reporting(info, report_dir_from(options), decided.ledger, self._look)
+            self.reporting = Reporting(info, report_dir_from(options), configuration.ledger, self._look)
         except (UsageError, OSError) as error:
             environment.process_exit_code = EXIT_USAGE
             if options.headless:
                 gevent.spawn(environment.runner.quit)  # type: ignore[union-attr]  # a test starts on a runner
             raise StopTest(str(error)) from None
-        for name, reason in decided.left_out.items():
+        for name, reason in configuration.left_out.items():
             logger.warning("%s is left out: %s", name, reason)
-        self._decide(decided)
-        return decided
+        self._send_with_options(configuration)
+        return configuration
 
     def merge(self, snapshot: Mapping[str, Any] | None) -> bool:
         """Take in a node's counts, None when it has none yet; False when they are of an earlier run or reset."""
@@ -132,16 +132,16 @@ class Lead:
         Returns the name of what is counted now; "" when it goes on counting as before.
         """
         with self._ending:
-            if self.reporting is None or self._decided is None or self.reporting.finished:
+            if self.reporting is None or self._configuration is None or self.reporting.finished:
                 return ""
-            decided = replace(self._decided, ledger=secrets.token_hex(8))
+            configuration = replace(self._configuration, ledger=secrets.token_hex(8))
             try:
-                self.reporting.reset(decided.ledger)
+                self.reporting.reset(configuration.ledger)
             except OSError as error:
                 logger.error("The report's counts are not reset, since their report cannot be written: %s", error)
                 return ""
-            self._decide(decided)
-            return decided.ledger
+            self._send_with_options(configuration)
+            return configuration.ledger
 
     def stopping(self) -> None:
         """The run ends now: what comes until `finish` is the time that its users take to stop."""
@@ -183,22 +183,22 @@ class Lead:
         workers = runner.worker_count if isinstance(runner, MasterRunner) else 0
         return reproduce.command(self._options, seed, host=host, workers=workers)
 
-    def _decide(self, decided: Decided) -> None:
-        self._decided = decided
-        self._options.triton_run = decided.pack()  # Locust sends its options to the workers when it spawns users
+    def _send_with_options(self, configuration: RunConfiguration) -> None:
+        self._configuration = configuration
+        self._options.triton_run = configuration.pack()  # Locust sends its options to the workers when it spawns users
 
 
-def _info(decided: Decided, host: str) -> RunInfo:
-    settings = decided.settings
-    name, _, version = decided.target.server_version.partition(" ")
+def _info(configuration: RunConfiguration, host: str) -> RunInfo:
+    settings = configuration.settings
+    name, _, version = configuration.target.server_version.partition(" ")
     return RunInfo(
         started=datetime.now(timezone.utc),
         seed=settings.seed,
         settings=asdict(settings),
-        weights=weights(settings, decided.left_out),
+        weights=weights(settings, configuration.left_out),
         descriptions={name: scenario.description for name, scenario in ALL.items()},
         asked_by_name=settings.scenarios,
         allow_failure=settings.allow_failure,
-        left_out=decided.left_out,
-        server={"name": name, "version": version, "address": host, "models": sorted(decided.target.models)},
+        left_out=configuration.left_out,
+        server={"name": name, "version": version, "address": host, "models": sorted(configuration.target.models)},
     )

@@ -13,7 +13,7 @@ from typing import Any
 from locust.env import Environment
 
 from triton_users import ledger
-from triton_users.run.configuration import Decided, Run, left_out, weights
+from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
 from triton_users.run.preflight import with_perf_analyzer
 from triton_users.run.selfcheck import SelfCheck
 from triton_users.scenarios import ALL
@@ -33,29 +33,29 @@ class Node:
         self.recorder = ledger.Recorder(worker=name, run="")
         self._rows: dict[tuple[str, str], ledger.Row] = {}
         self._begun_s = time.monotonic()
-        self._self_check = SelfCheck(clock=self.elapsed_s, send_delay=self.recorder.ledger.delays)
+        self._self_check = SelfCheck(clock=self.elapsed_s, queue_time=self.recorder.ledger.queue_times)
         events: Any = environment.events
         events.request.add_listener(self._on_request)
         events.scenario_finished.add_listener(self._on_scenario_finished)
         events.deadline_exceeded.add_listener(self._on_deadline_exceeded)
         events.sequence_validation_failure.add_listener(self._on_sequence_validation_failure)
         events.request_unanswered.add_listener(self._on_request_unanswered)
-        events.claims_settled.add_listener(self._on_claims_settled)
+        events.deferred_checks_settled.add_listener(self._on_claims_settled)
 
-    def start(self, decided: Decided) -> Run:
-        """Begin a run as the master decided it."""
+    def start(self, configuration: RunConfiguration) -> Run:
+        """Begin a run as the master configuration it."""
         self.end()
-        environment, settings = self._environment, decided.settings
-        target = with_perf_analyzer(decided.target, environment.host or "")
+        environment, settings = self._environment, configuration.settings
+        target = with_perf_analyzer(configuration.target, environment.host or "")
         scenarios = runs_scenarios(environment)
         local_reasons = left_out(target, dataclasses.replace(settings, scenarios=())) if scenarios else {}
-        for name in local_reasons.keys() - decided.left_out.keys():
+        for name in local_reasons.keys() - configuration.left_out.keys():
             logger.warning("This worker leaves %s out: %s", name, local_reasons[name])
         run = Run(
-            run_id=decided.run_id,
+            run_id=configuration.run_id,
             settings=settings,
             target=target,
-            left_out={**decided.left_out, **local_reasons},
+            left_out={**configuration.left_out, **local_reasons},
             worker=getattr(environment.runner, "worker_index", 0),
             scratch=scratch.make(),
         )
@@ -65,7 +65,7 @@ class Node:
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
         environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it
         set_tasks(environment, settings, run.left_out)
-        self.reset(decided.ledger)
+        self.reset(configuration.ledger)
         self._self_check.start()
         return run
 
@@ -108,7 +108,7 @@ class Node:
         scenario: str = "",
         model: str = "",
         method: str = "",
-        queued_ms: float = 0.0,
+        queue_time_ms: float = 0.0,
         request_length: int = 0,
         **_: Any,
     ) -> None:
@@ -119,7 +119,7 @@ class Node:
         if row is None:
             row = self._rows[key] = self.recorder.row(*key)
         if exception is None:
-            row.record(int(response_time * 1e3), int(queued_ms * 1e3), request_length, response_length)
+            row.record(int(response_time * 1e3), int(queue_time_ms * 1e3), request_length, response_length)
         else:
             row.record_error(str(exception), request_length, response_length)
 
@@ -146,8 +146,8 @@ class Node:
     def _on_sequence_validation_failure(self, scenario: str, **_: Any) -> None:
         self.recorder.sequence_failure(scenario)
 
-    def _on_claims_settled(self, scenario: str, proven: int, unproven: int, **_: Any) -> None:
-        self.recorder.claims_settled(scenario, proven, unproven)
+    def _on_claims_settled(self, scenario: str, confirmed: int, unchecked: int, **_: Any) -> None:
+        self.recorder.deferred_checks_settled(scenario, confirmed, unchecked)
 
 
 def set_tasks(environment: Environment, settings: Settings, reasons: Mapping[str, str]) -> None:

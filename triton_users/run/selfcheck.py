@@ -1,9 +1,9 @@
-"""A node's look at itself: hub lag, CPU, waits for a CPU, garbage collection, memory, send delay. Judges nothing.
+"""A node's look at itself: event-loop lag, CPU, waits for a CPU, garbage collection, memory, queue time. Judges nothing.
 
-    check = SelfCheck(clock=node.elapsed_s, send_delay=node.recorder.ledger.delays)
+    check = SelfCheck(clock=node.elapsed_s, queue_time=node.recorder.ledger.queue_times)
     check.start()                                       # a greenlet and a gc callback, until stop()
     recorder.snapshot(..., selfcheck=check.dump())
-    trust.findings(collector.workers.values(), limits)  # on the master
+    client_limited.findings(collector.workers.values(), limits)  # on the master
 
 It looks 20 times a second and closes a window every 5 seconds; what a window showed is kept as its worst values, within
 bounds. It costs 0.3 % of a core, measured.
@@ -39,13 +39,13 @@ class SelfCheck:
     def __init__(
         self,
         clock: Callable[[], float],
-        send_delay: Callable[[], Histogram],
+        queue_time: Callable[[], Histogram],
         cpu_s: Callable[[], float] = time.process_time,
         cpu_wait_s: Callable[[], float] | None = None,
     ) -> None:
-        """`clock` gives this node's seconds, those of its snapshots; `send_delay` all send delays so far."""
+        """`clock` gives this node's seconds, those of its snapshots; `queue_time` all queue times so far."""
         self._clock = clock
-        self._send_delay = send_delay
+        self._send_delay = queue_time
         self._cpu_s = cpu_s
         self._cpu_wait_s = cpu_wait_s or CpuWait()
         self._greenlet: gevent.Greenlet[..., None] | None = None
@@ -57,7 +57,7 @@ class SelfCheck:
         self._windows: list[Window] = []
         self._lag = Histogram()
         self._longest_collection_s = 0.0
-        self._delays_before = Histogram()
+        self._queue_times_before = Histogram()
         self._open_window()
 
     def start(self) -> None:
@@ -101,20 +101,20 @@ class SelfCheck:
         self._cpu_wait_began_s = self._cpu_wait_s()
         self._lag.clear()
         self._longest_collection_s = 0.0
-        self._delays_before = self._send_delay()
+        self._queue_times_before = self._send_delay()
 
     def _measured(self) -> Window:
         now_s = self._clock()
         lag_us = self._lag.quantile(0.99) or 0.0
-        delay_us = self._send_delay().since(self._delays_before).quantile(0.99) or 0.0
+        queue_time_us = self._send_delay().since(self._queue_times_before).quantile(0.99) or 0.0
         span_s = max(now_s - self._window_began_s, 1e-3)
         return Window(
             start_s=round(self._window_began_s, 3),
             end_s=round(now_s, 3),
-            hub_lag_ms=round(lag_us / 1e3, 3),
+            event_loop_lag_ms=round(lag_us / 1e3, 3),
             cpu_percent=round((self._cpu_s() - self._cpu_began_s) / span_s * 100, 1),
             gc_pause_ms=round(self._longest_collection_s * 1e3, 3),
-            send_delay_ms=round(delay_us / 1e3, 3),
+            queue_time_ms=round(queue_time_us / 1e3, 3),
             rss_mib=round(rss_mib(), 1),
             cpu_wait_percent=round((self._cpu_wait_s() - self._cpu_wait_began_s) / span_s * 100, 1),
         )

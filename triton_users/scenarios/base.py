@@ -73,7 +73,7 @@ class Signals(Protocol):
     def sequence_validation_failure(
         self, *, model: str, correlation_id: int | str, step: int, expected: Any, got: Any, steps: list[Any]
     ) -> None: ...
-    def claims_settled(self, *, proven: int = 0, unproven: int = 0) -> None:
+    def deferred_checks_settled(self, *, confirmed: int = 0, unchecked: int = 0) -> None:
         """What runs claimed of the server's later behaviour was seen to hold, or will never be looked at."""
         ...
 

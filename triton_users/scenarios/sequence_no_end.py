@@ -12,8 +12,8 @@ from triton_users.scenarios.sequences import draw_fresh_offset, draw_values
 PROOFS_A_RUN = 4
 """How many due proofs one run checks, oldest first. Each run adds one claim, so these never pile up."""
 
-MAX_CLAIMS = 512
-"""How many claims wait for their proof; with more than 50 runs a second for one user some go unproven."""
+MAX_DEFERRED = 512
+"""How many claims wait for their proof; with more than 50 runs a second for one user some go unchecked."""
 
 
 class SequenceNoEnd(SequenceScenario):
@@ -21,9 +21,9 @@ class SequenceNoEnd(SequenceScenario):
 
     The proof: once the idle limit and a margin have passed since the last answer, a request without START for that id
     must get the START error. An ordinary answer means that the server still holds the sequence. Claims whose time has
-    not come when the user stops stay unproven. Ids are drawn from the part of the user's block that no other scenario
+    not come when the user stops stay unchecked. Ids are drawn from the part of the user's block that no other scenario
     touches, so nothing can have reopened or ended it; should the same id be drawn twice, the later run takes the place
-    of the earlier one's claim, which stays unproven.
+    of the earlier one's claim, which stays unchecked.
     """
 
     name = "SequenceNoEnd"
@@ -31,7 +31,7 @@ class SequenceNoEnd(SequenceScenario):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._claims: OrderedDict[tuple[str, int], float] = OrderedDict()
+        self._deferred: OrderedDict[tuple[str, int], float] = OrderedDict()
         """When each open sequence had its last answer, oldest first."""
 
     def plan(self, draw: random.Random) -> SequencePlan:
@@ -45,17 +45,17 @@ class SequenceNoEnd(SequenceScenario):
     def run(self, plan: SequencePlan) -> int:
         proofs = self._check_due()
         key = (plan.model, self.correlation_id(plan.id_offset))
-        if self._claims.pop(key, None) is not None:
-            self.session.signals.claims_settled(unproven=1)
+        if self._deferred.pop(key, None) is not None:
+            self.session.signals.deferred_checks_settled(unchecked=1)
         try:
             requests = self.send(plan, last_ends=False)
         except ScenarioFailure as failure:
             failure.requests += proofs
             raise
-        self._claims[key] = self.session.clock()
-        if len(self._claims) > MAX_CLAIMS:
-            self._claims.popitem(last=False)
-            self.session.signals.claims_settled(unproven=1)
+        self._deferred[key] = self.session.clock()
+        if len(self._deferred) > MAX_DEFERRED:
+            self._deferred.popitem(last=False)
+            self.session.signals.deferred_checks_settled(unchecked=1)
         return proofs + requests
 
     def _check_due(self) -> int:
@@ -63,9 +63,9 @@ class SequenceNoEnd(SequenceScenario):
         settings = self.session.settings
         held_s = settings.idle_limit_s + settings.idle_margin_s
         for proofs in range(PROOFS_A_RUN):
-            if not self._claims:
+            if not self._deferred:
                 return proofs
-            (model_name, correlation_id), last_answer = next(iter(self._claims.items()))
+            (model_name, correlation_id), last_answer = next(iter(self._deferred.items()))
             silent_s = self.session.clock() - last_answer
             if silent_s < held_s:
                 return proofs
@@ -77,10 +77,10 @@ class SequenceNoEnd(SequenceScenario):
         try:
             got = answer_without_start(self.session, model, correlation_id, 1, end=True)
         except ScenarioFailure as failure:
-            del self._claims[model_name, correlation_id]
+            del self._deferred[model_name, correlation_id]
             failure.requests += earlier
             raise
-        del self._claims[model_name, correlation_id]  # not sooner: a user stopped in between leaves it unproven
+        del self._deferred[model_name, correlation_id]  # not sooner: a user stopped in between leaves it unchecked
         if got is not None:
             settings = self.session.settings
             raise ScenarioFailure(
@@ -92,8 +92,8 @@ class SequenceNoEnd(SequenceScenario):
                 silent_s=silent_s,
                 **evidence(model, correlation_id, 1),
             )
-        self.session.signals.claims_settled(proven=1)
+        self.session.signals.deferred_checks_settled(confirmed=1)
 
     def close(self) -> None:
-        if self._claims:
-            self.session.signals.claims_settled(unproven=len(self._claims))
+        if self._deferred:
+            self.session.signals.deferred_checks_settled(unchecked=len(self._deferred))

@@ -9,8 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
-from triton_users.server.image_network import network_files
 from triton_users.server.errors import ServerError
+from triton_users.server.image_network import network_files
 from triton_users.server.install import Installation
 from triton_users.server.progress import Progress
 

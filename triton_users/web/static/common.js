@@ -64,8 +64,8 @@ export const kind = (scenario) => `${scenario.status.replaceAll(" ", "-")}${scen
 /** Why a scenario has its status, and why runs were skipped: [text, class]. */
 export function notes(scenario) {
   const skips = Object.entries(scenario.skips).map(([why, times]) => `skipped ${count(times)} ×: ${why}`);
-  const { proven, unproven } = scenario;
-  const proofs = proven || unproven ? `${count(proven)} runs were proven later, ${count(unproven)} not before their user stopped` : "";
+  const { confirmed, unchecked } = scenario;
+  const proofs = confirmed || unchecked ? `${count(confirmed)} runs were confirmed later, ${count(unchecked)} not before their user stopped` : "";
   const others = [...skips, proofs].filter(Boolean).map((text) => [text, ""]);
   return scenario.why ? [[scenario.why, scenario.at_fault ? "bad" : ""], ...others] : others;
 }

@@ -153,7 +153,7 @@ function showTiles({ totals }, rows) {
     el("div", { class: `card${bad ? " failing" : ""}`, "data-tile": name }, el("b", {}, value), el("span", { class: "small" }, name))));
 }
 
-const CAUSES = { hub_lag_ms: "hub lag (p99)", cpu_percent: "CPU", gc_pause_ms: "garbage collection pause", send_delay_ms: "send delay (p99)" };
+const CAUSES = { event_loop_lag_ms: "event-loop lag (p99)", cpu_percent: "CPU", gc_pause_ms: "garbage collection pause", queue_time_ms: "queue time (p99)" };
 
 function showClient({ workers, findings, findings_left_out: more }) {
   const told = findings.map((one) =>
@@ -165,8 +165,8 @@ function showClient({ workers, findings, findings_left_out: more }) {
   const rows = workers.map(({ worker, state, last_seen_s: seen, runs, requests, window }) =>
     el("tr", {}, el("th", { scope: "row" }, worker), el("td", { class: ["lost", "silent"].includes(state) ? "failing" : "" }, state), el("td", { class: "n" }, hms(seen)),
       el("td", { class: "n" }, count(runs)), el("td", { class: "n" }, count(requests)),
-      ...["hub_lag_ms", "cpu_percent", "cpu_wait_percent", "gc_pause_ms", "send_delay_ms", "rss_mib"].map((name) => el("td", { class: "n" }, window ? short(window[name]) : "–"))));
-  byId("workers").replaceChildren(table(["Worker", "State", "Last heard of", "Runs", "Requests", "Hub lag ms", "CPU %", "CPU wait %", "GC pause ms", "Send delay ms", "Memory MiB"], rows, [2, 3, 4, 5, 6, 7, 8, 9, 10]));
+      ...["event_loop_lag_ms", "cpu_percent", "cpu_wait_percent", "gc_pause_ms", "queue_time_ms", "rss_mib"].map((name) => el("td", { class: "n" }, window ? short(window[name]) : "–"))));
+  byId("workers").replaceChildren(table(["Worker", "State", "Last heard of", "Runs", "Requests", "event-loop lag ms", "CPU %", "CPU wait %", "GC pause ms", "Queue time ms", "Memory MiB"], rows, [2, 3, 4, 5, 6, 7, 8, 9, 10]));
 }
 
 function showFailures({ failures: newer, failures_seen: seen }) {
