@@ -41,8 +41,8 @@ class RpcEvents:
     """Fires `request` once for each unary RPC and once for each response of a stream. A `transport.CallObserver`.
 
     One belongs to one client, so to one user. The event gets, beside Locust's own arguments: `scenario`, `model` (""
-    for RPCs that name none), `method` (the RPC's name), `queue_time_ms` (how long the request waited in this client for a
-    connection or a stream), `request_length` (bytes) and `expected_error` (the error that was wanted, or None).
+    for RPCs that name none), `method` (the RPC's name), `queue_time_ms` (how long the request waited in this client
+    for a connection or a stream), `request_length` (bytes) and `expected_error` (the error that was wanted, or None).
     Requests that nobody waits for any more, because the user was stopped, go to `unanswered`, which is fired as
     `events.RequestUnanswered` says.
     """

@@ -198,7 +198,8 @@ def _scenario(
 def _first(kept: Evidence) -> str:
     """When a scenario first failed, and why."""
     failure = kept.first[0]
-    return f"the first at {client_limited.hms(max(0.0, failure['at_s']))}: {cut(' '.join(failure['reason'].split()), MAX_CAUSE)}"
+    when = client_limited.hms(max(0.0, failure["at_s"]))
+    return f"the first at {when}: {cut(' '.join(failure['reason'].split()), MAX_CAUSE)}"
 
 
 def _counts(counts: ScenarioCounts) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A node's look at itself: event-loop lag, CPU, waits for a CPU, garbage collection, memory, queue time. Judges nothing.
+"""A node's look at itself: event-loop lag, CPU, waits for one, garbage collection, memory, queue time. Judges nothing.
 
     check = SelfCheck(clock=node.elapsed_s, queue_time=node.recorder.ledger.queue_times)
     check.start()                                       # a greenlet and a gc callback, until stop()

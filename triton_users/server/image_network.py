@@ -10,7 +10,7 @@ from pathlib import Path
 
 import PIL
 
-from triton_users.image_model import fitting, pictures, resnet
+from triton_users.image_model import fitting, pictures
 from triton_users.server.cache import cache_folder, once
 from triton_users.server.errors import InstallError, ServerError
 from triton_users.server.install import Installation
@@ -24,7 +24,7 @@ OWN_NETWORK = "TRITON_USERS_RESNET"
 #: Longest time to build the network, in seconds; it takes 10 to 20 on two cores.
 BUILD_LIMIT_S = 600.0
 
-_PROGRAM = Path(resnet.__file__)
+_PROGRAM = Path(pictures.__file__).with_name("resnet.py")  # it imports what only the server's own Python has
 _POLL_S = 0.2
 
 
