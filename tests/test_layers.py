@@ -11,14 +11,17 @@ PACKAGE = Path(__file__).parent.parent / "triton_users"
 FORBIDDEN = {
     "transport": {"locust", "tritonclient", "numpy", "triton_users"},
     "ledger": {"locust", "gevent", "tritonclient", "numpy", "triton_users"},
-    "scenarios": {"locust", "triton_users.users", "triton_users.stress", "triton_users.plugin", "triton_users.events"},
-    "server": {"locust", "tritonclient", "triton_users.scenarios", "triton_users.users", "triton_users.plugin"},
-    "report": {"locust", "gevent", "tritonclient", "triton_users.users", "triton_users.plugin"},
+    "system": {"locust", "gevent", "tritonclient", "numpy", "triton_users"},
+    "image_model": {"locust", "gevent", "tritonclient", "triton_users"},
+    "locust_compat": {"tritonclient", "numpy", "triton_users"},
     "settings": {"locust", "gevent", "tritonclient", "triton_users"},
-    "sequences": {"locust", "gevent", "tritonclient", "triton_users"},
-    "client": {"triton_users.scenarios", "triton_users.users", "triton_users.plugin", "triton_users.events"},
-    "connections": {"locust", "tritonclient", "triton_users.users", "triton_users.scenarios"},
-    "users": {"triton_users.scenarios", "triton_users.plugin", "triton_users.stress"},
+    "client": {f"triton_users.{part}" for part in ("scenarios", "users", "stress", "plugin", "run", "judge", "report")},
+    "scenarios": {"locust"} | {f"triton_users.{part}" for part in ("users", "stress", "plugin", "events", "run")},
+    "server": {"locust", "tritonclient"} | {f"triton_users.{part}" for part in ("scenarios", "users", "plugin", "run")},
+    "judge": {"locust", "gevent", "tritonclient"} | {f"triton_users.{part}" for part in ("run", "report", "plugin")},
+    "report": {"locust", "gevent", "tritonclient"} | {f"triton_users.{part}" for part in ("users", "plugin", "run")},
+    "users": {"triton_users.scenarios", "triton_users.plugin", "triton_users.stress", "triton_users.run"},
+    "run": {"triton_users.plugin", "triton_users.web"},
 }
 
 

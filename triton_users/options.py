@@ -44,7 +44,7 @@ _HELP: Mapping[str, str] = {
 """One line for each field of Settings; the option has the field's name."""
 
 _LIMIT_HELP: Mapping[str, str] = {
-    "event_loop_lag_ms": "The client is too slow when its event loop wakes users this late (p99 of 5 s), in ms. 0: off.",
+    "event_loop_lag_ms": "The client is too slow when its event loop lags this much (p99 of 5 s), in ms. 0: off.",
     "cpu_percent": "The client is too slow when one process uses this much of a core over 5 s, in percent. 0: off.",
     "gc_pause_ms": "The client is too slow when a garbage collection takes this long, in ms. 0: off.",
     "queue_time_ms": "The client is too slow when requests wait this long to be sent (p99 of 5 s), in ms. 0: off.",

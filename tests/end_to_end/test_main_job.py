@@ -124,7 +124,7 @@ class TestAgainstAHealthyServer:
         checks = report["verdict"]["thresholds"]
         assert [(check["text"], check["passed"]) for check in checks] == [("runs>=1", True), ("failure_ratio<=0", True)]
         assert report["verdict"]["reasons"]
-        assert all("not to be trusted" in reason for reason in report["verdict"]["reasons"])
+        assert all("client-limited" in reason for reason in report["verdict"]["reasons"])
 
     def test_a_scenario_that_cannot_run_is_left_out_and_told(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
         ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "3s", "--trials", "custom_nobatch",

@@ -67,7 +67,7 @@ def test_text_names_what_a_person_needs(report) -> None:
         "triton 2.51.0 at 127.0.0.1:8001",
         "SequenceValid  p99_ms",
         "Why it failed",
-        "latencies are not to be trusted",
+        "client-limited",
         "LOST",
         "PerfAnalyzer was left out: perf_analyzer cannot run here",
         "ResNet was skipped 70 times: sequence # is open",

@@ -71,7 +71,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A stretch of time in which one worker was not to be trusted, for one cause."""
+    """A stretch of time in which one worker was client-limited, for one cause."""
 
     worker: str
     what: str

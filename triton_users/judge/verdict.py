@@ -210,7 +210,8 @@ def judge(
     `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
     missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`client_limited.sentences`).
-    `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `at_the_end`: what was wrong with its end.
+    `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `at_the_end`: what
+    was wrong with its end.
 
     It fails when a scenario outside `allow_failure` failed, when nothing ran, when requests at the end had waited for
     much longer than any answer took, when a scenario that was asked for by name did not run, when another one did not

@@ -159,7 +159,7 @@ function showClient({ workers, findings, findings_left_out: more }) {
   const told = findings.map((one) =>
     el("li", {}, `${hms(one.start_s)} to ${hms(one.end_s)}, worker ${one.worker}: ${CAUSES[one.what] || one.what} ${plain(one.worst)}, limit ${plain(one.limit)}`));
   byId("findings").replaceChildren(told.length
-    ? el("div", { class: "card note warn" }, el("h3", {}, "Latencies of these times are not to be trusted: the client was too slow"), el("ul", {}, ...told),
+    ? el("div", { class: "card note warn" }, el("h3", {}, "Client-limited: at these times the client was too slow"), el("ul", {}, ...told),
         more ? el("p", { class: "soft" }, `${count(more)} more are in the report.`) : null)
     : el("p", { class: "soft" }, "It was fast enough at all times: its latencies can be trusted."));
   const rows = workers.map(({ worker, state, last_seen_s: seen, runs, requests, window }) =>
