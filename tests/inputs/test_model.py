@@ -1,0 +1,98 @@
+"""What is read from a model's metadata and configuration, and what must be told to resolve it."""
+
+import pytest
+from tritonclient.grpc import model_config_pb2, service_pb2
+
+from tests.inputs.specs import ints, model
+from triton_users.inputs.datatypes import DataError
+from triton_users.inputs.model import TensorSpec, complaint, from_server, parse_shapes
+from triton_users.settings import UsageError
+
+
+def metadata(**shapes: tuple[str, list[int]]) -> service_pb2.ModelMetadataResponse:
+    message = service_pb2.ModelMetadataResponse(name="m")
+    for name, (datatype, shape) in shapes.items():
+        side = message.outputs if name.startswith("OUT") else message.inputs
+        side.add(name=name, datatype=datatype, shape=shape)
+    return message
+
+
+def test_the_batch_dimension_is_left_out_where_there_is_one() -> None:
+    described = metadata(IN=("FP32", [-1, 3, 224, 224]), OUT=("FP32", [-1, 1000]))
+    batched = from_server(described, model_config_pb2.ModelConfig(name="m", max_batch_size=32))
+    assert (batched.inputs[0].shape, batched.outputs[0].shape) == ((3, 224, 224), (1000,))
+    plain = from_server(described, model_config_pb2.ModelConfig(name="m"))
+    assert plain.inputs[0].shape == (-1, 3, 224, 224)
+
+
+def test_a_configuration_tells_of_options_labels_sequences_and_streams() -> None:
+    config = model_config_pb2.ModelConfig(name="m")
+    config.input.add(name="IN", optional=True)
+    config.output.add(name="OUT", label_filename="labels.txt")
+    config.sequence_batching.SetInParent()
+    config.model_transaction_policy.decoupled = True
+    spec = from_server(metadata(IN=("INT64", [1]), OUT=("FP32", [10])), config)
+    assert spec.inputs[0].optional
+    assert spec.outputs[0].labels
+    assert spec.sequences
+    assert spec.decoupled
+
+
+def test_an_ensemble_names_its_steps() -> None:
+    config = model_config_pb2.ModelConfig(name="m")
+    for name in ("first", "second"):
+        config.ensemble_scheduling.step.add(model_name=name)
+    assert from_server(metadata(IN=("INT64", [1])), config).steps == ("first", "second")
+
+
+def test_a_server_without_configurations_still_describes_its_models() -> None:
+    spec = from_server(metadata(IN=("BYTES", [-1, 1]), OUT=("BYTES", [-1])), None)
+    assert spec.inputs == (TensorSpec("IN", "BYTES", (-1, 1)),)
+    assert not spec.sequences
+    assert spec.max_batch_size == 0
+
+
+def test_a_datatype_that_nobody_knows_is_named() -> None:
+    with pytest.raises(DataError, match="m: IN is of the datatype 'FP4'"):
+        from_server(metadata(IN=("FP4", [1])), None)
+
+
+def test_open_sizes_of_all_models_are_one_complaint_with_the_option_that_resolves_it() -> None:
+    specs = [
+        model(TensorSpec("ids", "INT64", (-1, 2))),
+        model(ints()),
+        model(TensorSpec("x", "FP32", (-1,), optional=True)),
+    ]
+    assert complaint(specs) == (
+        "sizes that the server leaves open must be given: m takes ids INT64 [-1,2]. For instance: --shape 'm:ids=1,2'"
+    )
+    assert complaint([model(ints())]) == ""
+
+
+def test_the_option_of_the_complaint_resolves_it() -> None:
+    spec = model(TensorSpec("ids", "INT64", (-1, 2)), TensorSpec("x", "FP32", (-1,)))
+    option = complaint([spec]).split("--shape ")[1].strip("'")
+    assert complaint([spec.with_shapes(parse_shapes(option)["m"])]) == ""
+
+
+def test_shapes_are_given_by_model_and_input() -> None:
+    assert parse_shapes("bert:ids=1,128 bert:mask=128;cnn:data=3,8,8") == {
+        "bert": {"ids": (1, 128), "mask": (128,)},
+        "cnn": {"data": (3, 8, 8)},
+    }
+    assert parse_shapes("") == {}
+    assert parse_shapes("m:scalar=") == {"m": {"scalar": ()}}
+
+
+@pytest.mark.parametrize("text", ["ids=1", "m:ids", "m:ids=1,x", "m:ids=-1", ":ids=1", "m:=1", "m:ids=1,,2"])
+def test_an_entry_that_is_no_shape_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match="MODEL:INPUT=SIZES"):
+        parse_shapes(text)
+
+
+def test_a_shape_that_the_model_does_not_take_is_named() -> None:
+    spec = model(TensorSpec("ids", "INT64", (-1, 2)))
+    with pytest.raises(UsageError, match=r"m:ids=1,3 does not fit: the model takes \[-1,2\]"):
+        spec.with_shapes({"ids": (1, 3)})
+    with pytest.raises(UsageError, match="m has no input x; it has ids"):
+        spec.with_shapes({"x": (1,)})

@@ -1,0 +1,89 @@
+"""Input data as every reader gives it: steps of tensors, in one stream or in several. Knows no file format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from triton_users.inputs.datatypes import DataError, decode, element_size
+from triton_users.inputs.model import ModelSpec, Shape, TensorSpec
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of one request's batch: no batch dimension."""
+
+    spec: TensorSpec
+    shape: Shape
+    raw: bytes
+    """Its raw contents (`datatypes`)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one request carries, and what must be answered."""
+
+    inputs: Mapping[str, Tensor]
+    expected: Mapping[str, Tensor] = field(default_factory=dict)
+    """Outputs to compare with; empty: the answer is not checked."""
+
+
+class InputData(Protocol):
+    """Steps to send. A stream belongs together: for a model of sequences it is one sequence."""
+
+    @property
+    def streams(self) -> Sequence[int]:
+        """How many steps each stream has; at least one stream, none of them empty."""
+        ...
+
+    def step(self, stream: int, index: int) -> Step:
+        """DataError when it cannot be read."""
+        ...
+
+
+class StepList:
+    """Input data that are all in memory."""
+
+    def __init__(self, streams: Sequence[Sequence[Step]]) -> None:
+        self._streams = streams
+        self.streams = tuple(len(steps) for steps in streams)
+
+    def step(self, stream: int, index: int) -> Step:
+        return self._streams[stream][index]
+
+
+def tensor(spec: TensorSpec, raw: bytes, shape: Shape | None) -> Tensor:
+    """A tensor of these raw contents. `shape` None: the one of its input or output, which must be known then.
+
+    DataError when the shape is none that it admits, or the bytes are too many or too few for it.
+    """
+    if shape is None:
+        if not spec.fixed:
+            raise DataError(f'the model takes [{_sizes(spec.shape)}]: give a "shape" here, or the option --shape')
+        shape = spec.shape
+    elif not spec.admits(shape):
+        raise DataError(f"its shape is [{_sizes(shape)}], but the model takes [{_sizes(spec.shape)}]")
+    wanted = math.prod(shape)
+    size = element_size(spec.datatype)
+    found = len(decode(raw, spec.datatype)) if not size or len(raw) % size else len(raw) // size
+    if found != wanted:
+        raise DataError(f"it has {found} elements, but [{_sizes(shape)}] has {wanted}")
+    return Tensor(spec, shape, raw)
+
+
+def check_inputs(model: ModelSpec, inputs: Mapping[str, Tensor]) -> None:
+    """DataError when an input that is not optional is missing."""
+    missing = [spec.name for spec in model.inputs if not spec.optional and spec.name not in inputs]
+    if missing:
+        raise DataError(f"no data for {', '.join(missing)}, which {model.name} needs")
+
+
+def unknown(name: str, known: Sequence[TensorSpec], what: str, model: ModelSpec) -> DataError:
+    """The error for a tensor that the model does not have."""
+    return DataError(f"{model.name} has no {what} {name!r}; it has {', '.join(spec.name for spec in known)}")
+
+
+def _sizes(shape: Shape) -> str:
+    return ",".join(map(str, shape))

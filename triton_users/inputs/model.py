@@ -1,0 +1,163 @@
+"""What a model takes and answers, read from its metadata and configuration. Knows Triton's messages, sends nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from triton_users.inputs.datatypes import NUMPY, DataError
+from triton_users.settings import UsageError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a model."""
+
+    name: str
+    datatype: str
+    shape: Shape
+    """Without the batch dimension; -1 where the model takes any size."""
+    optional: bool = False
+    labels: bool = False
+    """Whether the server has a file of labels for it, so that classes can be asked for."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every dimension is known."""
+        return -1 not in self.shape
+
+    @property
+    def elements(self) -> int:
+        """Elements of one tensor of the batch; only where it is `fixed`."""
+        return math.prod(self.shape)
+
+    def admits(self, shape: Shape) -> bool:
+        """Whether a tensor of this shape (no batch dimension) is one of these."""
+        return len(shape) == len(self.shape) and all(
+            want in (-1, got) and got >= 0 for want, got in zip(self.shape, shape, strict=True)
+        )
+
+    def __str__(self) -> str:
+        dimensions = ",".join(map(str, self.shape))
+        return f"{self.name} {self.datatype} [{dimensions}]{' optional' if self.optional else ''}"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model, as its server describes it."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    version: str = ""
+    """The version that is asked for; "": the server's choice."""
+    max_batch_size: int = 0
+    """0: its tensors have no batch dimension."""
+    sequences: bool = False
+    """Whether requests belong to sequences."""
+    decoupled: bool = False
+    """Whether a request is answered any number of times, over a stream only."""
+    steps: tuple[str, ...] = ()
+    """The models of an ensemble, in the order of its configuration."""
+
+    def input(self, name: str) -> TensorSpec | None:
+        return next((spec for spec in self.inputs if spec.name == name), None)
+
+    def output(self, name: str) -> TensorSpec | None:
+        return next((spec for spec in self.outputs if spec.name == name), None)
+
+    @property
+    def unresolved(self) -> tuple[TensorSpec, ...]:
+        """Inputs that must be sent and whose shape is not known."""
+        return tuple(spec for spec in self.inputs if not spec.fixed and not spec.optional)
+
+    def with_shapes(self, shapes: Mapping[str, Shape]) -> ModelSpec:
+        """The same model, with these shapes (no batch dimension) for its inputs.
+
+        UsageError for an input that it does not have and a shape that its input does not admit.
+        """
+        for name, shape in shapes.items():
+            spec = self.input(name)
+            if spec is None:
+                known = ", ".join(each.name for each in self.inputs)
+                raise UsageError(f"shape: {self.name} has no input {name}; it has {known}")
+            if not spec.admits(shape) or -1 in shape:
+                raise UsageError(
+                    f"shape: {self.name}:{name}={_joined(shape)} does not fit: "
+                    f"the model takes [{_joined(spec.shape)}], the batch dimension left out; -1 stands for any size"
+                )
+        inputs = tuple(replace(spec, shape=shapes.get(spec.name, spec.shape)) for spec in self.inputs)
+        return replace(self, inputs=inputs)
+
+
+def from_server(metadata: Any, config: Any | None) -> ModelSpec:
+    """The model of a `ModelMetadataResponse` and its `ModelConfig`.
+
+    `config` is None where a server has no ModelConfig (KServe's protocol has none): then the shapes are
+    as the server says, no batch dimension is known, and neither sequences nor decoupled answers are.
+    """
+    batched = config is not None and config.max_batch_size > 0
+    optional = {each.name for each in config.input if each.optional} if config is not None else set()
+    labelled = {each.name for each in config.output if each.label_filename} if config is not None else set()
+
+    def spec(tensor: Any) -> TensorSpec:
+        if tensor.datatype not in NUMPY:
+            raise DataError(f"{metadata.name}: {tensor.name} is of the datatype {tensor.datatype!r}, which is unknown")
+        shape = tuple(int(size) for size in tensor.shape)
+        return TensorSpec(
+            name=tensor.name,
+            datatype=tensor.datatype,
+            shape=shape[1:] if batched else shape,
+            optional=tensor.name in optional,
+            labels=tensor.name in labelled,
+        )
+
+    return ModelSpec(
+        name=metadata.name,
+        inputs=tuple(spec(tensor) for tensor in metadata.inputs),
+        outputs=tuple(spec(tensor) for tensor in metadata.outputs),
+        max_batch_size=config.max_batch_size if config is not None else 0,
+        sequences=config is not None and config.HasField("sequence_batching"),
+        decoupled=config is not None and config.model_transaction_policy.decoupled,
+        steps=tuple(step.model_name for step in config.ensemble_scheduling.step) if config is not None else (),
+    )
+
+
+def parse_shapes(text: str) -> dict[str, dict[str, Shape]]:
+    """`MODEL:INPUT=1,128` entries, separated by spaces or semicolons, by model and input.
+
+    UsageError for an entry that is none.
+    """
+    found: dict[str, dict[str, Shape]] = {}
+    for entry in text.replace(";", " ").split():
+        place, equals, sizes = entry.rpartition("=")
+        model, colon, tensor = place.rpartition(":")
+        numbers = sizes.split(",") if sizes else []
+        if not (equals and colon and model and tensor and all(n.isdecimal() for n in numbers)):
+            raise UsageError(
+                f"shape: {entry!r} is not MODEL:INPUT=SIZES, for instance bert:input_ids=128 or image:data=224,224,3, "
+                "the batch dimension left out"
+            )
+        found.setdefault(model, {})[tensor] = tuple(map(int, numbers))
+    return found
+
+
+def complaint(specs: Iterable[ModelSpec]) -> str:
+    """One sentence for all inputs whose shape must be given, with the option for it; "" when there are none."""
+    missing = [(spec, tensor) for spec in specs for tensor in spec.unresolved]
+    if not missing:
+        return ""
+    listed = "; ".join(f"{spec.name} takes {tensor}" for spec, tensor in missing)
+    example = " ".join(
+        f"{spec.name}:{tensor.name}={_joined(tuple(1 if size == -1 else size for size in tensor.shape))}"
+        for spec, tensor in missing
+    )
+    return f"sizes that the server leaves open must be given: {listed}. For instance: --shape '{example}'"
+
+
+def _joined(shape: Shape) -> str:
+    return ",".join(map(str, shape))

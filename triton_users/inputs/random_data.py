@@ -1,0 +1,67 @@
+"""Input data made from a seed, where the user has none: a pool of steps, made before the run."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+
+from triton_users.inputs.data import Step, StepList, Tensor
+from triton_users.inputs.datatypes import FLOATS, NUMPY, Array, encode, rounded
+from triton_users.inputs.model import ModelSpec, TensorSpec
+
+POOL_BYTES = 64 * 1024 * 1024
+"""The most that one model's pool takes, in bytes. Picked arbitrarily: a few hundred pictures of 224 x 224."""
+
+POOL_STEPS = 256
+"""The most steps in a pool; more would not make a cache less likely to miss."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What random values are like. The defaults fit any model that takes ids: they are small."""
+
+    integers: tuple[int, int] = (0, 100)
+    """Lowest and highest integer, cut to what the datatype holds."""
+    floats: tuple[float, float] = (0.0, 1.0)
+    bytes_length: int = 16
+    """Bytes in an element of BYTES: lower-case letters."""
+
+
+def random_data(model: ModelSpec, seed: int, ranges: Ranges | None = None) -> StepList:
+    """A pool of steps for this model, whose shapes are resolved: the same for the same seed.
+
+    For a model of sequences the pool is one stream; the plan says which steps a sequence takes.
+    """
+    ranges = ranges or Ranges()
+    generator = np.random.default_rng(random.Random(f"{seed}/{model.name}").getrandbits(64))
+    specs = [spec for spec in model.inputs if not spec.optional]
+    steps: list[Step] = []
+    size = 0
+    while len(steps) < POOL_STEPS and (not steps or size * (len(steps) + 1) / len(steps) <= POOL_BYTES):
+        tensors = {spec.name: Tensor(spec, spec.shape, _raw(spec, generator, ranges)) for spec in specs}
+        size += sum(len(each.raw) for each in tensors.values())
+        steps.append(Step(tensors))
+    return StepList([steps])
+
+
+def _raw(spec: TensorSpec, generator: np.random.Generator, ranges: Ranges) -> bytes:
+    return encode(_values(spec, generator, ranges), spec.datatype)
+
+
+def _values(spec: TensorSpec, generator: np.random.Generator, ranges: Ranges) -> Array:
+    kind, count = NUMPY[spec.datatype], spec.elements
+    if spec.datatype == "BYTES":
+        letters = generator.integers(ord("a"), ord("z") + 1, (count, ranges.bytes_length), np.uint8)
+        texts = np.empty(count, dtype=object)
+        texts[:] = [row.tobytes() for row in letters]
+        return texts
+    if spec.datatype in FLOATS:
+        low, high = ranges.floats
+        return rounded(generator.uniform(low, high, count).astype(kind), spec.datatype)
+    if spec.datatype == "BOOL":
+        return generator.integers(0, 2, count).astype(kind)
+    limits = np.iinfo(kind)
+    lowest, highest = (min(max(bound, int(limits.min)), int(limits.max)) for bound in ranges.integers)
+    return generator.integers(lowest, highest, count, kind, endpoint=True)

@@ -1,0 +1,80 @@
+"""Requests encoded once and sent many times: only their ids and sequence fields differ. Sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from tritonclient.grpc import service_pb2
+
+from triton_users.inputs.data import Step, Tensor
+from triton_users.inputs.datatypes import DataError
+from triton_users.inputs.model import ModelSpec
+
+
+class PreparedRequest:
+    """The ModelInferRequest of one step, or of several as one batch, without its id.
+
+    Protocol Buffers' fields may stand in any order, and two messages' bytes one after the other are the message that
+    has the fields of both (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
+    """
+
+    def __init__(self, model: ModelSpec, steps: Sequence[Step], *, classes: int = 0) -> None:
+        """`steps`: 1 for a model without a batch dimension. `classes`: of outputs with labels, ask for so many.
+
+        DataError when the steps' tensors cannot stand in one batch.
+        """
+        self.model_name = model.name
+        self.steps = tuple(steps)
+        message = service_pb2.ModelInferRequest(model_name=model.name, model_version=model.version)
+        for name, first in steps[0].inputs.items():
+            tensors = [_of(step, name, first) for step in steps]
+            batch = (len(steps),) if model.max_batch_size else ()
+            message.inputs.add(name=name, datatype=first.spec.datatype, shape=(*batch, *first.shape))
+            message.raw_input_contents.append(b"".join(each.raw for each in tensors))
+        for output in model.outputs:
+            requested = message.outputs.add(name=output.name)
+            if classes and output.labels:
+                requested.parameters["classification"].int64_param = classes
+        self.encoded: bytes = message.SerializeToString()
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    @cached_property
+    def checked(self) -> bool:
+        """Whether its answer is compared with anything."""
+        return any(step.expected for step in self.steps)
+
+    def encode(self, request_id: str) -> bytes:
+        """The whole message, with this id."""
+        return self.encoded + _id_field(request_id)
+
+    def encode_in_sequence(self, request_id: str, correlation_id: int | str, *, start: bool, end: bool) -> bytes:
+        """The whole message, as one of a sequence."""
+        message = service_pb2.ModelInferRequest(id=request_id)
+        if isinstance(correlation_id, str):
+            message.parameters["sequence_id"].string_param = correlation_id
+        else:
+            message.parameters["sequence_id"].int64_param = correlation_id
+        message.parameters["sequence_start"].bool_param = start
+        message.parameters["sequence_end"].bool_param = end
+        fields: bytes = message.SerializeToString()
+        return self.encoded + fields
+
+
+def _of(step: Step, name: str, first: Tensor) -> Tensor:
+    found = step.inputs.get(name)
+    if found is None:
+        raise DataError(f"{name} is missing in a step of a batch whose first step has it")
+    if found.shape != first.shape:
+        raise DataError(f"{name} is {list(found.shape)} in a batch whose first step has {list(first.shape)}")
+    return found
+
+
+def _id_field(text: str) -> bytes:
+    encoded = text.encode()
+    if len(encoded) < 128:
+        return b"\x1a%c%b" % (len(encoded), encoded)
+    message: bytes = service_pb2.ModelInferRequest(id=text).SerializeToString()
+    return message
