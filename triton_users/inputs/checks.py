@@ -92,9 +92,10 @@ def compare(
 def _different(wanted: Array, got: Array, datatype: str, tolerance: Tolerance) -> Array:
     if datatype not in FLOATS:
         return np.asarray(wanted != got)
-    close: Array = np.isclose(
-        got.astype(np.float64), wanted.astype(np.float64), tolerance.rtol, tolerance.atol, equal_nan=True
-    )
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        close: Array = np.isclose(
+            got.astype(np.float64), wanted.astype(np.float64), tolerance.rtol, tolerance.atol, equal_nan=True
+        )
     return ~close
 
 

@@ -70,7 +70,12 @@ def from_values(values: Sequence[Any], datatype: str) -> Array:
             if not isinstance(value, (bool, int, float)):
                 raise DataError(f"element {position} is {value!r}, not a number")
     if datatype in FLOATS:
-        return rounded(given.astype(kind), datatype)
+        with np.errstate(over="ignore"):
+            floats = rounded(given.astype(kind), datatype)
+        beyond = np.flatnonzero(np.isinf(floats) & np.isfinite(given.astype(np.float64)))
+        if beyond.size:
+            raise DataError(f"element {beyond[0]} is {values[beyond[0]]!r}, which is more than {datatype} holds")
+        return floats
     if datatype == "BOOL":
         wrong = [position for position, value in enumerate(values) if value not in (0, 1)]
         wanted = "true or false"
