@@ -54,16 +54,17 @@ class StepList:
         return self._streams[stream][index]
 
 
-def tensor(spec: TensorSpec, raw: bytes, shape: Shape | None) -> Tensor:
+def tensor(spec: TensorSpec, raw: bytes, shape: Shape | None, *, responses: bool = False) -> Tensor:
     """A tensor of these raw contents. `shape` None: the one of its input or output, which must be known then.
 
+    `responses`: the shape may have one dimension more, the first, which counts the responses of one request.
     DataError when the shape is none that it admits, or the bytes are too many or too few for it.
     """
     if shape is None:
         if not spec.fixed:
             raise DataError(f'the model takes [{_sizes(spec.shape)}]: give a "shape" here, or the option --shape')
         shape = spec.shape
-    elif not spec.admits(shape):
+    elif not spec.admits(shape) and not (responses and spec.admits(shape[1:])):
         raise DataError(f"its shape is [{_sizes(shape)}], but the model takes [{_sizes(spec.shape)}]")
     wanted = math.prod(shape)
     size = element_size(spec.datatype)

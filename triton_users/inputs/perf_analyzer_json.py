@@ -5,6 +5,9 @@
 An element of "data" that is an object is a step; the steps make one stream. One that is an array is a stream of its
 own. "validation_data" has the same form and length. A tensor is a flat row-major array, {"b64": ...}, or {"content": an
 array or {"b64": ...}, "shape": [...]}; NaN and Infinity are numbers.
+
+Beyond perf_analyzer, which compares the last response only: every response is compared, and the expected output of a
+decoupled model may have a "shape" with one dimension more, the first, that counts the request's responses.
 Source: perf_analyzer's docs/input_data.md, and its data_loader.cc where that is silent.
 """
 
@@ -86,24 +89,24 @@ def _tensors(entry: Any, known: Sequence[TensorSpec], what: str, model: ModelSpe
         if name not in specs:
             raise unknown(name, known, what, model)
         try:
-            found[name] = _tensor(specs[name], value)
+            found[name] = _tensor(specs[name], value, responses=model.decoupled and what == "output")
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
     return found
 
 
-def _tensor(spec: TensorSpec, value: Any) -> Tensor:
+def _tensor(spec: TensorSpec, value: Any, *, responses: bool) -> Tensor:
     shape = None
     if isinstance(value, dict) and "content" in value:
         shape = _shape(value["shape"]) if "shape" in value else None
         value = value["content"]
     if isinstance(value, dict) and isinstance(value.get("b64"), str):
         try:
-            return tensor(spec, base64.b64decode(value["b64"], validate=True), shape)
+            return tensor(spec, base64.b64decode(value["b64"], validate=True), shape, responses=responses)
         except binascii.Error as error:
             raise DataError(f"its b64 cannot be decoded: {error}") from None
     if isinstance(value, list):
-        return tensor(spec, encode(from_values(value, spec.datatype), spec.datatype), shape)
+        return tensor(spec, encode(from_values(value, spec.datatype), spec.datatype), shape, responses=responses)
     if isinstance(value, (bool, int, float, str)):  # perf_analyzer takes a single value for a tensor of one element
         return tensor(spec, encode(from_values([value], spec.datatype), spec.datatype), shape)
     raise DataError(f'a tensor is a flat list, {{"b64": ...}} or {{"content": ..., "shape": ...}}, not {_shown(value)}')

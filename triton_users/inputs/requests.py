@@ -36,6 +36,8 @@ class PreparedRequest:
             requested = message.outputs.add(name=output.name)
             if classes and output.labels:
                 requested.parameters["classification"].int64_param = classes
+        if model.decoupled:
+            message.parameters["triton_enable_empty_final_response"].bool_param = True  # or its end would be unknown
         self.encoded: bytes = message.SerializeToString()
 
     def __len__(self) -> int:

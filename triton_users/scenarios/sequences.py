@@ -76,7 +76,12 @@ def draw_fresh_offset(draw: random.Random) -> int:
 
 def draw_values(draw: random.Random, mean: float, stdev: float) -> tuple[int, ...]:
     """The values of one sequence: `max(1, int(normal(mean, stdev)))` numbers in [0, 1024 * 1024)."""
-    return tuple(draw.randrange(1024 * 1024) for _ in range(max(1, int(draw.normalvariate(mean, stdev)))))
+    return tuple(draw.randrange(1024 * 1024) for _ in range(draw_length(draw, mean, stdev)))
+
+
+def draw_length(draw: random.Random, mean: float, stdev: float) -> int:
+    """The number of requests of one sequence: `max(1, int(normal(mean, stdev)))`."""
+    return max(1, int(draw.normalvariate(mean, stdev)))
 
 
 def expected_answers(values: tuple[int, ...], datatype: str, accumulates: bool) -> list[int] | list[float]:

@@ -46,27 +46,28 @@ _TYPING_EXTENSIONS = Wheel(
 _ONNX_ABI3 = Wheel("onnx", "1.23.2", 8_881_633, "7abf381d278f31ac62487fddedc9dd42da842dce94d5d43536836ee3efdf4a2b")
 
 #: What the server's own Python holds, by Python version: numpy and onnxruntime to serve, onnx and what it imports
-#: to build the image model. The last onnxruntime for Python 3.10 is 1.23.
+#: to build the image model. The last onnxruntime for Python 3.10 is 1.23. numpy 1 where there is one for the Python: the
+#: stubs are built against it, and under numpy 2 `as_numpy()` and `Tensor(name, array)` give a model empty data.
 PACKAGES = {
     (3, 10): (
-        Wheel("ml_dtypes", "0.6.0", 412_036, "6ec0d244a5bba12239025389ad88bbfb45f9f10e25ab4f678e9a4768ebd47532"),
-        Wheel("numpy", "2.2.6", 16_801_050, "fc7b73d02efb0e18c000e9ad8b83480dfcd5dfd11065997ed4c6747470ae8915"),
+        Wheel("ml_dtypes", "0.5.4", 5_030_369, "388d399a2152dd79a3f0456a952284a99ee5c93d3e2f8dfe25977511e0515270"),
+        Wheel("numpy", "1.26.4", 18_240_889, "ffa75af20b44f8dba823498024771d5ac50620e6915abac414251bd971b4529f"),
         Wheel("onnx", "1.23.2", 8_886_659, "03334d6c834767c7acd37c7db51c98e98c8ceb61a964f6df96386e13272d2870"),
         Wheel("onnxruntime", "1.23.2", 17_370_357, "4ca88747e708e5c67337b0f65eed4b7d0dd70d22ac332038c9fc4635760018f7"),
         _PROTOBUF,
         _TYPING_EXTENSIONS,
     ),
     (3, 11): (
-        Wheel("ml_dtypes", "0.6.0", 412_043, "6c8e39b53e90afda8ce52859c93de4dba3e02b76d85dcf091cc469f9184c6dae"),
-        Wheel("numpy", "2.4.6", 16_918_164, "89cd468399cfd2504718f0ba50e410dca55a170b61a02ad92bb18c8a65186e93"),
+        Wheel("ml_dtypes", "0.5.4", 5_034_975, "19b9a53598f21e453ea2fbda8aa783c20faff8e1eeb0d7ab899309a0053f1483"),
+        Wheel("numpy", "1.26.4", 18_252_005, "666dbfb6ec68962c033a450943ded891bed2d54e6755e35e5835d63f4f6931d5"),
         Wheel("onnx", "1.23.2", 8_886_609, "c03ecf6b835d136108eeaeeafbd0026fc7b3cf98661409fbc6b63d5a29361348"),
         Wheel("onnxruntime", "1.32.0", 27_773_237, "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d"),
         _PROTOBUF,
         _TYPING_EXTENSIONS,
     ),
     (3, 12): (
-        Wheel("ml_dtypes", "0.6.0", 409_890, "3b4a480aa8fd54a1805b8ac10f3f91763926a74f73c0c364c10f9231854f4170"),
-        Wheel("numpy", "2.5.5", 15_720_599, "704d819265e5d1064d932968e9ee85fff2103ccc78c05b878c06943ba27b8507"),
+        Wheel("ml_dtypes", "0.5.4", 5_009_002, "9ad459e99793fa6e13bd5b7e6792c8f9190b4e5a1b45c63aba14a4d0a7f1d5ff"),
+        Wheel("numpy", "1.26.4", 17_950_613, "675d61ffbfa78604709862923189bad94014bef562cc35cf61d3a07bba02a7ed"),
         _ONNX_ABI3,
         Wheel("onnxruntime", "1.32.0", 27_780_211, "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8"),
         _PROTOBUF,

@@ -1,0 +1,168 @@
+"""A model's scenario against a real Triton that serves models of every kind: what it sends, compares and finds."""
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.any_model.repository import DATATYPES
+from triton_users.client.describe import describe
+from triton_users.inputs.checks import Tolerance
+from triton_users.inputs.data import InputData, Step, StepList, tensor
+from triton_users.inputs.datatypes import encode, from_values
+from triton_users.inputs.model import ModelSpec
+from triton_users.inputs.pool import RequestPool
+from triton_users.inputs.random_data import random_data
+from triton_users.scenarios.base import ScenarioFailure, Session, Target
+from triton_users.scenarios.model_load import ModelLoad, ModelPlan, for_model, pool_key
+from triton_users.settings import Settings
+
+pytestmark = pytest.mark.triton
+
+
+def scenario(client: Any, spec: ModelSpec, data: InputData, batch_size: int = 1) -> ModelLoad:
+    session = Session(
+        settings=Settings(seed=1, request_timeout_ms=5000, sequence_timeout_ms=5000),
+        target=Target(address="", models=frozenset({spec.name})),
+        client=client,
+        connect=lambda: client,
+        signals=None,  # type: ignore[arg-type]  # it tells nothing
+        correlation_ids=range(2**50, 2**50 + 2**20),
+        scratch=Path(),
+        clock=time.monotonic,
+        sleep=time.sleep,
+        shared={pool_key(spec.name): RequestPool(spec, data, batch_size)},
+    )
+    return for_model(spec)(session)
+
+
+def answered_as_sent(data: InputData, spec: ModelSpec) -> StepList:
+    """The same steps; the answer must be what was sent."""
+    steps = [data.step(0, index) for index in range(min(20, data.streams[0]))]
+    out = spec.outputs[0]
+    return StepList([[Step(s.inputs, {"OUT": tensor(out, s.inputs["IN"].raw, s.inputs["IN"].shape)}) for s in steps]])
+
+
+def ints(spec: ModelSpec, name: str, *values: int, shape: tuple[int, ...] | None = None) -> Any:
+    found = spec.input(name) or spec.output(name)
+    assert found is not None
+    return tensor(found, encode(from_values(values, "INT32"), "INT32"), shape, responses=True)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("datatype", DATATYPES)
+def test_every_datatype_comes_back_as_it_was_sent(client: Any, datatype: str, batch_size: int) -> None:
+    spec = describe(client, f"echo_{datatype.lower()}", 5)
+    played = scenario(client, spec, answered_as_sent(random_data(spec, 1), spec), batch_size)
+    draw = random.Random(1)
+    for _ in range(10):
+        assert played.run(played.plan(draw)) == 1
+    assert played.checked == 10
+
+
+def test_an_open_shape_is_resolved_by_an_option(client: Any) -> None:
+    spec = describe(client, "open_shape", 5).with_shapes({"IN": (5, 2)})
+    played = scenario(client, spec, answered_as_sent(random_data(spec, 1), spec))
+    assert played.run(ModelPlan(0, 0)) == 1
+
+
+def test_an_optional_input_may_be_sent_or_not(client: Any) -> None:
+    spec = describe(client, "sum", 5)
+    plain = Step({"IN": ints(spec, "IN", 1, 2, 3, 4)}, {"OUT": ints(spec, "OUT", 2, 4, 6, 8)})
+    more = Step({**plain.inputs, "MORE": ints(spec, "MORE", 9, 9, 9, 9)}, {"OUT": ints(spec, "OUT", 11, 13, 15, 17)})
+    played = scenario(client, spec, StepList([[plain, more]]))
+    assert [played.run(ModelPlan(0, first)) for first in (0, 1)] == [1, 1]
+    assert played.checked == 2
+
+
+def test_one_wrong_element_in_a_hundred_answers_is_found_with_its_place(client: Any) -> None:
+    spec = describe(client, "seldom_wrong", 5)
+    step = Step({"IN": ints(spec, "IN", 1, 2, 3, 4)}, {"OUT": ints(spec, "OUT", 2, 4, 6, 8)})
+    played = scenario(client, spec, StepList([[step]]))
+    with pytest.raises(
+        ScenarioFailure, match=r"a wrong answer: OUT\[3\] is 9, not 8; 1 of 4 elements differ"
+    ) as raised:
+        for _ in range(100):
+            played.run(ModelPlan(0, 0))
+    assert raised.value.evidence["index"] == [3]
+    assert played.checked == 100
+
+
+def test_a_wrong_answer_within_a_batch_is_found(client: Any) -> None:
+    spec = describe(client, "sum", 5)
+    right = Step({"IN": ints(spec, "IN", 1, 2, 3, 4)}, {"OUT": ints(spec, "OUT", 2, 4, 6, 8)})
+    wrong = Step(right.inputs, {"OUT": ints(spec, "OUT", 2, 4, 6, 9)})
+    played = scenario(client, spec, StepList([[right, right, wrong, right]]), batch_size=4)
+    with pytest.raises(ScenarioFailure, match=r"OUT\[3\] is 8, not 9"):
+        played.run(ModelPlan(0, 0))
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 200])
+def test_a_decoupled_model_answers_any_number_of_times_and_each_response_is_compared(client: Any, count: int) -> None:
+    spec = describe(client, "repeat", 5)
+    expected = ints(spec, "OUT", *range(count), shape=(count, 1))
+    played = scenario(client, spec, StepList([[Step({"COUNT": ints(spec, "COUNT", count)}, {"OUT": expected})]]))
+    for _ in range(3):
+        assert played.run(ModelPlan(0, 0)) == 1
+    assert played.checked == 3 * count
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"), [(2, "more than the 2 responses"), (4, "3 responses to request 1, not 4")]
+)
+def test_another_number_of_responses_is_a_failure(client: Any, wanted: int, message: str) -> None:
+    spec = describe(client, "repeat", 5)
+    expected = ints(spec, "OUT", *range(wanted), shape=(wanted, 1))
+    played = scenario(client, spec, StepList([[Step({"COUNT": ints(spec, "COUNT", 3)}, {"OUT": expected})]]))
+    with pytest.raises(ScenarioFailure, match=message):
+        played.run(ModelPlan(0, 0))
+
+
+def test_an_error_in_the_middle_of_an_answer_is_a_failure_and_the_next_run_is_undisturbed(client: Any) -> None:
+    spec = describe(client, "repeat", 5)
+    broken, fine = (Step({"COUNT": ints(spec, "COUNT", count)}) for count in (-1, 2))
+    played = scenario(client, spec, StepList([[broken, fine]]))
+    with pytest.raises(ScenarioFailure, match="broke in the middle"):
+        played.run(ModelPlan(0, 0))
+    assert played.run(ModelPlan(0, 1)) == 1
+
+
+def test_a_sequence_is_sent_in_order_with_its_start_and_end_and_every_sum_is_compared(client: Any) -> None:
+    spec = describe(client, "accumulate", 5)
+    values = [5, 7, -3, 11]
+    steps = [
+        Step({"IN": ints(spec, "IN", value)}, {"OUT": ints(spec, "OUT", int(np.sum(values[: i + 1])))})
+        for i, value in enumerate(values)
+    ]
+    played = scenario(client, spec, StepList([steps, steps]))
+    draw = random.Random(3)
+    for _ in range(5):
+        plan = played.plan(draw)
+        assert (plan.first, plan.length) == (0, 4)
+        assert played.run(plan) == 4
+    assert played.checked == 20
+
+
+def test_a_sequence_without_data_of_the_users_own_has_the_length_of_the_other_scenarios(client: Any) -> None:
+    spec = describe(client, "accumulate", 5)
+    played = scenario(client, spec, random_data(spec, 1))
+    draw = random.Random(3)
+    plans = [played.plan(draw) for _ in range(50)]
+    assert len({plan.length for plan in plans}) > 5
+    assert len({plan.offset for plan in plans}) == 50
+    assert played.run(plans[0]) == plans[0].length
+    assert played.checked == 0
+
+
+def test_a_tolerance_is_for_the_output_that_it_names(client: Any) -> None:
+    spec = describe(client, "echo_fp32", 5)
+    sent = tensor(spec.inputs[0], encode(from_values([1.0, 2.0, 3.0], "FP32"), "FP32"), None)
+    near = tensor(spec.outputs[0], encode(from_values([1.0, 2.0, 3.1], "FP32"), "FP32"), None)
+    played = scenario(client, spec, StepList([[Step({"IN": sent}, {"OUT": near})]]))
+    with pytest.raises(ScenarioFailure, match="the largest difference is 0.1"):
+        played.run(ModelPlan(0, 0))
+    type(played).tolerances = {"OUT": Tolerance(atol=0.2)}
+    assert played.run(ModelPlan(0, 0)) == 1

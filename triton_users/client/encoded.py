@@ -1,0 +1,81 @@
+"""Requests that are encoded already, sent as they are: unary, and over a stream that is read where they are sent.
+
+tritonclient encodes each request anew, and reads a stream in a thread of its own that hands each response to another.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import gevent
+import grpc
+from tritonclient.grpc import service_pb2
+from tritonclient.grpc._utils import get_error_grpc
+from tritonclient.utils import InferenceServerException
+
+from triton_users.transport import Channel, RequestFeed, Share
+
+_SERVICE = "/inference.GRPCInferenceService"
+
+ENDED_EARLY = "the server ended the stream with OK while requests waited"
+
+
+class EncodedRequest(NamedTuple):
+    """A whole ModelInferRequest in bytes; its model and id are in them too."""
+
+    model_name: str
+    id: str
+    encoded: bytes
+
+
+def encoded_infer(channel: Channel | Share) -> Any:
+    """ModelInfer for `EncodedRequest`s: a `grpc.UnaryUnaryMultiCallable` that answers with ModelInferResponse."""
+    return channel.unary_unary(
+        f"{_SERVICE}/ModelInfer",
+        request_serializer=attrgetter("encoded"),
+        response_deserializer=service_pb2.ModelInferResponse.FromString,
+    )
+
+
+class StreamSilent(Exception):
+    """No response came in the time given."""
+
+
+class EncodedStream:
+    """ModelStreamInfer for `EncodedRequest`s. One greenlet sends and receives; the stream begins with the first."""
+
+    def __init__(self, channel: Channel | Share, metadata: Any = ()) -> None:
+        self._begin = channel.stream_stream(
+            f"{_SERVICE}/ModelStreamInfer",
+            request_serializer=attrgetter("encoded"),
+            response_deserializer=service_pb2.ModelStreamInferResponse.FromString,
+        )
+        self._metadata = metadata
+        self._feed = RequestFeed()
+        self._call: Any = None
+
+    def send(self, request: EncodedRequest) -> None:
+        """Send at once, or as soon as the server's window allows."""
+        if self._call is None:
+            self._call = self._begin(self._feed, metadata=self._metadata)
+        self._feed.put(request)
+
+    def receive(self, limit_s: float) -> Any:
+        """The next ModelStreamInferResponse.
+
+        Raises StreamSilent after `limit_s` seconds; InferenceServerException when the stream has ended instead.
+        """
+        try:
+            with gevent.Timeout(limit_s, StreamSilent):
+                return next(self._call)
+        except StopIteration:
+            raise InferenceServerException(ENDED_EARLY, status="StatusCode.UNKNOWN") from None
+        except grpc.RpcError as error:
+            raise get_error_grpc(error) from None
+
+    def close(self) -> None:
+        """End the stream, with whatever is still under way; does not wait."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None

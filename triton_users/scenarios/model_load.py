@@ -1,0 +1,219 @@
+"""A model of the user's own under load: requests from its metadata and data, answers checked where data say how."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tritonclient.utils import InferenceServerException
+
+from triton_users.client.encoded import EncodedRequest, EncodedStream, StreamSilent, encoded_infer
+from triton_users.client.stream_requests import Stray, StreamedCall, StreamRequests
+from triton_users.inputs.answers import mismatch, responses_expected
+from triton_users.inputs.checks import Mismatch, Tolerance
+from triton_users.inputs.datatypes import DataError
+from triton_users.inputs.model import ModelSpec
+from triton_users.inputs.pool import RequestPool
+from triton_users.inputs.requests import PreparedRequest
+from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
+from triton_users.scenarios.sequences import draw_fresh_offset, draw_length
+from triton_users.settings import Settings
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """One request, or the requests of one sequence."""
+
+    stream: int
+    """Of the input data."""
+    first: int
+    """The first step in it."""
+    length: int = 1
+    """Requests: more than one for a sequence only."""
+    offset: int = 0
+    """The sequence's correlation id, as its offset in the user's block."""
+
+
+class ModelLoad(Scenario):
+    """The base of a model's scenario; `for_model` makes the class of one model."""
+
+    spec: ClassVar[ModelSpec]
+    tolerances: ClassVar[Mapping[str, Tolerance]] = {}
+    """By output."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._pool: RequestPool = session.shared[pool_key(self.spec.name)]
+        self._infer = encoded_infer(session.client.channel)
+        self._stream: EncodedStream | None = None
+        self._numbers = 0
+        self.checked = 0
+        """Responses that were compared with what they must be."""
+
+    @classmethod
+    def unavailable(cls, target: Target, settings: Settings) -> str:
+        return "" if cls.spec.name in target.models else f"the model {cls.spec.name} is not ready on the server"
+
+    def plan(self, draw: random.Random) -> ModelPlan:
+        streams = self._pool.streams
+        stream = draw.randrange(len(streams))
+        if not self.spec.sequences:
+            return ModelPlan(stream, draw.randrange(streams[stream]))
+        length = streams[stream]
+        if len(streams) == 1:  # no sequences of the user's own: as many steps as in the nine scenarios
+            settings = self.session.settings
+            length = draw_length(draw, settings.sequence_length_mean, settings.sequence_length_stdev)
+            return ModelPlan(stream, draw.randrange(streams[stream]), length, draw_fresh_offset(draw))
+        return ModelPlan(stream, 0, length, draw_fresh_offset(draw))
+
+    def run(self, plan: ModelPlan) -> int:
+        try:
+            if self.spec.sequences or self.spec.decoupled:
+                return self._run_stream(plan)
+            return self._run_unary(plan)
+        except DataError as error:
+            raise ScenarioFailure(f"input data of {self.spec.name}: {error}") from None
+
+    def _run_unary(self, plan: ModelPlan) -> int:
+        request = self._pool.request(plan.stream, plan.first)
+        encoded = EncodedRequest(self.spec.name, "", request.encoded)
+        try:
+            response = self._infer(encoded, timeout=self._limit_s)
+        except Exception as error:
+            raise ScenarioFailure(str(error), requests=1, model=self.spec.name) from error
+        self._judge(request, response, 0, requests=1)
+        return 1
+
+    def _run_stream(self, plan: ModelPlan) -> int:
+        """The requests one after the other on the user's stream, without waiting; then all their answers."""
+        count = self._pool.streams[plan.stream]
+        requests = [self._pool.request(plan.stream, (plan.first + i) % count) for i in range(plan.length)]
+        waiting = StreamRequests()
+        owners: dict[int, PreparedRequest] = {}
+        if self._stream is None:
+            self._stream = EncodedStream(self.session.client.channel)
+        try:
+            for position, request in enumerate(requests):
+                self._numbers += 1
+                request_id = str(self._numbers)
+                owners[id(waiting.sent(request_id, self.spec.name, 0, 0.0))] = request
+                self._stream.send(
+                    EncodedRequest(self.spec.name, request_id, self._encode(plan, request, request_id, position))
+                )
+            self._receive(waiting, owners)
+        except BaseException:
+            self._stream.close()  # whatever still comes on it is of a run that is over
+            self._stream = None
+            raise
+        return plan.length
+
+    def _encode(self, plan: ModelPlan, request: PreparedRequest, request_id: str, position: int) -> bytes:
+        if not self.spec.sequences:
+            return request.encode(request_id)
+        return request.encode_in_sequence(
+            request_id,
+            self.session.correlation_ids[plan.offset],
+            start=position == 0,
+            end=position == plan.length - 1,
+        )
+
+    def _receive(self, waiting: StreamRequests, owners: Mapping[int, PreparedRequest]) -> None:
+        started = self.session.clock()
+        limit_s = self.session.settings.sequence_timeout_ms / 1e3 if self.spec.sequences else self._limit_s
+        sent = len(owners)
+        while len(waiting):
+            left_s = started + limit_s - self.session.clock()
+            try:
+                message = self._stream.receive(max(0.0, left_s))  # type: ignore[union-attr]  # it was sent on
+            except StreamSilent:
+                first = waiting.waiting()[0]
+                raise ScenarioFailure(
+                    f"request {first.request_id} has no final response after {limit_s:g} s; "
+                    f"{first.responses} came, {len(waiting)} of {sent} requests wait",
+                    requests=sent,
+                    model=self.spec.name,
+                ) from None
+            except InferenceServerException as error:
+                raise ScenarioFailure(f"the stream ended: {error}", requests=sent, model=self.spec.name) from error
+            self._take(waiting, owners, message, sent)
+
+    def _take(self, waiting: StreamRequests, owners: Mapping[int, PreparedRequest], message: Any, sent: int) -> None:
+        response = message.infer_response
+        parameter = response.parameters.get("triton_final_response")
+        final = parameter.bool_param if parameter is not None else None
+        outputs, error = len(response.outputs), message.error_message
+        call = waiting.received(response.id, 0.0, 0, outputs=outputs, final=final, error=error)
+        if isinstance(call, Stray):
+            raise ScenarioFailure(
+                f"{call.what}: a response with the id {call.request_id!r}",
+                requests=sent,
+                model=self.spec.name,
+            )
+        if error:
+            raise ScenarioFailure(error, requests=sent, model=self.spec.name, request=call.request_id)
+        request = owners[id(call)]
+        if outputs or final is None:
+            self._judge(request, response, call.responses - 1, requests=sent)
+        if waiting.is_over(call):
+            self._judge_count(request, call, sent)
+
+    def _judge_count(self, request: PreparedRequest, call: StreamedCall, sent: int) -> None:
+        wanted = responses_expected(request.steps)
+        if wanted is not None and call.responses != wanted:
+            raise ScenarioFailure(
+                f"{call.responses} responses to request {call.request_id}, not {wanted}",
+                requests=sent,
+                model=self.spec.name,
+                responses=call.responses,
+                expected=wanted,
+            )
+
+    def _judge(self, request: PreparedRequest, response: Any, number: int, requests: int) -> None:
+        if not request.checked:
+            return
+        self.checked += 1
+        batched = bool(self.spec.max_batch_size)
+        found = mismatch(request.steps, response, batched=batched, number=number, tolerances=self.tolerances)
+        if found is not None:
+            raise ScenarioFailure(
+                f"a wrong answer: {found}", requests=requests, model=self.spec.name, **_evidence(found)
+            )
+
+    @property
+    def _limit_s(self) -> float:
+        return self.session.settings.request_timeout_ms / 1e3
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def for_model(spec: ModelSpec, tolerances: Mapping[str, Tolerance] | None = None) -> type[ModelLoad]:
+    """The scenario of one model, named as the model is."""
+    shape = "sequences" if spec.sequences else "requests over a stream" if spec.decoupled else "requests"
+    inputs = ", ".join(str(tensor) for tensor in spec.inputs)
+    return type(
+        "ModelLoadOfOne",
+        (ModelLoad,),
+        {"name": spec.name, "description": f"{shape} of {inputs}", "spec": spec, "tolerances": dict(tolerances or {})},
+    )
+
+
+def pool_key(model: str) -> str:
+    """Where `Session.shared` has the model's `RequestPool`."""
+    return f"requests of {model}"
+
+
+def _evidence(found: Mismatch) -> dict[str, Any]:
+    return {
+        "output": found.output,
+        "index": list(found.index),
+        "expected": found.expected,
+        "got": found.got,
+        "different": found.different,
+        "elements": found.elements,
+        "largest_difference": found.largest,
+    }
