@@ -82,11 +82,11 @@ def test_one_wrong_element_in_a_hundred_answers_is_found_with_its_place(client: 
     spec = describe(client, "seldom_wrong", 5)
     step = Step({"IN": ints(spec, "IN", 1, 2, 3, 4)}, {"OUT": ints(spec, "OUT", 2, 4, 6, 8)})
     played = scenario(client, spec, StepList([[step]]))
-    with pytest.raises(
-        ScenarioFailure, match=r"a wrong answer: OUT\[3\] is 9, not 8; 1 of 4 elements differ"
-    ) as raised:
-        for _ in range(100):
-            played.run(ModelPlan(0, 0))
+    for _ in range(99):
+        played.run(ModelPlan(0, 0))
+    wrong = r"a wrong answer: OUT\[3\] is 9, not 8; 1 of 4 elements differ"
+    with pytest.raises(ScenarioFailure, match=wrong) as raised:
+        played.run(ModelPlan(0, 0))
     assert raised.value.evidence["index"] == [3]
     assert played.checked == 100
 
@@ -162,7 +162,7 @@ def test_a_tolerance_is_for_the_output_that_it_names(client: Any) -> None:
     sent = tensor(spec.inputs[0], encode(from_values([1.0, 2.0, 3.0], "FP32"), "FP32"), None)
     near = tensor(spec.outputs[0], encode(from_values([1.0, 2.0, 3.1], "FP32"), "FP32"), None)
     played = scenario(client, spec, StepList([[Step({"IN": sent}, {"OUT": near})]]))
-    with pytest.raises(ScenarioFailure, match="the largest difference is 0.1"):
+    with pytest.raises(ScenarioFailure, match=r"OUT\[2\] is 3\.0, not 3\.09"):
         played.run(ModelPlan(0, 0))
     type(played).tolerances = {"OUT": Tolerance(atol=0.2)}
     assert played.run(ModelPlan(0, 0)) == 1

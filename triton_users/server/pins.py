@@ -46,8 +46,8 @@ _TYPING_EXTENSIONS = Wheel(
 _ONNX_ABI3 = Wheel("onnx", "1.23.2", 8_881_633, "7abf381d278f31ac62487fddedc9dd42da842dce94d5d43536836ee3efdf4a2b")
 
 #: What the server's own Python holds, by Python version: numpy and onnxruntime to serve, onnx and what it imports
-#: to build the image model. The last onnxruntime for Python 3.10 is 1.23. numpy 1 where there is one for the Python: the
-#: stubs are built against it, and under numpy 2 `as_numpy()` and `Tensor(name, array)` give a model empty data.
+#: to build the image model. The last onnxruntime for Python 3.10 is 1.23. numpy 1 where there is one for the Python:
+#: the stubs are built against it, and under numpy 2 `as_numpy()` and `Tensor(name, array)` give a model empty data.
 PACKAGES = {
     (3, 10): (
         Wheel("ml_dtypes", "0.5.4", 5_030_369, "388d399a2152dd79a3f0456a952284a99ee5c93d3e2f8dfe25977511e0515270"),
