@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from triton_users.judge.verdict import parse_thresholds
-from triton_users.ledger import Collector, Recorder
+from triton_users.ledger import Collector, Histogram, Recorder
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import RunInfo, build_report
 
@@ -15,6 +15,13 @@ NAMES = ("SequenceValid", "Timeout", "ResNet", "PerfAnalyzer")
 STARTED = datetime(2026, 11, 24, 4, 10, 33, tzinfo=timezone.utc)
 HOSTILE = "a <b>\x1b[31m</script> & \"quoted\" \x00 'text' \u2028 \ud800 \N{BLACK STAR}"
 """What a server may answer: markup, escapes, control characters, half a surrogate."""
+
+
+def lag_of(*values_us: int) -> Histogram:
+    lag = Histogram()
+    for value_us in values_us:
+        lag.record(value_us)
+    return lag
 
 
 def make_report(**changes: Any) -> dict[str, Any]:
@@ -42,7 +49,8 @@ def make_report(**changes: Any) -> dict[str, Any]:
                 )
             recorder.run_finished("ResNet", "skipped", 0, 0, f"sequence {number} is open")
             selfcheck = {
-                "windows": [[0.0, 3.0 * number + 3.0, 80.0 if recorder is fine else 1.0, 20.0, 1.0, 0.5, 99.0, 3.0]]
+                "windows": [[0.0, 3.0 * number + 3.0, 80.0 if recorder is fine else 1.0, 20.0, 1.0, 0.5, 99.0, 3.0]],
+                "event_loop_lag": lag_of(*(1_000, 2_000, 80_000) if recorder is fine else (1_000,)).dump(),
             }
             snapshot = recorder.snapshot(
                 3.0 * number, number == 39, {"users": 4, "open_sequences": number % 3}, selfcheck

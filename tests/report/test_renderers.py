@@ -63,6 +63,7 @@ def test_text_names_what_a_person_needs(report) -> None:
         "Test count 148 (runs that ended, failed ones included), 8 failed, 70 skipped.",
         "Request count 358 (inference requests that runs sent, failed runs included)",
         "SequenceValid: 4 runs were confirmed later, 2 not before their user stopped.",
+        "Event-loop lag: p99 80.0 ms, max 80.0 ms (worker fine, the slowest of 2).",
         "Seed 7.",
         "triton 2.51.0 at 127.0.0.1:8001",
         "SequenceValid  p99_ms",

@@ -21,6 +21,7 @@ from triton_users.scenarios.base import ScenarioFailure, Session, Target
 from triton_users.scenarios.crashing import Crashing, CrashingPlan, doomed_request
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL
 from triton_users.settings import Settings
+from triton_users.system.priority import yields
 
 PLAN = CrashingPlan("SIGKILL", 100, 0.01, (3, 1, 4))
 
@@ -88,6 +89,20 @@ def test_the_child_sends_one_whole_request_and_dies_of_the_signal(signal: str) -
     assert session.client.asked == [[session.correlation_ids[100], -1]] * 3
     assert request.raw_input_contents[0] == np.array([3, 1, 4], np.float32).tobytes()
     assert children() == before
+
+
+def test_the_child_yields_to_the_users_while_it_lives() -> None:
+    seen: list[bool] = []
+
+    class Looking(CrashClient):
+        def reply(self, request: Request) -> Any:
+            seen.extend(yields(pid) for pid in children() - before)
+            return super().reply(request)
+
+    before = children()
+    with session_with(SlowServer(), Looking()) as session:
+        Crashing(session).run(PLAN)
+    assert seen[0]
 
 
 def test_afterwards_a_fresh_connection_is_asked_and_closed() -> None:

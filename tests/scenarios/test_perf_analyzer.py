@@ -16,6 +16,7 @@ from triton_users.scenarios.base import ScenarioFailure, Skip, Target
 from triton_users.scenarios.perf_analyzer import ImageLoad, PerfAnalyzer, PerfAnalyzerPlan
 from triton_users.scenarios.sequences import perf_analyzer_ids
 from triton_users.settings import Settings
+from triton_users.system.priority import NICER
 
 MODEL = "custom_sequence_int32"
 PLAN = PerfAnalyzerPlan(MODEL, (5, 7))
@@ -66,6 +67,13 @@ def test_it_gets_ids_of_its_own_and_the_servers_address(tmp_path: Path) -> None:
     ids = perf_analyzer_ids(perf_analyzer.session.correlation_ids)
     assert f"--sequence-id-range {ids.start}:{ids.stop}" in caught.value.evidence["output"]
     assert "-u 127.0.0.1:1 -i grpc" in caught.value.evidence["output"]
+
+
+def test_it_yields_to_the_users_and_can_be_killed_whole(tmp_path: Path) -> None:
+    told = "import os, sys; sys.exit(f'{os.nice(0)} {os.getpgrp() == os.getpid()} {os.getsid(0)}')"
+    with pytest.raises(ScenarioFailure) as caught:
+        scenario(tmp_path, told).run(PLAN)
+    assert caught.value.evidence["output"].split() == [str(min(19, os.nice(0) + NICER)), "True", str(os.getsid(0))]
 
 
 def test_an_option_with_data_gets_it(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import gevent
+import psutil
 import pytest
 
 from tests.server.asking import get, infer
 from triton_users.server import EmbeddedTriton, InstallError, ServerError, StartError, process, repository
 from triton_users.server.process import STOP_LIMIT_S
+from triton_users.system.priority import yields
 
 pytestmark = pytest.mark.triton
 
@@ -77,6 +79,22 @@ def closed(url: str) -> bool:
     host, port = url.split(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) != 0
+
+
+def test_the_server_and_its_stubs_yield_to_the_process_that_started_it(triton):
+    stubs = [stub.pid for stub in psutil.Process(triton.pid).children()]
+    assert stubs
+    assert all(yields(pid) and os.getsid(pid) == os.getsid(0) for pid in (triton.pid, *stubs))
+
+
+def test_a_server_that_cannot_yield_starts_all_the_same_and_a_warning_says_so(monkeypatch, caplog):
+    def forbidden(_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "nice", forbidden)
+    with small(FAST) as triton:
+        assert triton.running
+    assert "Triton runs with the priority of its users" in caplog.text
 
 
 def test_a_started_server_answers_and_tells_where_it_is():

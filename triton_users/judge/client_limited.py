@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 
-from triton_users.ledger import WorkerState
+from triton_users.ledger import Histogram, WorkerState
 from triton_users.settings import UsageError
 
 CROWDED_PERCENT = 10.0
@@ -97,6 +97,12 @@ def windows_of(state: WorkerState) -> list[Window]:
         Window(max(0.0, start + shift_s), end + shift_s, *rest)
         for start, end, *rest in state.selfcheck.get("windows", ())
     ]
+
+
+def event_loop_lag(state: WorkerState) -> Histogram:
+    """One worker's event-loop lag over the whole run, a sample every 50 ms; empty where it did not tell."""
+    dumped = state.selfcheck.get("event_loop_lag")
+    return Histogram.load(dumped) if dumped else Histogram()
 
 
 def findings(workers: Iterable[WorkerState], limits: Limits) -> list[Finding]:

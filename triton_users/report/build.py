@@ -292,6 +292,7 @@ def _worker(worker: WorkerState, state: State, now_s: float) -> dict[str, Any]:
         "snapshots_missed": worker.sequence - worker.merged,
         "runs": sum(counts.runs for counts in worker.ledger.scenarios.values()),
         "requests": sum(counts.requests for counts in worker.ledger.scenarios.values()),
+        "event_loop_lag_ms": quantiles_ms(client_limited.event_loop_lag(worker)),
         "windows": [{name: getattr(window, name) for name in _WINDOW} for window in client_limited.windows_of(worker)],
     }
 

@@ -76,6 +76,7 @@ def _totals(report: dict[str, Any]) -> str:
         f"Wrong sequence responses: {number(totals['sequence_failures'])}.",
         *(f"{scenario['name']}: {told}." for scenario in report["scenarios"] if (told := proofs(scenario))),
         f"Sent {size(totals['bytes_sent'])}, received {size(totals['bytes_received'])}.",
+        *_event_loop_lag(report["workers"]),
         f"Duration {hms(report['duration_s'])}, {report['started']} to {report['as_of']}. Seed {report['seed']}.",
     ]
     return "\n".join(_wrapped(line) for line in lines)
@@ -87,6 +88,17 @@ def proofs(scenario: dict[str, Any]) -> str:
     if not confirmed and not unchecked:
         return ""
     return f"{number(confirmed)} runs were confirmed later, {number(unchecked)} not before their user stopped"
+
+
+def _event_loop_lag(workers: list[dict[str, Any]]) -> list[str]:
+    """How late the client's own timers were over the whole run, of the worker where they were latest."""
+    lags = [(worker["event_loop_lag_ms"], worker["worker"]) for worker in workers]
+    told = [(lag, name) for lag, name in lags if lag["p99"] is not None]
+    if not told:
+        return []
+    lag, name = max(told, key=lambda each: each[0]["p99"])
+    which = f"worker {name}" if len(workers) == 1 else f"worker {name}, the slowest of {len(workers)}"
+    return [f"Event-loop lag: p99 {milliseconds(lag['p99'])} ms, max {milliseconds(lag['max'])} ms ({which})."]
 
 
 def _thresholds(report: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ from triton_users.scenarios.calls import check_identity, infer
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL, identity_models
 from triton_users.scenarios.sequences import draw_fresh_offset
 from triton_users.settings import TRIALS, Settings
+from triton_users.system.priority import yield_to_parent
 
 CHILD = Path(__file__).with_name("crash_child.py")
 
@@ -196,7 +197,7 @@ class _Child:
                 stdin=subprocess.PIPE,
                 stdout=theirs,
                 stderr=theirs,
-                start_new_session=True,  # so that Ctrl+C at the terminal does not reach it before us
+                preexec_fn=yield_to_parent,  # also keeps Ctrl+C at the terminal from reaching it before us
             )
         except BaseException:
             os.close(self._output)

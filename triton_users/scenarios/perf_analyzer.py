@@ -26,6 +26,7 @@ from triton_users.scenarios.perf_options import (
 from triton_users.scenarios.sequences import draw_values, perf_analyzer_ids
 from triton_users.settings import Settings
 from triton_users.system.parent_death import die_with_parent
+from triton_users.system.priority import yield_to_parent
 
 TAIL_BYTES = 64 * 1024
 """The end of its output that is read."""
@@ -151,8 +152,7 @@ class PerfAnalyzer(Scenario):
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **dict(session.target.perf_analyzer_env)},
-                start_new_session=True,  # a process group of its own, which can be killed whole
-                preexec_fn=die_with_parent,  # even where this process is killed, its load on the server ends
+                preexec_fn=_before_it_starts,
             )
         try:
             return process.wait(session.settings.perf_analyzer_timeout_s)
@@ -170,6 +170,12 @@ class ImageLoad(PerfAnalyzer):
     @classmethod
     def options_of(cls, target: Target, settings: Settings) -> tuple[PerfOption, ...]:
         return image_options(target, settings)
+
+
+def _before_it_starts() -> None:
+    """In the child, before it is perf_analyzer: a process group of its own can be killed whole."""
+    die_with_parent()  # even where this process is killed, its load on the server ends
+    yield_to_parent()  # its load must not make our own users late
 
 
 def _tail(file: Path) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -24,6 +25,9 @@ from triton_users.server.errors import StartError
 from triton_users.server.install import Installation, ensure_installed
 from triton_users.server.logs import telling_lines
 from triton_users.server.progress import Progress, silent
+from triton_users.system.priority import yield_to_parent, yields
+
+logger = logging.getLogger(__name__)
 
 #: Longest time from start to ready, in seconds; the full repository takes about 3 on two idle cores.
 READY_LIMIT_S = 120.0
@@ -186,8 +190,13 @@ class EmbeddedTriton:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            preexec_fn=yield_to_parent,  # the server and its stubs inherit it
         )
+        if not yields(self._guard.pid):
+            logger.warning(
+                "Triton runs with the priority of its users (nice %d), so latencies may come out too high",
+                os.getpriority(os.PRIO_PROCESS, 0),
+            )
         assert self._guard.stdin is not None
         self._guard.stdin.write(json.dumps(order).encode() + b"\n")
         self._guard.stdin.flush()
