@@ -13,6 +13,7 @@ from typing import Any
 from locust.env import Environment
 
 from triton_users import ledger
+from triton_users.locust_compat.stack_of_stop import look_early
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
 from triton_users.run.preflight import with_perf_analyzer
 from triton_users.run.selfcheck import SelfCheck
@@ -61,6 +62,7 @@ class Node:
         )
         for name in weights(settings, run.left_out) if scenarios else ():
             ALL[name].prepare(run.shared)
+        look_early()
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
         environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it

@@ -8,9 +8,10 @@ import os
 NICER = 5
 """By how much a child's nice value is higher than ours.
 
-It decides who runs when both want to. Measured on two cores that other work shared, event-loop lag (p99 of 5 s) of a
-run with the embedded Triton and perf_analyzers: 1,131 ms without; 45 ms with 15, 48 ms with 5. A higher one would have
-the server starve where other programs keep the machine busy.
+Measured on two cores with 8 users, the embedded Triton and perf_analyzers, at load averages of 3 to 6 from other work:
+the worst event-loop lag (p99 of 5 s) was 1,131 ms with each child in a session of its own; in ours 163 ms with 0,
+48 ms with 5, 45 ms with 15. More than 5 gains nothing, and where sessions do not count (see below) it would starve the
+server.
 """
 
 
@@ -19,7 +20,10 @@ def yield_to_parent() -> None:
 
     It stays in our session. Linux gives each session an equal share of the processors (kernel.sched_autogroup_enabled,
     sched(7)): in a session of its own a child takes what it wants whatever its nice value is, which counts only among
-    the processes of one session. A server in ours has our share when we sleep, and nothing of another program's.
+    the processes of one session. A server in ours has what we leave of our share, and yields to us alone. (Lowering
+    a session of its own, by /proc/PID/autogroup, has it yield to all programs there are: at a load average of 7, Triton
+    lost its Python backend, which gives up when it waits too long for a lock. It is also refused to users other than
+    root when it was done less than 0.1 s ago, by any process.)
     """
     os.setpgrp()
     with contextlib.suppress(OSError):  # a sandbox may forbid it; everything works without
