@@ -12,17 +12,22 @@ from triton_users.system import priority
 from triton_users.system.priority import NICER, yield_to_parent, yields
 
 BUSY = """
-import os, resource, subprocess, sys, time
+import os, subprocess, sys, time
 from triton_users.system.priority import yield_to_parent
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-spin = "import time\\nwhile time.process_time() < 60: pass"
-child = subprocess.Popen([sys.executable, "-I", "-S", "-c", spin], preexec_fn=yield_to_parent)
-while time.process_time() < 0.6:
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/schedstat") as schedstat:
+        return int(schedstat.read().split()[0]) / 1e9
+
+spin = "print(flush=True)\\nwhile True: pass"
+child = subprocess.Popen([sys.executable, "-ISc", spin], stdout=subprocess.PIPE, preexec_fn=yield_to_parent)
+child.stdout.readline()
+ours, childs = time.process_time(), cpu_s(child.pid)
+while time.process_time() < ours + 0.5:
     pass
-ours = time.process_time()
+print((cpu_s(child.pid) - childs) / (time.process_time() - ours))
 child.kill()
-child.wait()
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime / ours)
 """
 """Parent and child want the same processor; tells how much of it the child got, to one second of ours."""
 

@@ -1,7 +1,8 @@
 """The process that owns tritonserver: it starts it, keeps its log bounded, and ends it when its own owner is gone.
 
-It runs as a program of its own (`python -I guard.py`), on the standard library alone, in its own session, so that a
-terminal's Ctrl+C does not reach the server before its users have stopped. Its contract:
+It runs as a program of its own (`python -I guard.py`), on the standard library alone, in its own process group, so that
+a terminal's Ctrl+C does not reach the server before its users have stopped, and with the priority that the server and
+its stubs inherit (`system/priority.py`). Its contract:
 
     standard input   one line of JSON (see `Order`); after that the pipe stays open for as long as the server is wanted.
     exit code        the server's, or 128 + signal when it was ended by one.
