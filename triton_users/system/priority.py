@@ -21,9 +21,9 @@ def yield_to_parent() -> None:
     It stays in our session. Linux gives each session an equal share of the processors (kernel.sched_autogroup_enabled,
     sched(7)): in a session of its own a child takes what it wants whatever its nice value is, which counts only among
     the processes of one session. A server in ours has what we leave of our share, and yields to us alone. (Lowering
-    a session of its own, by /proc/PID/autogroup, has it yield to all programs there are: at a load average of 7, Triton
-    lost its Python backend, which gives up when it waits too long for a lock. It is also refused to users other than
-    root when it was done less than 0.1 s ago, by any process.)
+    a session of its own, by /proc/PID/autogroup, has it yield to all programs there are: at a load average of 7, the
+    Python backend once waited too long for a lock and ended Triton. It is also refused to users other than root within
+    0.1 s of the last time, by whatever process.)
     """
     os.setpgrp()
     with contextlib.suppress(OSError):  # a sandbox may forbid it; everything works without
@@ -31,5 +31,8 @@ def yield_to_parent() -> None:
 
 
 def yields(pid: int) -> bool:
-    """Whether that process's nice value is higher than ours. OSError when it is gone."""
-    return os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    """Whether that process's nice value is higher than ours, or it has ended."""
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    except ProcessLookupError:
+        return True
