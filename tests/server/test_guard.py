@@ -114,10 +114,10 @@ def test_the_server_and_what_it_left_end_when_its_owner_is_killed(order, tmp_pat
     assert not Path(wanted["folder"]).exists()
 
 
-def test_a_server_that_ignores_sigterm_is_killed_after_its_grace(order, start):
-    wanted = order("trap '' TERM; while true; do sleep 0.1; done", grace_s=0.2)
+def test_a_server_that_ignores_sigterm_is_killed_after_its_grace(order, start, tmp_path):
+    wanted = order("trap '' TERM; : > $FOLDER/ignores; while true; do sleep 0.1; done", grace_s=0.2)
     running = start(wanted)
-    server_pid(wanted)
+    wait_for((tmp_path / "ignores").exists)
     running.stdin.close()
     assert running.wait(LIMIT_S) == 128 + signal.SIGKILL
 
