@@ -200,10 +200,10 @@ def test_an_idle_connection_that_ended_is_noticed_without_a_call(server: H2Serve
 
 def test_a_connection_that_ended_while_nobody_looked_costs_no_call(server: H2Server, channel: Channel) -> None:
     echo(channel)
-    assert channel.link is not None
+    assert channel.connection is not None
     server.connections[0].sock.shutdown(socket.SHUT_RDWR)
     # The hub has not run since, and for the channel the connection has been idle for long.
-    channel.link.received_s -= 60
+    channel.connection.received_s -= 60
     assert echo(channel) == b"hello"
     assert channel.stats().connections == 2
 
@@ -555,6 +555,6 @@ def test_a_finished_call_is_freed_without_a_garbage_collection(channel: Channel,
             echo(channel)
         gevent.sleep(0.01)
         left = [type(thing).__name__ for thing in gc.get_objects()]
-        assert not {"Stream", "UnaryExchange", "StreamExchange"} & set(left)
+        assert not {"Stream", "UnaryCall", "StreamCall"} & set(left)
     finally:
         gc.enable()

@@ -8,7 +8,7 @@ from typing import Any, Final
 import grpc
 
 from triton_users.transport.errors import CallError, MessageFault, Outcome
-from triton_users.transport.http2.headers import Fields, RequestHead, encode_literal
+from triton_users.transport.http2.headers import Fields, RequestHeaders, encode_literal
 from triton_users.transport.messages import (
     ACCEPTED_ENCODINGS,
     PREFIX,
@@ -40,7 +40,7 @@ def common_fields(authority: str, secure: bool, options: ChannelOptions) -> Fiel
 class Method:
     """What is needed to make and read the messages of a method."""
 
-    __slots__ = ("_common", "_deserializer", "_heads", "_serializer", "_timeouts", "encoding", "options", "path")
+    __slots__ = ("_common", "_deserializer", "_headers", "_serializer", "_timeouts", "encoding", "options", "path")
 
     def __init__(
         self,
@@ -57,21 +57,21 @@ class Method:
         self._deserializer = deserializer
         self._common = common
         # Both are filled at the first use: a stub has two dozen methods and needs one or two.
-        self._heads: dict[str | None, RequestHead] = {}
+        self._headers: dict[str | None, RequestHeaders] = {}
         self._timeouts: dict[float, bytes] = {}
 
     def encoding_of(self, compression: grpc.Compression | None) -> str | None:
         """The `grpc-encoding` of a call: the call's own choice, else the channel's; None for none."""
         return self.encoding if compression is None else encoding_name(compression)
 
-    def head(self, encoding: str | None) -> RequestHead:
+    def headers(self, encoding: str | None) -> RequestHeaders:
         """The fixed fields of a call."""
-        head = self._heads.get(encoding)
-        if head is None:
+        headers = self._headers.get(encoding)
+        if headers is None:
             compressed = () if encoding is None else ((b"grpc-encoding", encoding.encode()),)
-            head = RequestHead(((b":path", self.path.encode()), *self._common, *compressed))
-            self._heads[encoding] = head
-        return head
+            headers = RequestHeaders(((b":path", self.path.encode()), *self._common, *compressed))
+            self._headers[encoding] = headers
+        return headers
 
     def extra_fields(self, timeout_s: float | None, metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:
         """The encoded fields that vary by call; ValueError for metadata that the protocol does not allow."""

@@ -49,18 +49,18 @@ STATUS_BY_RESET: Final = {
 }
 
 
-class HeadMeaning:
+class HeadersMeaning:
     """What a response's first header list says to gRPC."""
 
     __slots__ = ("encoding", "is_grpc", "metadata")
 
-    def __init__(self, head: HeaderList) -> None:
-        fields = dict(head.fields)
-        self.is_grpc = head.status == 200 and fields.get(b"content-type", b"").startswith(b"application/grpc")
+    def __init__(self, headers: HeaderList) -> None:
+        fields = dict(headers.fields)
+        self.is_grpc = headers.status == 200 and fields.get(b"content-type", b"").startswith(b"application/grpc")
         #: `grpc-encoding`; None for identity.
         encoding = fields.get(b"grpc-encoding", b"identity").decode("ascii", "replace")
         self.encoding = None if encoding == "identity" else encoding
-        self.metadata = decode_metadata(head.fields)
+        self.metadata = decode_metadata(headers.fields)
 
 
 class TrailersMeaning:
@@ -76,11 +76,11 @@ class TrailersMeaning:
         self.metadata = decode_metadata(trailers.fields)
 
 
-def head_meaning(head: HeaderList) -> HeadMeaning:
-    """The meaning of a head, remembered on it."""
-    meaning = head.meaning
-    if meaning.__class__ is not HeadMeaning:
-        meaning = head.meaning = HeadMeaning(head)
+def headers_meaning(headers: HeaderList) -> HeadersMeaning:
+    """The meaning of a headers, remembered on it."""
+    meaning = headers.meaning
+    if meaning.__class__ is not HeadersMeaning:
+        meaning = headers.meaning = HeadersMeaning(headers)
     return meaning
 
 
@@ -96,7 +96,7 @@ def conclude(stream: Stream) -> Outcome:
     """The outcome of a stream whose response has ended."""
     if stream.trailers is not None:
         return _by_trailers(stream, stream.trailers)
-    initial = head_meaning(stream.head).metadata if stream.head is not None else ()
+    initial = headers_meaning(stream.headers).metadata if stream.headers is not None else ()
     if stream.fault is not None:
         return _by_fault(stream, stream.fault, initial)
     if stream.reset_code is not None:
@@ -108,7 +108,7 @@ def conclude(stream: Stream) -> Outcome:
 
 def _by_trailers(stream: Stream, trailers: HeaderList) -> Outcome:
     meaning = trailers_meaning(trailers)
-    initial = () if stream.head is trailers or stream.head is None else head_meaning(stream.head).metadata
+    initial = () if stream.headers is trailers or stream.headers is None else headers_meaning(stream.headers).metadata
     if meaning.code is not None:
         return Outcome(meaning.code, meaning.details, initial, meaning.metadata)
     return _by_http(stream, initial) or Outcome(
@@ -117,15 +117,15 @@ def _by_trailers(stream: Stream, trailers: HeaderList) -> Outcome:
 
 
 def _by_http(stream: Stream, initial: tuple[tuple[str, str | bytes], ...]) -> Outcome | None:
-    """What the HTTP head alone says; None if it is a fine gRPC head."""
-    head = stream.head
-    if head is None or head_meaning(head).is_grpc:
+    """What the HTTP headers alone say; None if they are those of a gRPC response."""
+    headers = stream.headers
+    if headers is None or headers_meaning(headers).is_grpc:
         return None
-    if head.status == 200:
-        kind = dict(head.fields).get(b"content-type")
+    if headers.status == 200:
+        kind = dict(headers.fields).get(b"content-type")
         return Outcome(StatusCode.UNKNOWN, f"the answer is no gRPC: content-type is {kind!r}", initial)
-    code = STATUS_BY_HTTP.get(head.status or 0, StatusCode.UNKNOWN)
-    return Outcome(code, f"the server answered with HTTP status {head.status}", initial)
+    code = STATUS_BY_HTTP.get(headers.status or 0, StatusCode.UNKNOWN)
+    return Outcome(code, f"the server answered with HTTP status {headers.status}", initial)
 
 
 def _by_fault(stream: Stream, fault: Exception, initial: tuple[tuple[str, str | bytes], ...]) -> Outcome:

@@ -3,7 +3,7 @@
 It does no I/O, knows no clock (it is told the time) and no gRPC. Whoever drives it
 
 - sends `start()` first, then whatever `request`, `open`, `take_data` and `finish` return, in the order of the calls;
-- passes received bytes to `receive` and tells the owner of each returned stream;
+- passes received bytes to `receive` and tells the listener of each returned stream;
 - sends what has gathered in `out` whenever convenient: replies, credit, resets.
 
 A peer's fault never leaves as an exception: `receive` ends the connection, says why in `fault`, and leaves a GOAWAY in
@@ -20,7 +20,7 @@ from triton_users.transport.http2 import frames
 from triton_users.transport.http2.budget import Budget
 from triton_users.transport.http2.faults import ConnectionFault, ErrorCode, StreamFault, error_name
 from triton_users.transport.http2.frames import ACK, END_HEADERS, END_STREAM, MAX_WINDOW, FrameType, Setting
-from triton_users.transport.http2.headers import HeaderDecoder, HeaderEncoder, HeaderList, RequestHead
+from triton_users.transport.http2.headers import HeaderDecoder, HeaderEncoder, HeaderList, RequestHeaders
 from triton_users.transport.http2.pieces import append_piece
 from triton_users.transport.http2.reader import FrameReader
 from triton_users.transport.http2.settings import PeerSettings
@@ -39,7 +39,7 @@ EARNED_PER_BYTE: Final = 1 / 1024
 _HEADERS: Final = int(FrameType.HEADERS)
 _DATA: Final = int(FrameType.DATA)
 _ENDED: Final = StreamState.HALF_CLOSED_REMOTE
-_pack_head: Final = frames.FRAME_HEAD.pack
+_pack_header: Final = frames.FRAME_HEADER.pack
 
 
 class ConnectionState(IntEnum):
@@ -65,7 +65,7 @@ class Limits:
     connection_window: int = MAX_WINDOW
 
 
-class Connection(FrameReader):
+class Http2Connection(FrameReader):
     """See the module's docstring. Attributes are for reading, but for `out`, which the driver empties."""
 
     def __init__(self, limits: Limits) -> None:
@@ -111,10 +111,10 @@ class Connection(FrameReader):
         """Whether the peer allows one more stream now."""
         return self.state is ConnectionState.OPEN and len(self.streams) < self.peer.max_streams
 
-    def request(self, head: RequestHead, extra: bytes, prefix: bytes, body: bytes) -> tuple[Stream, bytes] | None:
+    def request(self, headers: RequestHeaders, extra: bytes, prefix: bytes, body: bytes) -> tuple[Stream, bytes] | None:
         """Open a stream whose whole request goes out at once; None if a window or a frame is too small for that.
 
-        `extra` holds literal fields (`encode_literal`) that follow the head's; DATA is `prefix + body`. Between this
+        `extra` holds literal fields (`encode_literal`) that follow them; DATA is `prefix + body`. Between this
         call and the sending of its bytes nothing else may be sent: stream ids must rise on the wire, and header blocks
         must keep their order.
         """
@@ -122,7 +122,7 @@ class Connection(FrameReader):
         window = self.peer.initial_window
         if size > window or size > self.send_window or size > self.peer.max_frame:
             return None
-        block = self._encoder.encode(head) + extra
+        block = self._encoder.encode(headers) + extra
         stream = self._new_stream()
         stream.state = StreamState.HALF_CLOSED_LOCAL  # SEND_HEADERS and SEND_END in one step
         stream.send_window = window - size
@@ -132,12 +132,12 @@ class Connection(FrameReader):
         if length > self.peer.max_frame:
             opening = frames.encode_headers(stream_id, block, False, self.peer.max_frame)
         else:
-            opening = _pack_head(length >> 8, length & 0xFF, _HEADERS, END_HEADERS, stream_id) + block
-        return stream, opening + _pack_head(size >> 8, size & 0xFF, _DATA, END_STREAM, stream_id) + prefix + body
+            opening = _pack_header(length >> 8, length & 0xFF, _HEADERS, END_HEADERS, stream_id) + block
+        return stream, opening + _pack_header(size >> 8, size & 0xFF, _DATA, END_STREAM, stream_id) + prefix + body
 
-    def open(self, head: RequestHead, extra: bytes) -> tuple[Stream, bytes]:
+    def open(self, headers: RequestHeaders, extra: bytes) -> tuple[Stream, bytes]:
         """Open a stream and return its HEADERS; the rules of `request` apply."""
-        block = self._encoder.encode(head) + extra
+        block = self._encoder.encode(headers) + extra
         stream = self._new_stream()
         stream.move(StreamEvent.SEND_HEADERS)
         return stream, frames.encode_headers(stream.id, block, False, self.peer.max_frame)
@@ -158,7 +158,7 @@ class Connection(FrameReader):
         stream.send_window -= size
         self.send_window -= size
         self._earned += EARNED_PER_STREAM
-        return _pack_head(size >> 8, size & 0xFF, _DATA, 0, stream.id) + prefix + body
+        return _pack_header(size >> 8, size & 0xFF, _DATA, 0, stream.id) + prefix + body
 
     def take_data(self, stream: Stream, data: memoryview, end_stream: bool) -> tuple[int, list[bytes | memoryview]]:
         """Cut as much of `data` into DATA frames as the windows allow: the count of bytes taken, and what to send.
@@ -169,13 +169,13 @@ class Connection(FrameReader):
         allowed = min(len(data), stream.send_window, self.send_window, MAX_DATA_AT_ONCE)
         if allowed <= 0:
             if len(data):
-                self.streams.starve(stream)
+                self.streams.block(stream)
             return 0, []
         parts: list[bytes | memoryview] = []
         for start in range(0, allowed, self.peer.max_frame):
             stop = min(start + self.peer.max_frame, allowed)
             ends = END_STREAM if end_stream and stop == len(data) else 0
-            parts.append(frames.encode_data_head(stop - start, ends, stream.id))
+            parts.append(frames.encode_data_header(stop - start, ends, stream.id))
             parts.append(data[start:stop])
         stream.send_window -= allowed
         self.send_window -= allowed
@@ -187,7 +187,7 @@ class Connection(FrameReader):
     def finish(self, stream: Stream) -> bytes:
         """End our side of a stream with an empty DATA."""
         self.streams.move(stream, StreamEvent.SEND_END)
-        return frames.encode_data_head(0, END_STREAM, stream.id)
+        return frames.encode_data_header(0, END_STREAM, stream.id)
 
     def reset(self, stream: Stream, code: ErrorCode, fault: Exception | None = None) -> None:
         """End a stream from our side with RST_STREAM; no effect on a closed one."""
@@ -200,7 +200,7 @@ class Connection(FrameReader):
         self.streams.move(stream, StreamEvent.RESET)
 
     def consume(self, stream: Stream, size: int) -> None:
-        """Give credit for `size` bytes that the owner has taken (see `Stream.owner_consumes`)."""
+        """Give credit for `size` bytes that the listener has taken (see `Stream.listener_consumes`)."""
         unacked = stream.receive_unacked = stream.receive_unacked + size
         if unacked * 2 >= self.limits.stream_window and stream.state < _ENDED:
             stream.receive_unacked = 0
@@ -227,7 +227,7 @@ class Connection(FrameReader):
     def receive(self, data: bytes, now_s: float) -> list[Stream]:
         """Take bytes from the peer; the streams that have news, in order, some perhaps more than once.
 
-        News are: the head, DATA, the end, or window for a starved sender.
+        News are: the headers, DATA, the end, or window for a sender that was blocked on window.
         """
         touched = self._touched = []
         if self.state is ConnectionState.CLOSED:
@@ -278,8 +278,8 @@ class Connection(FrameReader):
         stream = self.streams.get(stream_id) or self._find(stream_id, "DATA", 0.25 + length * EARNED_PER_BYTE)
         if stream is None:
             return None
-        if stream.head is None or stream.state >= _ENDED:
-            if stream.head is None:
+        if stream.headers is None or stream.state >= _ENDED:
+            if stream.headers is None:
                 self._fail(stream, ErrorCode.PROTOCOL_ERROR, "DATA before HEADERS")
             else:
                 self._fail(stream, ErrorCode.STREAM_CLOSED, "DATA after END_STREAM")
@@ -303,13 +303,13 @@ class Connection(FrameReader):
             stream.inbox.append(piece)
         size = len(piece)
         stream.received_bytes += size
-        if not stream.owner_consumes:
+        if not stream.listener_consumes:
             self.consume(stream, size)
         self._touch(stream)
 
     def on_end(self, stream: Stream) -> None:
         if stream.state is not StreamState.CLOSED:
-            length = stream.head.content_length  # type: ignore[union-attr]  # a response without a head does not end
+            length = stream.headers.content_length  # type: ignore[union-attr]  # a response without headers does not end
             if length is not None and length != stream.received_bytes:
                 stream.trailers = None  # what they say is not to be believed
                 text = f"content-length is {length}, but {stream.received_bytes} bytes of DATA came"
@@ -343,7 +343,7 @@ class Connection(FrameReader):
         status = headers.status
         if stream.state >= _ENDED:
             raise StreamFault(ErrorCode.STREAM_CLOSED, "HEADERS after END_STREAM")
-        if stream.head is None:
+        if stream.headers is None:
             if status is None:
                 raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a response without :status")
             if status < 200:
@@ -351,7 +351,7 @@ class Connection(FrameReader):
                     raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"interim response {status} with END_STREAM")
                 self._budget.spend(1, "an interim response")
                 return False
-            stream.head = headers
+            stream.headers = headers
         elif not ends:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "trailers without END_STREAM")
         elif status is not None:
@@ -386,7 +386,7 @@ class Connection(FrameReader):
             self.send_window += increment
             if not increment or self.send_window > MAX_WINDOW:
                 raise ConnectionFault(code, f"WINDOW_UPDATE of {increment} makes the window {self.send_window}")
-            self._touched += self.streams.feed_all()
+            self._touched += self.streams.unblock_all()
             return
         stream = self._find(stream_id, "WINDOW_UPDATE", 0.5)
         if stream is None:
@@ -394,7 +394,7 @@ class Connection(FrameReader):
         stream.send_window += increment
         if not increment or stream.send_window > MAX_WINDOW:
             self._fail(stream, code, f"WINDOW_UPDATE of {increment} makes the window {stream.send_window}")
-        elif self.streams.feed(stream):
+        elif self.streams.unblock(stream):
             self._touched.append(stream)
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -412,7 +412,7 @@ class Connection(FrameReader):
         if stream is not None:
             stream.ended_s = self._now_s
             stream.reset_code = code
-            stream.unprocessed = code == ErrorCode.REFUSED_STREAM and stream.head is None
+            stream.unprocessed = code == ErrorCode.REFUSED_STREAM and stream.headers is None
             self.streams.move(stream, StreamEvent.RESET)
             self._touched.append(stream)
 
@@ -443,7 +443,7 @@ class Connection(FrameReader):
                 self._encoder.resize(value)  # each: the smallest of several must be announced, too
         if peer.initial_window != window:
             self.streams.resize_send_windows(peer.initial_window - window)
-            self._touched += self.streams.feed_all()
+            self._touched += self.streams.unblock_all()
         if self.state is ConnectionState.OPENING:
             self.state = ConnectionState.OPEN
         self.out += frames.SETTINGS_ACK

@@ -17,8 +17,8 @@ _DATA: Final = int(FrameType.DATA)
 _HEADERS: Final = int(FrameType.HEADERS)
 _CONTINUATION: Final = int(FrameType.CONTINUATION)
 _SETTINGS: Final = int(FrameType.SETTINGS)
-_HEAD_SIZE: Final = frames.HEAD_SIZE
-_unpack_head: Final = frames.FRAME_HEAD.unpack_from
+_HEADER_SIZE: Final = frames.HEADER_SIZE
+_unpack_header: Final = frames.FRAME_HEADER.unpack_from
 
 
 class FrameReader:
@@ -30,7 +30,7 @@ class FrameReader:
         self._greeted = False
         # An incomplete frame, and how many bytes are needed to go on with it.
         self._partial = bytearray()
-        self._needed = _HEAD_SIZE
+        self._needed = _HEADER_SIZE
         # The DATA frame being read: its stream (None: ignore it), and the bytes of payload and of padding to come.
         self._data_stream: Stream | None = None
         self._data_left = 0
@@ -82,11 +82,11 @@ class FrameReader:
         if self._data_left or self._padding_left:
             position = self._go_on_with_data(data, 0)
         while True:
-            start = position + _HEAD_SIZE
+            start = position + _HEADER_SIZE
             if start > size:
-                self._needed = _HEAD_SIZE
+                self._needed = _HEADER_SIZE
                 break
-            high, low, kind, flags, stream_id = _unpack_head(data, position)
+            high, low, kind, flags, stream_id = _unpack_header(data, position)
             length = high << 8 | low
             stream_id &= 0x7FFFFFFF
             if length > self._max_frame or self._block_id or not self._greeted:
@@ -103,12 +103,12 @@ class FrameReader:
                     position = end
                     continue
                 if flags & PADDED and length and start == size:
-                    self._needed = _HEAD_SIZE + 1  # the pad length
+                    self._needed = _HEADER_SIZE + 1  # the pad length
                     break
                 position = self._go_on_with_data(data, self._begin_data(data, start, flags, stream_id, length))
                 continue
             if end > size:
-                self._needed = _HEAD_SIZE + length
+                self._needed = _HEADER_SIZE + length
                 break
             payload = data[start:end]
             position = end

@@ -15,12 +15,12 @@ LAST_STREAM_ID: Final = 2**31 - 1
 class StreamTable(dict[int, Stream]):
     """Open streams, oldest first; a stream leaves when it is closed. Change it through its methods only."""
 
-    __slots__ = ("_next_id", "_starved")
+    __slots__ = ("_blocked", "_next_id")
 
     def __init__(self) -> None:
         super().__init__()
         self._next_id = 1
-        self._starved: dict[int, Stream] = {}
+        self._blocked: dict[int, Stream] = {}
 
     @property
     def used(self) -> bool:
@@ -48,7 +48,7 @@ class StreamTable(dict[int, Stream]):
         stream.move(event)
         if stream.state is StreamState.CLOSED:
             self.pop(stream.id, None)
-            self._starved.pop(stream.id, None)
+            self._blocked.pop(stream.id, None)
 
     def end_all(self, why: Exception | None) -> list[Stream]:
         """Close every stream for the reason `why`; those that were open."""
@@ -66,26 +66,26 @@ class StreamTable(dict[int, Stream]):
         ended = [stream for stream in self.values() if stream.id > last]
         for stream in ended:
             stream.ended_s = now_s
-            stream.unprocessed = stream.head is None
+            stream.unprocessed = stream.headers is None
             stream.fault = why
             self.move(stream, StreamEvent.RESET)
         return ended
 
     # Senders that wait for window
 
-    def starve(self, stream: Stream) -> None:
+    def block(self, stream: Stream) -> None:
         """The stream has DATA to send and no window for it."""
-        self._starved[stream.id] = stream
+        self._blocked[stream.id] = stream
 
-    def feed(self, stream: Stream) -> bool:
+    def unblock(self, stream: Stream) -> bool:
         """The stream's window has grown; whether it waited for that."""
-        return self._starved.pop(stream.id, None) is not None
+        return self._blocked.pop(stream.id, None) is not None
 
-    def feed_all(self) -> list[Stream]:
+    def unblock_all(self) -> list[Stream]:
         """A window that they share has grown: those that waited."""
-        fed = list(self._starved.values())
-        self._starved.clear()
-        return fed
+        unblocked = list(self._blocked.values())
+        self._blocked.clear()
+        return unblocked
 
     def resize_send_windows(self, change: int) -> None:
         """A new INITIAL_WINDOW_SIZE also changes the windows of open streams (RFC 9113 section 6.9.2)."""

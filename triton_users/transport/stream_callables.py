@@ -1,68 +1,66 @@
-"""What callers hold of a call with a stream: grpc's callables and call objects; `StreamExchange` does the work."""
+"""What callers hold of a call with a stream: grpc's callables and call objects; `StreamCall` does the work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 
+from triton_users.transport.call import CallChannel
 from triton_users.transport.errors import CallError, Outcome
 from triton_users.transport.future import CallFuture
 from triton_users.transport.metadata import Metadata
 from triton_users.transport.method import Method
-from triton_users.transport.status import head_meaning
-from triton_users.transport.streaming import StreamExchange
-
-if TYPE_CHECKING:
-    from triton_users.transport.callables import Carrier
+from triton_users.transport.status import headers_meaning
+from triton_users.transport.streaming import StreamCall
 
 
-class StreamCall(grpc.Call):  # type: ignore[misc]  # grpc has no type information
+class StreamHandle(grpc.Call):  # type: ignore[misc]  # grpc has no type information
     """What `grpc` returns for a call with a stream of responses: an iterator of them and a `grpc.Call`."""
 
-    def __init__(self, exchange: StreamExchange) -> None:
-        self._exchange = exchange
+    def __init__(self, call: StreamCall) -> None:
+        self._call = call
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        return self._exchange.next_response()
+        return self._call.next_response()
 
     def next(self) -> Any:
-        return self._exchange.next_response()
+        return self._call.next_response()
 
     def cancel(self) -> bool:
-        return self._exchange.end(Outcome(grpc.StatusCode.CANCELLED, "Locally cancelled by application!"))
+        return self._call.end(Outcome(grpc.StatusCode.CANCELLED, "Locally cancelled by application!"))
 
     def is_active(self) -> bool:
-        return self._exchange.final is None
+        return self._call.final is None
 
     def done(self) -> bool:
-        return self._exchange.final is not None
+        return self._call.final is not None
 
     def running(self) -> bool:
-        return self._exchange.final is None
+        return self._call.final is None
 
     def cancelled(self) -> bool:
-        final = self._exchange.final
+        final = self._call.final
         return final is not None and final.code is grpc.StatusCode.CANCELLED
 
     def time_remaining(self) -> float | None:
-        return self._exchange.time_left()
+        return self._call.time_left()
 
     def add_callback(self, callback: Callable[[], Any]) -> bool:
-        if self._exchange.final is not None:
+        if self._call.final is not None:
             return False
-        self._exchange.callbacks.append(callback)
+        self._call.callbacks.append(callback)
         return True
 
     def _final(self) -> Outcome:
-        self._exchange.finished.wait()
-        assert self._exchange.final is not None
-        return self._exchange.final
+        self._call.finished.wait()
+        assert self._call.final is not None
+        return self._call.final
 
     def code(self) -> grpc.StatusCode:
         return self._final().code
@@ -77,17 +75,17 @@ class StreamCall(grpc.Call):  # type: ignore[misc]  # grpc has no type informati
         return self._final().trailing_metadata
 
     def initial_metadata(self) -> Metadata:
-        self._exchange.head_seen.wait()
-        stream = self._exchange.stream
-        if stream is not None and stream.head is not None and stream.head is not stream.trailers:
-            return head_meaning(stream.head).metadata
+        self._call.headers_seen.wait()
+        stream = self._call.stream
+        if stream is not None and stream.headers is not None and stream.headers is not stream.trailers:
+            return headers_meaning(stream.headers).metadata
         return self._final().initial_metadata
 
     def __del__(self) -> None:
-        exchange = getattr(self, "_exchange", None)
-        if exchange is not None:
+        call = getattr(self, "_call", None)
+        if call is not None:
             try:
-                exchange.forget()
+                call.forget()
             except RuntimeError:
                 pass  # the interpreter is exiting: there are no greenlets any more
 
@@ -95,7 +93,7 @@ class StreamCall(grpc.Call):  # type: ignore[misc]  # grpc has no type informati
 class _Streaming:
     """What the three callables with a streaming side share."""
 
-    def __init__(self, channel: Carrier, method: Method) -> None:
+    def __init__(self, channel: CallChannel, method: Method) -> None:
         self._channel = channel
         self._method = method
 
@@ -107,9 +105,9 @@ class _Streaming:
         credentials: grpc.CallCredentials | None,
         wait_for_ready: bool | None,
         compression: grpc.Compression | None,
-    ) -> StreamCall:
-        return StreamCall(
-            StreamExchange(
+    ) -> StreamHandle:
+        return StreamHandle(
+            StreamCall(
                 self._channel, self._method, requests, timeout, metadata, credentials, wait_for_ready, compression
             )
         )
@@ -126,7 +124,7 @@ class StreamStream(_Streaming, grpc.StreamStreamMultiCallable):  # type: ignore[
         credentials: grpc.CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
-    ) -> StreamCall:
+    ) -> StreamHandle:
         return self._start(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
 
 
@@ -141,7 +139,7 @@ class UnaryStream(_Streaming, grpc.UnaryStreamMultiCallable):  # type: ignore[mi
         credentials: grpc.CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
-    ) -> StreamCall:
+    ) -> StreamHandle:
         return self._start((request,), timeout, metadata, credentials, wait_for_ready, compression)
 
 
@@ -182,10 +180,10 @@ class StreamUnary(_Streaming, grpc.StreamUnaryMultiCallable):  # type: ignore[mi
         compression: grpc.Compression | None = None,
     ) -> CallFuture:
         call = self._start(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
-        return CallFuture(call._exchange, lambda: _only_response(call))
+        return CallFuture(call._call, lambda: _only_response(call))
 
 
-def _only_response(call: StreamCall) -> Any:
+def _only_response(call: StreamHandle) -> Any:
     """The one response of a call that may have one; CallError INTERNAL for none or more."""
     responses = list(islice(call, 2))
     if len(responses) != 1:

@@ -8,41 +8,65 @@ thrown into the greenlet.
 from __future__ import annotations
 
 import sys
+from collections import deque
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import grpc
 from gevent import getcurrent, monkey
 
+from triton_users.transport.connection import Connection
 from triton_users.transport.errors import CallError, Outcome, WrongThreadError
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream, StreamState
-
-if TYPE_CHECKING:
-    from triton_users.transport.callables import Carrier
-    from triton_users.transport.link import Link
+from triton_users.transport.observer import CallObserver
 
 #: The thread's, not the greenlet's, whether or not the standard library has been patched.
 thread_ident: Final = monkey.get_original("_thread", "get_ident")
 
 
-class Exchange:
-    """Base of the calls, and a link's `Owner`."""
+class CallChannel(Protocol):
+    """A channel, as its calls see it."""
+
+    hub: Any
+    observer: CallObserver | None
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection that takes new calls; None while there is none."""
+        ...
+
+    @property
+    def waiting(self) -> deque[Call]:
+        """Calls that wait for a connection or for a stream, first come, first served."""
+        ...
+
+    def raise_if_closed(self) -> None:
+        """ValueError, as grpc's own channel raises it."""
+        ...
+
+    def acquire(self, call: Call, wait_for_ready: bool | None) -> Connection:
+        """Wait for a connection on which `call` may open a stream. CallError for its own verdict, or UNAVAILABLE."""
+        ...
+
+
+class Call:
+    """Base of the calls, and a connection's `StreamListener`."""
 
     __slots__ = (
         "_timer",
         "_waiter",
         "called_s",
         "channel",
+        "connection",
         "deadline_s",
         "hub",
-        "link",
         "outcome",
         "started_s",
         "stream",
     )
 
-    def __init__(self, channel: Carrier, called_s: float) -> None:
+    def __init__(self, channel: CallChannel, called_s: float) -> None:
         self.channel = channel
         self.hub = channel.hub
         if thread_ident() != self.hub.thread_ident:
@@ -51,7 +75,7 @@ class Exchange:
         #: When the last attempt's first byte was about to be handed to the socket.
         self.started_s: float | None = None
         self.deadline_s: float | None = None
-        self.link: Link | None = None
+        self.connection: Connection | None = None
         self.stream: Stream | None = None
         #: Our own verdict (deadline, cancellation); None while there is none.
         self.outcome: Outcome | None = None
@@ -67,7 +91,7 @@ class Exchange:
     # Waiting
 
     def wait(self) -> None:
-        """Wait for any news, or for the turn that `Link.when_writable` or `Channel.acquire` promises."""
+        """Wait for any news, or for the turn that `Connection.when_writable` or `Channel.acquire` promises."""
         self._waiter = getcurrent()
         try:
             self.hub.switch()
@@ -75,14 +99,14 @@ class Exchange:
             self._waiter = None
 
     def wait_until_writable(self) -> None:
-        """Wait until the link's backlog is empty or the link is lost, or for other news."""
-        link = self.link
-        assert link is not None
-        link.when_writable(self)
+        """Wait until the connection's backlog is empty or the connection is lost, or for other news."""
+        connection = self.connection
+        assert connection is not None
+        connection.when_writable(self)
         try:
             self.wait()
         finally:
-            link.never_mind(self)
+            connection.never_mind(self)
 
     def progress(self) -> None:
         """Wake the waiting greenlet. In the hub."""
@@ -138,8 +162,8 @@ class Exchange:
     def abandon(self) -> None:
         """End the stream with RST_STREAM, if it is open; wake nobody."""
         stream = self.stream
-        if stream is not None and self.link is not None and stream.state is not StreamState.CLOSED:
-            self.link.reset(stream, ErrorCode.CANCEL)
+        if stream is not None and self.connection is not None and stream.state is not StreamState.CLOSED:
+            self.connection.reset(stream, ErrorCode.CANCEL)
 
     def raise_if_over(self) -> None:
         """Raise our own verdict, if there is one."""

@@ -1,8 +1,9 @@
 """One HTTP/2 connection on a socket: the bytes' way between the kernel, TLS and the state machine; knows no gRPC.
 
 One watcher of gevent's loop stays armed for the connection's whole life. Its callback runs in the hub: it reads what is
-there, feeds the state machine and tells the streams' owners, which switch to a waiting greenlet at once. So there is no
-greenlet for a connection and no watcher for a request, and an idle connection still answers PING and notices its end.
+there, hands it to the state machine and tells the streams' listeners, which switch to a waiting greenlet at once. So
+there is no greenlet for a connection and no watcher for a request, and an idle connection still answers PING and
+notices its end.
 
 Everything here is non-blocking. What the socket does not take waits in `backlog`, and whoever has more to send waits
 until that is empty; only control frames are added to it meanwhile, up to a bound.
@@ -20,7 +21,7 @@ from gevent.event import Event
 
 from triton_users.transport.dial import READ, WRITE
 from triton_users.transport.errors import ConnectionLost
-from triton_users.transport.http2.connection import Connection, Limits
+from triton_users.transport.http2.connection import Http2Connection, Limits
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream
 from triton_users.transport.options import ChannelOptions
@@ -39,27 +40,27 @@ STALE_S: Final = 1.0
 MAX_BACKLOG: Final = 1024 * 1024
 
 
-class Owner(Protocol):
+class StreamListener(Protocol):
     """Who a stream belongs to."""
 
     def progress(self) -> None:
-        """The stream has news, or the link can be written again. Called in the hub; must not block."""
+        """The stream has news, or the connection can be written again. Called in the hub; must not block."""
 
 
-class Keeper(Protocol):
-    """Who the link belongs to."""
+class ConnectionListener(Protocol):
+    """Who the connection belongs to."""
 
-    def link_changed(self, link: Link) -> None:
+    def connection_changed(self, connection: Connection) -> None:
         """A stream ended, the backlog emptied, or the state changed. Called anywhere; must neither block nor switch."""
 
 
-class Link:
+class Connection:
     """See the module's docstring. Use it from the thread of the hub it was made in."""
 
     __slots__ = (
         "_hub",
         "_keepalive",
-        "_keeper",
+        "_listener",
         "_pinged_s",
         "_pipe",
         "_read_size",
@@ -78,23 +79,25 @@ class Link:
         "settled",
     )
 
-    def __init__(self, sock: _socket.socket, pipe: TlsPipe | None, options: ChannelOptions, keeper: Keeper) -> None:
+    def __init__(
+        self, sock: _socket.socket, pipe: TlsPipe | None, options: ChannelOptions, listener: ConnectionListener
+    ) -> None:
         self._sock = sock
         self._pipe = pipe
-        self._keeper = keeper
+        self._listener = listener
         self.options = options
-        self.core = Connection(
+        self.core = Http2Connection(
             Limits(options.stream_window_bytes, options.max_frame_bytes, options.max_header_list_bytes)
         )
         self.backlog = bytearray()
-        self._waiting: dict[Owner, None] = {}
+        self._waiting: dict[StreamListener, None] = {}
         self._read_size = READ_SIZE
         self.bytes_sent = self.bytes_received = self.pings_sent = 0
         self.received_s = perf_counter()
         self._pinged_s: float | None = None
         #: Why the connection is over; None while it is not.
         self.lost: Exception | None = None
-        #: Set when the server's SETTINGS have arrived, or the link is lost.
+        #: Set when the server's SETTINGS have arrived, or the connection is lost.
         self.settled = Event()
         self._hub = gevent.get_hub()
         loop = self._hub.loop
@@ -177,19 +180,19 @@ class Link:
             if len(self.backlog) > MAX_BACKLOG:
                 self.lose(ConnectionLost(f"the server does not read; {len(self.backlog)} bytes of control frames wait"))
 
-    def when_writable(self, owner: Owner) -> None:
-        """Tell `owner` once, when the backlog is empty or the link is lost."""
-        self._waiting[owner] = None
+    def when_writable(self, listener: StreamListener) -> None:
+        """Tell `listener` once, when the backlog is empty or the connection is lost."""
+        self._waiting[listener] = None
 
-    def never_mind(self, owner: Owner) -> None:
-        """`owner` no longer waits; else a backlog that stays would keep each call that gave up."""
-        self._waiting.pop(owner, None)
+    def never_mind(self, listener: StreamListener) -> None:
+        """`listener` no longer waits; else a backlog that stays would keep each call that gave up."""
+        self._waiting.pop(listener, None)
 
     def reset(self, stream: Stream, code: ErrorCode, fault: Exception | None = None) -> None:
-        """End a stream from our side. Its owner is not told."""
+        """End a stream from our side. Its listener is not told."""
         self.core.reset(stream, code, fault)
         self.flush()
-        self._hub.loop.run_callback(self._keeper.link_changed, self)
+        self._hub.loop.run_callback(self._listener.connection_changed, self)
 
     def _fail_sending(self, exc: OSError) -> None:
         """The socket is broken; what it still holds for us (GOAWAY, trailers) comes first."""
@@ -249,16 +252,16 @@ class Link:
         if self._pipe is not None and self._pipe.over is not None:
             self.lose(self._pipe.over)  # before anybody is told, who could want to send on it
         for stream in touched:
-            owner = stream.owner
-            if owner is not None:
-                owner.progress()
+            listener = stream.listener
+            if listener is not None:
+                listener.progress()
         if core.out:
             self.flush()
         if core.fault is not None:
             self.lose(core.fault)
         elif core.state is not was and self.lost is None:
             self.settled.set()
-        self._keeper.link_changed(self)
+        self._listener.connection_changed(self)
 
     def _send_raw(self, ciphertext: bytes) -> None:
         self.backlog += ciphertext
@@ -277,9 +280,9 @@ class Link:
         if not self.backlog:
             self._writer.stop()
             waiting, self._waiting = self._waiting, {}
-            for owner in waiting:
-                owner.progress()
-            self._keeper.link_changed(self)
+            for listener in waiting:
+                listener.progress()
+            self._listener.connection_changed(self)
 
     def _arm_keepalive(self, after_s: float) -> None:
         if self._keepalive is not None:
@@ -339,8 +342,8 @@ class Link:
         self.backlog.clear()
         self.settled.set()
         waiting, self._waiting = self._waiting, {}
-        owners: list[Owner] = [stream.owner for stream in ended if stream.owner is not None]
-        self._hub.loop.run_callback(self._tell, [*owners, *waiting])
+        listeners: list[StreamListener] = [stream.listener for stream in ended if stream.listener is not None]
+        self._hub.loop.run_callback(self._tell, [*listeners, *waiting])
 
     def _farewell(self) -> None:
         """The GOAWAY that names the peer's fault, for its log; nothing depends on its arrival."""
@@ -352,12 +355,12 @@ class Link:
         except OSError:
             pass  # the connection is closed in any case
 
-    def _tell(self, owners: list[Owner]) -> None:
-        for owner in owners:
-            owner.progress()
-        self._keeper.link_changed(self)
+    def _tell(self, listeners: list[StreamListener]) -> None:
+        for listener in listeners:
+            listener.progress()
+        self._listener.connection_changed(self)
 
     def poll(self) -> None:
-        """Notice now, not at the loop's next turn, that an idle connection has ended. For a link without streams."""
+        """Notice now, not at the loop's next turn, that an idle connection has ended. For one without streams."""
         if not self.core.streams:
             self._on_readable()
