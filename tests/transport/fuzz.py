@@ -14,10 +14,10 @@ import time
 from tests.transport.http2.harness import HEADERS, RESPONSE, TRAILERS, HandPeer
 from triton_users.transport.errors import MessageFault
 from triton_users.transport.http2 import frames
-from triton_users.transport.http2.connection import ConnectionState
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.frames import FrameType, Setting
 from triton_users.transport.http2.stream import Stream, StreamState
+from triton_users.transport.http2.streams import ConnectionState
 from triton_users.transport.messages import MessageReader
 from triton_users.transport.status import conclude
 

@@ -26,8 +26,8 @@ from triton_users.transport.connection import STALE_S, Connection
 from triton_users.transport.connectivity import Connectivity
 from triton_users.transport.dial import dial
 from triton_users.transport.errors import CallError, ConnectFailure, Outcome
-from triton_users.transport.http2.connection import ConnectionState
 from triton_users.transport.http2.faults import ErrorCode
+from triton_users.transport.http2.streams import ConnectionState
 from triton_users.transport.method import Method, common_fields
 from triton_users.transport.observer import CallObserver
 from triton_users.transport.options import ChannelOptions, ChannelStats

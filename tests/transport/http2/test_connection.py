@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.transport.http2.harness import HEADERS, RESPONSE, TRAILERS, H2Pair, HandPeer
 from triton_users.transport.http2 import frames
-from triton_users.transport.http2.connection import ConnectionState
 from triton_users.transport.http2.faults import ConnectionFault, ErrorCode, StreamFault
 from triton_users.transport.http2.frames import END_STREAM, FrameType, Setting
 from triton_users.transport.http2.stream import NEXT_STATE, Stream, StreamEvent, StreamState
+from triton_users.transport.http2.streams import ConnectionState
 
 
 def test_a_small_request_and_its_answer() -> None:
@@ -377,7 +377,7 @@ def test_a_header_block_that_never_ends_is_cut_off() -> None:
         if peer.ours.fault is not None:
             break
     assert peer.goaway_code() is ErrorCode.ENHANCE_YOUR_CALM
-    assert len(peer.ours._block) < 10_000
+    assert len(peer.ours._reader._block) < 10_000
 
 
 def test_pings_at_a_normal_pace_are_answered_for_ever() -> None:
