@@ -281,7 +281,7 @@ def test_a_flood_of_tiny_messages_to_a_reader_that_does_not_read(message: bytes)
     with raw_server(script) as target, Channel(target, options=options) as channel:
         stream = channel.unary_stream("/s/m")(b"x")
         gevent.sleep(0.3)
-        assert len(stream._call._queue) < 50_000
+        assert len(stream._call._unread) < 50_000
         stream.cancel()
 
 

@@ -12,7 +12,6 @@ them once more on a new stream.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Final
@@ -30,16 +29,15 @@ from triton_users.transport.feed import RequestFeed
 from triton_users.transport.future import call_back
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream, StreamState
-from triton_users.transport.messages import MessageReader, StreamedMessage
+from triton_users.transport.messages import StreamedMessage
 from triton_users.transport.method import Method
 from triton_users.transport.observer import StreamInfo
+from triton_users.transport.responses import UnreadResponses
 from triton_users.transport.sending import send_large
 from triton_users.transport.status import conclude, headers_meaning
 
 #: Bytes of requests kept for one more attempt. Picked arbitrarily; longer calls are not tried again.
 REPLAY_BYTES: Final = 64 * 1024
-#: What an unread response costs besides its bytes, or a server could fill the memory with empty ones.
-RESPONSE_COST: Final = 160
 
 Message = tuple[bytes, "bytes | StreamedMessage"]
 
@@ -49,13 +47,10 @@ class StreamCall(Call):
 
     __slots__ = (
         "_encoding",
-        "_message_reader",
         "_metadata",
         "_method",
         "_observer",
         "_pump",
-        "_queue",
-        "_queued_bytes",
         "_reader",
         "_replay",
         "_replay_bytes",
@@ -64,7 +59,7 @@ class StreamCall(Call):
         "_retried",
         "_sending",
         "_told",
-        "_uncredited",
+        "_unread",
         "_wait_for_ready",
         "callbacks",
         "final",
@@ -102,10 +97,8 @@ class StreamCall(Call):
         self._requests_ended = False
         self._retried = False
         # Receiving.
-        self._message_reader = MessageReader(method.options.max_receive_message_bytes)
-        self._queue: deque[tuple[bool, bytes, float]] = deque()
-        self._queued_bytes = 0
-        self._uncredited = 0
+        options = method.options
+        self._unread = UnreadResponses(options.max_receive_message_bytes, options.stream_window_bytes)
         self._reader: Any = None
         # The end.
         self.final: Outcome | None = None
@@ -247,7 +240,7 @@ class StreamCall(Call):
             if self.outcome is None and stream is not None:
                 self._digest(stream)
             if self.outcome is not None:
-                self._queue.clear()
+                self._unread.clear()
                 self._finish(self.outcome)
             elif stream is not None and stream.state >= StreamState.HALF_CLOSED_REMOTE:
                 if stream.unprocessed and self._replay is not None and not self._retried:
@@ -260,7 +253,7 @@ class StreamCall(Call):
         if self._waiter is not None:
             Call.progress(self)
         greenlet = self._reader
-        if greenlet is not None and (self._queue or self.final is not None):
+        if greenlet is not None and (self._unread or self.final is not None):
             self._reader = None
             self.wake(greenlet)
 
@@ -275,26 +268,23 @@ class StreamCall(Call):
             return
         inbox, stream.inbox = stream.inbox, []
         try:
-            for piece in inbox:
-                self._uncredited += len(piece)
-                for packed, message in self._message_reader.feed(piece):
-                    self._queue.append((packed, message, connection.received_s))
-                    self._queued_bytes += len(message) + RESPONSE_COST
+            self._unread.add(inbox, connection.received_s)
         except MessageFault as fault:
             self.outcome = Outcome(fault.code, str(fault))
             connection.reset(stream, ErrorCode.CANCEL)
         self._give_credit(stream)
 
-    def _give_credit(self, stream: Stream) -> None:
-        """Let the server go on, unless the reader lags behind by half a window."""
-        if self._uncredited and self._queued_bytes * 2 <= self._method.options.stream_window_bytes:
+    def _give_credit(self, stream: Stream) -> bool:
+        """Let the server go on, unless the reader lags behind; whether there was credit to give."""
+        credit = self._unread.credit()
+        if credit:
             assert self.connection is not None
-            uncredited, self._uncredited = self._uncredited, 0
-            self.connection.core.consume(stream, uncredited)
+            self.connection.core.consume(stream, credit)
+        return bool(credit)
 
     def _verdict(self, stream: Stream) -> Outcome:
         outcome = conclude(stream)
-        if outcome.code is grpc.StatusCode.OK and not self._message_reader.between_messages:
+        if outcome.code is grpc.StatusCode.OK and not self._unread.complete:
             text = "the response ended within a message"
             return Outcome(grpc.StatusCode.INTERNAL, text, outcome.initial_metadata, outcome.trailing_metadata)
         return outcome
@@ -314,14 +304,14 @@ class StreamCall(Call):
         self._pump.kill(block=False)
         if isinstance(self._requests, RequestFeed):
             self._requests.end()
-        if self.callbacks or (self._observer is not None and not self._queue):
+        if self.callbacks or (self._observer is not None and not self._unread):
             gevent.spawn(self._call_back)
 
     def _call_back(self) -> None:
         callbacks, self.callbacks = self.callbacks, []
         for callback in callbacks:
             call_back(callback)
-        if not self._queue:
+        if not self._unread:
             self._tell_done()
 
     def _tell_done(self) -> None:
@@ -336,25 +326,23 @@ class StreamCall(Call):
 
     def next_response(self) -> Any:
         """The next response; StopIteration after the last of an OK call, CallError after the last of another."""
-        while not self._queue:
+        while not self._unread:
             if self.final is not None:
                 self._tell_done()
                 if self.final.code is grpc.StatusCode.OK:
                     raise StopIteration
                 raise CallError(self.final)
             self._wait_for_response()
-        packed, message, at_s = self._queue.popleft()
-        self._queued_bytes -= len(message) + RESPONSE_COST
+        packed, message, at_s = self._unread.take()
         stream, connection = self.stream, self.connection
         assert stream is not None
         assert stream.headers is not None
-        if self._uncredited and self.final is None and connection is not None:
-            self._give_credit(stream)
+        if self.final is None and connection is not None and self._give_credit(stream):
             connection.flush()
         try:
             response = self._method.deserialize(packed, message, headers_meaning(stream.headers).encoding)
         except MessageFault as fault:
-            self._queue.clear()
+            self._unread.clear()
             outcome = Outcome(fault.code, str(fault))
             if not self.end(outcome):
                 self.final = outcome
@@ -377,7 +365,7 @@ class StreamCall(Call):
 
     def forget(self) -> None:
         """Nobody will read on."""
-        self._queue.clear()
+        self._unread.clear()
         self.end(Outcome(grpc.StatusCode.CANCELLED, "the call was dropped by its caller"))
         if self.final is not None and not self._told and self._observer is not None:
             gevent.spawn(self._tell_done)
