@@ -232,7 +232,7 @@ def test_the_pauses_between_attempts_grow_to_their_limit() -> None:
     options = ChannelOptions(backoff_initial_s=0.01, backoff_max_s=0.04)
     with Channel(f"127.0.0.1:{free_port()}", options=options) as channel:
         pauses: list[float] = []
-        channel.subscribe(lambda state: pauses.append(channel._backoff_s), try_to_connect=True)
+        channel.subscribe(lambda state: pauses.append(channel._backoff.pause_s), try_to_connect=True)
         wait_until(lambda: pauses.count(0.04) >= 3)
         assert sorted(set(pauses)) == pytest.approx([0.01, 0.016, 0.0256, 0.04])
 

@@ -105,7 +105,7 @@ def test_a_call_that_waits_for_readiness_survives_failed_attempts() -> None:
     port = free_port()
     with Channel(f"127.0.0.1:{port}", options=FAST) as channel:
         job = gevent.spawn(echo, channel, wait_for_ready=True, timeout=5)
-        wait_until(lambda: channel._failures >= 2)
+        wait_until(lambda: channel._backoff.failures >= 2)
         assert not job.ready()
         assert channel.stats().waiting_calls == 1
         listener = socket.socket()

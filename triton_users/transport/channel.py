@@ -7,7 +7,6 @@ A greenlet exists only while a connection is being made.
 
 from __future__ import annotations
 
-import random
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -20,11 +19,12 @@ import gevent
 import grpc
 from grpc import ChannelConnectivity
 
+from triton_users.transport.backoff import Backoff
 from triton_users.transport.call import Call, thread_ident
 from triton_users.transport.callables import CLOSED, Callables
 from triton_users.transport.connection import STALE_S, Connection
 from triton_users.transport.connectivity import Connectivity
-from triton_users.transport.dial import dial
+from triton_users.transport.connector import Connector
 from triton_users.transport.errors import CallError, ConnectFailure, Outcome
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.streams import ConnectionState
@@ -34,9 +34,6 @@ from triton_users.transport.options import ChannelOptions, ChannelStats
 from triton_users.transport.target import parse_target
 from triton_users.transport.tls import TlsCredentials
 
-#: connection-backoff.md of gRPC: growth of the pause and its jitter.
-BACKOFF_FACTOR: Final = 1.6
-BACKOFF_JITTER: Final = 0.2
 #: A connection that takes no call and ends within this time counts as one that could not be made, so that a server
 #: which keeps doing that is not asked for connections without a pause. Seconds; below STALE_S, or a call that looks
 #: whether an idle connection is still there might fail because it is not.
@@ -60,22 +57,19 @@ class Channel(Callables):
         self._target = parse_target(target)
         if tls is None and self._target.secure:
             tls = TlsCredentials()
-        self._context = None if tls is None else tls.context()
+        self._connector = Connector(self._target, tls)
         authority = self.options.authority or self._target.authority
         self._common_fields = common_fields(authority, tls is not None, self.options)
-        self._server_name = (tls.server_name if tls is not None else None) or self._target.host or "localhost"
         #: The connection that takes new calls; None while there is none.
         self.connection: Connection | None = None
         #: Calls that wait for a connection or for a stream, first come, first served.
         self.waiting: deque[Call] = deque()
         self._draining: list[Connection] = []
-        self._connector: gevent.Greenlet[[], None] | None = None
+        #: Makes a connection; None while none is being made.
+        self._connecting: gevent.Greenlet[[], None] | None = None
         self._connectivity = Connectivity()
         self._closed_s = None
-        self._failures = 0
-        self._failure: Exception | None = None
-        self._backoff_s = self.options.backoff_initial_s
-        self._retry_s = 0.0
+        self._backoff = Backoff(self.options)
         self._ready_s = 0.0
         self._listener = _WeakListener(self)
         self._past = ChannelStats(0, 0, 0, 0, 0, 0, 0)
@@ -105,8 +99,8 @@ class Channel(Callables):
             self._retire(connection)
         self._draining.clear()
         self.connection = None
-        if self._connector is not None:
-            self._connector.kill(block=False)
+        if self._connecting is not None:
+            self._connecting.kill(block=False)
         self._connectivity.change(ChannelConnectivity.SHUTDOWN)
 
     def __enter__(self) -> Channel:
@@ -151,7 +145,8 @@ class Channel(Callables):
     def acquire(self, call: Call, wait_for_ready: bool | None) -> Connection:
         """Wait for a connection on which `call` may open a stream. CallError for its own verdict, or UNAVAILABLE."""
         self._refuse_if_closed(call)
-        failures = self._failures
+        backoff = self._backoff
+        failures = backoff.failures
         self.waiting.append(call)
         try:
             if self.connection is not None and self.connection.received_s + STALE_S < call.called_s:
@@ -162,8 +157,9 @@ class Channel(Callables):
                 if connection is not None:
                     if self.waiting[0] is call and connection.available:
                         return connection
-                elif not wait_for_ready and (self._failures != failures or perf_counter() < self._retry_s):
-                    raise CallError(Outcome(grpc.StatusCode.UNAVAILABLE, str(self._failure), debug=repr(self._failure)))
+                elif not wait_for_ready and (backoff.failures != failures or perf_counter() < backoff.retry_s):
+                    why = backoff.failure
+                    raise CallError(Outcome(grpc.StatusCode.UNAVAILABLE, str(why), debug=repr(why)))
                 else:
                     self._connect()
                 call.wait()
@@ -214,18 +210,18 @@ class Channel(Callables):
 
     def _connect(self) -> None:
         """Make a connection, now or after the backoff, unless one is being made."""
-        if self._connector is None:
-            self._connector = gevent.spawn(self._make_connection)
+        if self._connecting is None:
+            self._connecting = gevent.spawn(self._make_connection)
 
     def _make_connection(self) -> None:
         try:
             while self._closed_s is None and self.connection is None:
-                pause_s = self._retry_s - perf_counter()
+                pause_s = self._backoff.retry_s - perf_counter()
                 if pause_s > 0:
                     gevent.sleep(pause_s)
                 self._connectivity.change(ChannelConnectivity.CONNECTING)
                 try:
-                    connection = self._try_to_connect()
+                    connection = self._connector.connect(self.options, self._listener)
                 except ConnectFailure as exc:
                     self._note_failure(exc)
                     gevent.sleep(0)  # the calls that do not wait for readiness leave now
@@ -237,37 +233,12 @@ class Channel(Callables):
                     else:
                         self._note_success(connection)
         finally:
-            self._connector = None
+            self._connecting = None
             if self.waiting:
                 self.hub.loop.run_callback(self._serve)
 
-    def _try_to_connect(self) -> Connection:
-        limit_s = self.options.connect_timeout_s
-        connection = None
-        timeout = gevent.Timeout.start_new(limit_s)
-        try:
-            sock, pipe = dial(self._target, self._context, self._server_name)
-            connection = Connection(sock, pipe, self.options, self._listener)
-            connection.settled.wait()
-        except BaseException as exc:  # whatever ends the attempt, also just after the server's SETTINGS came
-            if connection is not None:
-                connection.close()
-            if exc is not timeout:
-                raise
-            what = "did not answer" if connection is None else "sent no SETTINGS"
-            raise ConnectFailure(f"cannot connect to {self._target}: it {what} within {limit_s} s") from None
-        finally:
-            timeout.close()
-        if connection.lost is not None:
-            raise ConnectFailure(f"cannot connect to {self._target}: {connection.lost}") from connection.lost
-        if connection.core.state is ConnectionState.DRAINING:
-            connection.close()
-            raise ConnectFailure(f"cannot connect to {self._target}: it began with {connection.core.goaway}")
-        return connection
-
     def _note_success(self, connection: Connection) -> None:
-        self._backoff_s = self.options.backoff_initial_s
-        self._retry_s = 0.0
+        self._backoff.succeeded()
         self._ready_s = perf_counter()
         self._past = replace(self._past, connections=self._past.connections + 1)
         self.connection = connection
@@ -275,11 +246,7 @@ class Channel(Callables):
         self.connection_changed(connection)
 
     def _note_failure(self, exc: ConnectFailure) -> None:
-        self._failures += 1
-        self._failure = exc
-        jitter = random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)
-        self._retry_s = perf_counter() + self._backoff_s * jitter
-        self._backoff_s = min(self._backoff_s * BACKOFF_FACTOR, self.options.backoff_max_s)
+        self._backoff.failed(exc, perf_counter())
         self._connectivity.change(ChannelConnectivity.TRANSIENT_FAILURE)
         if self.waiting:
             self.hub.loop.run_callback(self._serve)
