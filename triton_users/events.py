@@ -65,6 +65,13 @@ class RequestUnanswered(EventHook):
     """
 
 
+class Reconnected(EventHook):
+    """Fired when a client's connection has been made again, after one that took no more calls. Not for the first one.
+
+    :param reason: Why the connection before took no more calls: what the server said, or how it was lost
+    """
+
+
 class DeferredChecksSettled(EventHook):
     """Fired when it is known what became of claims that runs of a scenario made of the server's later behaviour.
 
@@ -85,6 +92,7 @@ def add_hooks(environment: Environment) -> None:
         ("deadline_exceeded", DeadlineExceeded),
         ("sequence_validation_failure", SequenceValidationFailure),
         ("request_unanswered", RequestUnanswered),
+        ("reconnected", Reconnected),
         ("deferred_checks_settled", DeferredChecksSettled),
     ):
         if not hasattr(events, name):

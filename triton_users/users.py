@@ -53,8 +53,9 @@ class TritonGrpcUser(User):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         keep_freed_memory()
-        unanswered = getattr(environment.events, "request_unanswered", None)  # the plugin's, where it is installed
-        self.rpc_events = RpcEvents(environment.events.request, self.context, unanswered)
+        events = environment.events
+        ours = (getattr(events, name, None) for name in ("request_unanswered", "reconnected"))  # where it is installed
+        self.rpc_events = RpcEvents(events.request, self.context, *ours)
         self.client = self._connect(self.connections or getattr(environment.parsed_options, "connections", 0))
 
     def connect(self) -> TritonClient:

@@ -173,3 +173,12 @@ class TestStream:
         rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us"), 3.0)
         assert heard.events == []
         assert (unanswered.only["model"], unanswered.only["waited_s"]) == ("m", 1.0)
+
+
+def test_a_connection_that_was_made_again_is_told_and_the_first_is_not(heard: Heard) -> None:
+    reconnected = Heard()
+    rpc_events = RpcEvents(heard.hook, reconnected=reconnected.hook)
+    rpc_events.connection_opened(None)
+    rpc_events.connection_opened("GOAWAY NO_ERROR")
+    assert reconnected.only == {"reason": "GOAWAY NO_ERROR"}
+    assert not heard.events

@@ -106,3 +106,18 @@ def _time_of_1000(row: Row) -> float:
     for value in range(1000):
         row.record(value * 37, 15, 100, 90)
     return time.perf_counter() - start
+
+
+def test_reconnects_are_counted_by_reason_and_travel() -> None:
+    recorder = Recorder("w", "run")
+    recorder.reconnected("GOAWAY NO_ERROR, last stream 17")
+    earlier = Ledger.load(recorder.ledger.dump())
+    recorder.reconnected("GOAWAY NO_ERROR, last stream 23")
+    recorder.reconnected("the server closed the connection")
+    assert recorder.ledger.reconnects == {"GOAWAY NO_ERROR, last stream #": 2, "the server closed the connection": 1}
+    newer = Ledger.load(recorder.ledger.dump()).since(earlier)
+    assert newer.reconnects == {"GOAWAY NO_ERROR, last stream #": 1, "the server closed the connection": 1}
+    earlier.add(newer)
+    assert earlier.reconnects == recorder.ledger.reconnects
+    recorder.reset("another")
+    assert recorder.ledger.reconnects == {}

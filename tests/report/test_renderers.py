@@ -130,6 +130,15 @@ def test_claims_are_told_only_where_a_scenario_makes_some(report, empty) -> None
     assert "confirmed later" not in render_text(empty) + render_html(empty)
 
 
+def test_reconnects_are_told_only_where_there_were_some(report) -> None:
+    assert "Reconnects" not in render_text(report)
+    reasons = {"GOAWAY NO_ERROR": 1_200, "the server closed the connection": 3, "one": 1, "two": 1}
+    totals = {**report["totals"], "reconnects": 1_205, "reconnects_by_reason": reasons}
+    told = " ".join(render_text({**report, "totals": totals}).split())
+    assert "Reconnects 1,205: 1,200 after: GOAWAY NO_ERROR; 3 after: the server closed the connection;" in told
+    assert "after: one; 1 more." in told
+
+
 def test_html_has_charts_tables_settings_versions_and_evidence(report) -> None:
     page = Page(render_html(report))
     charts = [attributes["data-chart"] for tag, attributes in page.tags if "data-chart" in attributes]

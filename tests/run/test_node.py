@@ -43,6 +43,11 @@ def test_a_request_that_is_not_ours_is_not_counted(node: Node) -> None:
     assert not node.recorder.ledger.rows
 
 
+def test_a_connection_made_again_is_counted_with_its_reason(node: Node) -> None:
+    node._environment.events.reconnected.fire(reason="the server closed the connection")
+    assert node.recorder.ledger.reconnects == {"the server closed the connection": 1}
+
+
 def test_a_look_that_fails_is_logged_and_not_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

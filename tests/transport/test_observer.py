@@ -13,6 +13,7 @@ import pytest
 from h2.settings import SettingCodes
 
 from tests.transport.peers.h2_server import H2Server
+from tests.transport.support import wait_until
 from triton_users.transport import CallError, Channel, ChannelOptions, StreamInfo
 
 
@@ -21,6 +22,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
+        self.opened: list[str | None] = []
 
     def _add(self, *event: Any) -> None:
         assert gevent.getcurrent() is not gevent.get_hub()
@@ -37,6 +39,10 @@ class Recorder:
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         self._add("done", call, error, at_s)
+
+    def connection_opened(self, reason: str | None) -> None:
+        assert gevent.getcurrent() is not gevent.get_hub()
+        self.opened.append(reason)
 
 
 @pytest.fixture
@@ -148,3 +154,23 @@ def test_a_stream_that_nobody_reads_to_its_end_is_done_when_it_is_forgotten(
     del call
     gevent.sleep(0.01)
     assert recorder.events[-1][0] == "done"
+
+
+def test_a_connection_that_is_made_again_says_why_the_one_before_ended(
+    server: H2Server, channel: Channel, recorder: Recorder
+) -> None:
+    call = channel.unary_unary("/s/m")
+    call(b"x")
+    assert recorder.opened == [None]
+    server.connections[0].h2.close_connection(error_code=0, additional_data=b"max_age")
+    server.connections[0].flush()
+    wait_until(lambda: channel.connection is None)
+    call(b"x")
+    server.connections[1].sock.close()
+    wait_until(lambda: channel.connection is None)
+    call(b"x")
+    assert [reason is None for reason in recorder.opened] == [True, False, False]
+    assert "GOAWAY NO_ERROR" in str(recorder.opened[1])
+    assert "max_age" in str(recorder.opened[1])
+    assert recorder.opened[2] == "the server closed the connection"
+    assert channel.stats().connections == 3

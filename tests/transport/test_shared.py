@@ -129,3 +129,14 @@ def call_fails(share: Share) -> bool:
     except CallError:
         return True
     return False
+
+
+def test_one_observer_hears_of_a_new_connection(server: H2Server, whole: SharedChannel) -> None:
+    heard = [Recorder() for _ in range(3)]
+    shares = [whole.share(recorder) for recorder in heard]
+    call(shares[0], b"x")
+    assert [reason for recorder in heard for reason in recorder.opened] == [None]
+    server.connections[0].sock.close()
+    until(lambda: whole.connection is None)
+    call(shares[1], b"x")
+    assert len([reason for recorder in heard for reason in recorder.opened if reason is not None]) == 1

@@ -44,7 +44,8 @@ class RpcEvents:
     for RPCs that name none), `method` (the RPC's name), `queue_time_ms` (how long the request waited in this client
     for a connection or a stream), `request_length` (bytes) and `expected_error` (the error that was wanted, or None).
     Requests that nobody waits for any more, because the user was stopped, go to `unanswered`, which is fired as
-    `events.RequestUnanswered` says.
+    `events.RequestUnanswered` says; a connection that had to be made again goes to `reconnected`, as
+    `events.Reconnected` says.
     """
 
     def __init__(
@@ -52,9 +53,11 @@ class RpcEvents:
         request_event: EventHook,
         context: Callable[[], dict[str, Any]] = dict,
         unanswered: EventHook | None = None,
+        reconnected: EventHook | None = None,
     ) -> None:
         self._fire: Callable[..., None] = request_event.fire
         self._unanswered = unanswered
+        self._reconnected = reconnected
         self._context = context
         self.scenario = ""
         """What the user is doing now: the first part of the rows' names; "" outside scenarios."""
@@ -113,6 +116,10 @@ class RpcEvents:
             self._record("ModelStreamInfer", sent.model, failure, sent.sent_s, at_s, 0.0, sent.size, 0, None)
         if times is None:
             self._record("ModelStreamInfer", "", failure, at_s, at_s, 0.0, 0, 0, None)
+
+    def connection_opened(self, reason: str | None) -> None:
+        if reason is not None and self._reconnected is not None:
+            self._reconnected.fire(reason=reason)
 
     def _gave_up(self, rpc: str, model: str, waited_s: float) -> None:
         if self._unanswered is not None:

@@ -106,7 +106,7 @@ class Collector:
         state.sequence, state.at_s, state.last_seen_s = sequence, at_s, now_s
         state.began_s = min(state.began_s, now_s - at_s)
         # A worker goes on to report after its last count; only a new count would take its word back.
-        state.final = final or (state.final and not counted.scenarios and not counted.rows)
+        state.final = final or (state.final and not counted.scenarios and not counted.rows and not counted.reconnects)
         state.merged += 1
         return change
 

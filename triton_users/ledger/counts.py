@@ -209,6 +209,8 @@ class Ledger:
     """Scenario -> what its runs came to."""
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     """(scenario, model) -> its requests; for an RPC that names no model, its method in the model's place."""
+    reconnects: dict[str, int] = field(default_factory=dict)
+    """Why a connection took no more calls -> how often one was made again for that."""
 
     def scenario(self, name: str) -> ScenarioCounts:
         """The scenario's counts, made when it has none yet."""
@@ -253,11 +255,13 @@ class Ledger:
             self.scenario(name).add(counts)
         for (scenario, model), row in other.rows.items():
             self.row(scenario, model).add(row)
+        for reason, number in other.reconnects.items():
+            count_text(self.reconnects, reason, number)
 
     def since(self, older: Ledger) -> Ledger:
         """What was counted after `older`, an earlier state of this; without what has not changed."""
         nothing, no_requests = ScenarioCounts(), Row()
-        newer = Ledger()
+        newer = Ledger(reconnects=_texts_since(self.reconnects, older.reconnects))
         for name, counts in self.scenarios.items():
             if counts != (before := older.scenarios.get(name, nothing)):
                 newer.scenarios[name] = counts.since(before)
@@ -269,6 +273,7 @@ class Ledger:
     def clear(self) -> None:
         """Forget everything; rows stay, empty, for those who hold them."""
         self.scenarios.clear()
+        self.reconnects.clear()
         for row in self.rows.values():
             row.clear()
 
@@ -277,6 +282,7 @@ class Ledger:
         return {
             "scenarios": {name: counts.dump() for name, counts in self.scenarios.items()},
             "rows": [[*key, *row.dump()] for key, row in self.rows.items() if row.requests or row.unanswered.counts],
+            "reconnects": dict(self.reconnects),
         }
 
     @classmethod
@@ -285,4 +291,5 @@ class Ledger:
         return cls(
             {name: ScenarioCounts.load(counts) for name, counts in dumped["scenarios"].items()},
             {(scenario, model): Row.load(row) for scenario, model, *row in dumped["rows"]},
+            {str(reason): int(number) for reason, number in dumped["reconnects"].items()},
         )

@@ -10,7 +10,7 @@ from triton_users.ledger.counts import Ledger, Row, count_text
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import normalise, plain
 
-FORMAT = 3
+FORMAT = 4
 """Version of a snapshot; a collector refuses another one."""
 
 
@@ -63,6 +63,10 @@ class Recorder:
         counts = self.ledger.scenario(scenario)
         counts.confirmed += confirmed
         counts.unchecked += unchecked
+
+    def reconnected(self, reason: str) -> None:
+        """Count a connection that was made again, by why the one before took no more calls."""
+        count_text(self.ledger.reconnects, normalise(reason) or "no reason given")
 
     def failure(self, scenario: str, at_s: float, reason: str, record: Mapping[str, Any]) -> None:
         """Keep the evidence of a failed run, within bounds; `run_finished` counts it. `at_s`: as in `snapshot`."""

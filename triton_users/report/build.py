@@ -112,7 +112,7 @@ def build_report(
         "server": plain(dict(info.server)),
         "client": client(),
         "settings": plain(dict(info.settings)),
-        "totals": _totals(scenarios, requests.values(), now_s),
+        "totals": {**_totals(scenarios, requests.values(), now_s), **_reconnects(total)},
         "scenarios": scenarios,
         "timeline": points,
         "workers": workers,
@@ -247,6 +247,13 @@ def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], now_s: flo
         "bytes_received": together.received,
         "latency_ms": quantiles_ms(together.latency),
         "queue_time_ms": quantiles_ms(together.queue_time),
+    }
+
+
+def _reconnects(total: Ledger) -> dict[str, Any]:
+    return {
+        "reconnects": sum(total.reconnects.values()),
+        "reconnects_by_reason": dict(sorted(total.reconnects.items(), key=lambda item: -item[1])),
     }
 
 

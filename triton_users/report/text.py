@@ -15,6 +15,8 @@ SHOWN_FAILURES = 3
 """Failures of each scenario that are printed; report.json and report.html have all that were kept."""
 SHOWN_SKIPS = 3
 """Skip reasons of each scenario that are printed."""
+SHOWN_REASONS = 3
+"""Reasons for reconnecting that are printed."""
 UNHEARD = ("lost", "silent")
 """States of a worker whose counts are missing, or soon will be."""
 
@@ -77,9 +79,20 @@ def _totals(report: dict[str, Any]) -> str:
         *(f"{scenario['name']}: {told}." for scenario in report["scenarios"] if (told := proofs(scenario))),
         f"Sent {size(totals['bytes_sent'])}, received {size(totals['bytes_received'])}.",
         *_event_loop_lag(report["workers"]),
+        *reconnects(totals),
         f"Duration {hms(report['duration_s'])}, {report['started']} to {report['as_of']}. Seed {report['seed']}.",
     ]
     return "\n".join(_wrapped(line) for line in lines)
+
+
+def reconnects(totals: dict[str, Any]) -> list[str]:
+    """How many connections had to be made again, and why; nothing if none."""
+    if not totals["reconnects"]:
+        return []
+    reasons = list(totals["reconnects_by_reason"].items())
+    told = "; ".join(f"{number(count)} after: {reason}" for reason, count in reasons[:SHOWN_REASONS])
+    more = f"; {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
+    return [f"Reconnects {number(totals['reconnects'])}: {told}{more}."]
 
 
 def proofs(scenario: dict[str, Any]) -> str:

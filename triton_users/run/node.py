@@ -41,6 +41,7 @@ class Node:
         events.deadline_exceeded.add_listener(self._on_deadline_exceeded)
         events.sequence_validation_failure.add_listener(self._on_sequence_validation_failure)
         events.request_unanswered.add_listener(self._on_request_unanswered)
+        events.reconnected.add_listener(self._on_reconnected)
         events.deferred_checks_settled.add_listener(self._on_claims_settled)
 
     def start(self, configuration: RunConfiguration) -> Run:
@@ -127,6 +128,9 @@ class Node:
 
     def _on_request_unanswered(self, scenario: str, model: str, method: str, waited_s: float, **_: Any) -> None:
         self.recorder.row(scenario, model or method).unanswered.record(int(waited_s * 1e6))
+
+    def _on_reconnected(self, reason: str, **_: Any) -> None:
+        self.recorder.reconnected(reason)
 
     def _on_scenario_finished(
         self,

@@ -28,6 +28,7 @@ from triton_users.transport.connector import Connector
 from triton_users.transport.errors import CallError, ConnectFailure, Outcome
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.streams import ConnectionState
+from triton_users.transport.journal import journal, logger
 from triton_users.transport.method import Method, common_fields
 from triton_users.transport.observer import CallObserver
 from triton_users.transport.options import ChannelOptions, ChannelStats
@@ -73,6 +74,8 @@ class Channel(Callables):
         self._ready_s = 0.0
         self._listener = _WeakListener(self)
         self._past = ChannelStats(0, 0, 0, 0, 0, 0, 0)
+        #: Why the last connection took no more calls; None while there was none.
+        self._ended: str | None = None
 
     # grpc.Channel
 
@@ -184,9 +187,7 @@ class Channel(Callables):
             if connection is self.connection:
                 self.connection = None
                 self._connectivity.change(ChannelConnectivity.IDLE)
-                if self.waiting and not connection.core.streams.used and perf_counter() < self._ready_s + USELESS_S:
-                    why = connection.lost or connection.core.goaway
-                    self._note_failure(ConnectFailure(f"{self._target} took no call before it ended: {why}"))
+                self._note_end(connection)
                 if connection.lost is None:
                     self._draining.append(connection)
                 else:
@@ -237,16 +238,39 @@ class Channel(Callables):
             if self.waiting:
                 self.hub.loop.run_callback(self._serve)
 
+    def _note_end(self, connection: Connection) -> None:
+        """The connection takes no more calls."""
+        core = connection.core
+        why = self._ended = str(connection.lost or core.goaway or "its stream ids were used up")
+        if connection.lost is not None:
+            journal.info("the connection to %s ended: %s", self._target, why)
+        else:
+            journal.info("%s takes no more calls on a connection, %d go on: %s", self._target, len(core.streams), why)
+        if self.waiting and not core.streams.used and perf_counter() < self._ready_s + USELESS_S:
+            self._note_failure(ConnectFailure(f"{self._target} took no call before it ended: {why}"))
+
     def _note_success(self, connection: Connection) -> None:
         self._backoff.succeeded()
+        if self._ended is None:
+            logger.debug("connected to %s", self._target)
+        else:
+            journal.info("connected to %s again, after: %s", self._target, self._ended)
         self._ready_s = perf_counter()
         self._past = replace(self._past, connections=self._past.connections + 1)
         self.connection = connection
         self._connectivity.change(ChannelConnectivity.READY)
         self.connection_changed(connection)
+        self._tell_opened(self._ended)
+
+    def _tell_opened(self, reason: str | None) -> None:
+        """Tell the observer; see `CallObserver.connection_opened`."""
+        if self.observer is not None:
+            self.observer.connection_opened(reason)
 
     def _note_failure(self, exc: ConnectFailure) -> None:
-        self._backoff.failed(exc, perf_counter())
+        now_s = perf_counter()
+        self._backoff.failed(exc, now_s)
+        journal.info("%s; the next attempt not before %.1f s from now", exc, self._backoff.retry_s - now_s)
         self._connectivity.change(ChannelConnectivity.TRANSIENT_FAILURE)
         if self.waiting:
             self.hub.loop.run_callback(self._serve)

@@ -1,8 +1,8 @@
-"""What the channel tells about each call's time and size; owns no state and knows no statistics.
+"""What the channel tells about each call's time and size, and of its connections; owns no state, knows no statistics.
 
-All methods run in a greenlet of the call (the caller's, the stream reader's or the stream's request pump), never in the
-hub, and must not block. Times are `time.perf_counter()` seconds. Sizes are message bytes, without framing or headers.
-Serialising and deserialising lie outside every interval.
+All methods run in a greenlet of the call (the caller's, the stream reader's or the stream's request pump) or of the
+channel, never in the hub, and must not block. Times are `time.perf_counter()` seconds. Sizes are message bytes, without
+framing or headers. Serialising and deserialising lie outside every interval.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class StreamInfo:
 
 
 class CallObserver(Protocol):
-    """Implement all four; each is called once per event, in the order of events of one call."""
+    """Implement all five; each is called once per event, in the order of events of one call."""
 
     def unary_done(
         self,
@@ -64,4 +64,11 @@ class CallObserver(Protocol):
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         """A streaming call ended; `error` is None if its status is OK. Called once for every streaming call made."""
+        ...
+
+    def connection_opened(self, reason: str | None) -> None:
+        """The channel has a connection again; `reason` is why the one before took no more calls, None for the first.
+
+        Of a connection that several share, one of their observers is told.
+        """
         ...

@@ -34,6 +34,11 @@ class SharedChannel(Channel):
         self.shares.add(share)
         return share
 
+    def _tell_opened(self, reason: str | None) -> None:
+        observer = next((share.observer for share in self.shares if share.observer is not None), None)
+        if observer is not None:
+            observer.connection_opened(reason)
+
 
 class Share(Callables):
     """A whole `grpc.Channel` on the connection of another one; `close` ends its own calls only."""

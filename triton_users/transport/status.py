@@ -106,6 +106,13 @@ def conclude(stream: Stream) -> Outcome:
     return _by_http(stream, initial) or Outcome(StatusCode.UNKNOWN, "the response ended without trailers", initial)
 
 
+def refusal(stream: Stream | None) -> str:
+    """Why the server did nothing for a stream, for people."""
+    if stream is None or stream.fault is None:
+        return "REFUSED_STREAM"
+    return str(stream.fault)
+
+
 def _by_trailers(stream: Stream, trailers: HeaderList) -> Outcome:
     meaning = trailers_meaning(trailers)
     initial = () if stream.headers is trailers or stream.headers is None else headers_meaning(stream.headers).metadata

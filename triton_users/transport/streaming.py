@@ -29,12 +29,13 @@ from triton_users.transport.feed import RequestFeed
 from triton_users.transport.future import call_back
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream, StreamState
+from triton_users.transport.journal import journal
 from triton_users.transport.messages import StreamedMessage
 from triton_users.transport.method import Method
 from triton_users.transport.observer import StreamInfo
 from triton_users.transport.responses import UnreadResponses
 from triton_users.transport.sending import send_large
-from triton_users.transport.status import conclude, headers_meaning
+from triton_users.transport.status import conclude, headers_meaning, refusal
 
 #: Bytes of requests kept for one more attempt. Picked arbitrarily; longer calls are not tried again.
 REPLAY_BYTES: Final = 64 * 1024
@@ -245,6 +246,7 @@ class StreamCall(Call):
             elif stream is not None and stream.state >= StreamState.HALF_CLOSED_REMOTE:
                 if stream.unprocessed and self._replay is not None and not self._retried:
                     self._retried = True
+                    journal.info("a call of %s was refused and is made again: %s", self._method.path, refusal(stream))
                     stream.listener = None
                     self.stream = None  # or more news of the refused stream would end the call
                     gevent.spawn(self._send_again)

@@ -25,10 +25,11 @@ from triton_users.transport.errors import (
 from triton_users.transport.future import CallFuture
 from triton_users.transport.http2.pieces import join_pieces
 from triton_users.transport.http2.stream import Stream, StreamState
+from triton_users.transport.journal import journal
 from triton_users.transport.messages import PREFIX_SIZE, MessageReader, StreamedMessage
 from triton_users.transport.method import Method
 from triton_users.transport.sending import send_large
-from triton_users.transport.status import conclude, headers_meaning, trailers_meaning
+from triton_users.transport.status import conclude, headers_meaning, refusal, trailers_meaning
 
 #: Pauses before the attempts that follow a refused one, in seconds. gRPC demands one such attempt; but grpcio's server
 #: (1.85) counts a stream as open for a while after its answer, and where calls queue for streams it at times refuses 1
@@ -133,6 +134,7 @@ class UnaryCall(Call):
 
     def _try_again(self) -> Stream:
         """The server vouches that it did nothing for the last stream: once more, on another stream or connection."""
+        journal.info("a call of %s was refused and is made again: %s", self._method.path, refusal(self.stream))
         for pause_s in REFUSED_PAUSES_S:
             self.stream = None
             sleep(pause_s)
