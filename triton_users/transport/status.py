@@ -6,6 +6,7 @@ https://github.com/grpc/grpc/tree/master/doc.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from grpc import StatusCode
@@ -13,6 +14,7 @@ from grpc import StatusCode
 from triton_users.transport.errors import Outcome
 from triton_users.transport.http2.faults import ConnectionFault, ErrorCode, StreamFault, error_name
 from triton_users.transport.http2.headers import HeaderList
+from triton_users.transport.http2.pieces import join_pieces
 from triton_users.transport.http2.stream import Stream
 from triton_users.transport.metadata import decode_message_text, decode_metadata
 
@@ -47,6 +49,12 @@ STATUS_BY_RESET: Final = {
     ErrorCode.ENHANCE_YOUR_CALM: StatusCode.RESOURCE_EXHAUSTED,
     ErrorCode.INADEQUATE_SECURITY: StatusCode.PERMISSION_DENIED,
 }
+
+
+#: Characters of an answer that is no gRPC which are told, and bytes that are kept for that.
+PAGE_CHARACTERS: Final = 200
+PAGE_BYTES: Final = 1_024
+_TEXT: Final = re.compile(rb"text/|application/([\w.\-]+\+)?(json|xml)\b", re.IGNORECASE)
 
 
 class HeadersMeaning:
@@ -97,13 +105,16 @@ def conclude(stream: Stream) -> Outcome:
     if stream.trailers is not None:
         return _by_trailers(stream, stream.trailers)
     initial = headers_meaning(stream.headers).metadata if stream.headers is not None else ()
+    page = _by_http(stream, initial)
+    if page is not None and not isinstance(stream.fault, StreamFault):
+        return page  # also if the stream was reset after it, or the connection lost: it says more than they
     if stream.fault is not None:
         return _by_fault(stream, stream.fault, initial)
     if stream.reset_code is not None:
         name = error_name(stream.reset_code)
         code = STATUS_BY_RESET.get(stream.reset_code, StatusCode.UNKNOWN)  # type: ignore[call-overload]  # IntEnum keys
         return Outcome(code, f"the server reset the stream with {name}", initial, ())
-    return _by_http(stream, initial) or Outcome(StatusCode.UNKNOWN, "the response ended without trailers", initial)
+    return Outcome(StatusCode.UNKNOWN, "the response ended without trailers", initial)
 
 
 def refusal(stream: Stream | None) -> str:
@@ -130,9 +141,27 @@ def _by_http(stream: Stream, initial: tuple[tuple[str, str | bytes], ...]) -> Ou
         return None
     if headers.status == 200:
         kind = dict(headers.fields).get(b"content-type")
-        return Outcome(StatusCode.UNKNOWN, f"the answer is no gRPC: content-type is {kind!r}", initial)
+        text = f"the answer is no gRPC: content-type is {kind!r}{_told(stream, headers)}"
+        return Outcome(StatusCode.UNKNOWN, text, initial)
     code = STATUS_BY_HTTP.get(headers.status or 0, StatusCode.UNKNOWN)
-    return Outcome(code, f"the server answered with HTTP status {headers.status}", initial)
+    text = f"the server answered with HTTP status {headers.status}{_told(stream, headers)}"
+    return Outcome(code, text, initial)
+
+
+def _told(stream: Stream, headers: HeaderList) -> str:
+    """The begin of the body, if it is text, behind a colon."""
+    if not _TEXT.match(dict(headers.fields).get(b"content-type", b"text/plain")):
+        return ""
+    text = " ".join(join_pieces(stream.inbox)[:PAGE_BYTES].decode("utf-8", "replace").split())
+    text = "".join(character if character.isprintable() else "�" for character in text)
+    if len(text) > PAGE_CHARACTERS:
+        text = f"{text[:PAGE_CHARACTERS]}…"
+    return f": {text}" if text else ""
+
+
+def keep_page(stream: Stream) -> None:
+    """Of a body that is no gRPC keep what may be told of it."""
+    stream.inbox = [join_pieces(stream.inbox)[:PAGE_BYTES]]
 
 
 def _by_fault(stream: Stream, fault: Exception, initial: tuple[tuple[str, str | bytes], ...]) -> Outcome:

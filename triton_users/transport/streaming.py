@@ -35,7 +35,7 @@ from triton_users.transport.method import Method
 from triton_users.transport.observer import StreamInfo
 from triton_users.transport.responses import UnreadResponses
 from triton_users.transport.sending import send_large
-from triton_users.transport.status import conclude, headers_meaning, refusal
+from triton_users.transport.status import conclude, headers_meaning, keep_page, refusal
 
 #: Bytes of requests kept for one more attempt. Picked arbitrarily; longer calls are not tried again.
 REPLAY_BYTES: Final = 64 * 1024
@@ -48,9 +48,11 @@ class StreamCall(Call):
 
     __slots__ = (
         "_encoding",
+        "_is_grpc",
         "_metadata",
         "_method",
         "_observer",
+        "_page_bytes",
         "_pump",
         "_reader",
         "_replay",
@@ -100,6 +102,8 @@ class StreamCall(Call):
         # Receiving.
         options = method.options
         self._unread = UnreadResponses(options.max_receive_message_bytes, options.stream_window_bytes)
+        self._is_grpc = True
+        self._page_bytes = 0
         self._reader: Any = None
         # The end.
         self.final: Outcome | None = None
@@ -266,7 +270,13 @@ class StreamCall(Call):
         if stream.headers is not None and not self.headers_seen.is_set():
             self.headers_seen.set()
             self._replay = None
+            self._is_grpc = headers_meaning(stream.headers).is_grpc
         if not stream.inbox:
+            return
+        if not self._is_grpc:
+            keep_page(stream)
+            credit, self._page_bytes = stream.received_bytes - self._page_bytes, stream.received_bytes
+            connection.core.consume(stream, credit)
             return
         inbox, stream.inbox = stream.inbox, []
         try:

@@ -29,7 +29,7 @@ from triton_users.transport.journal import journal
 from triton_users.transport.messages import PREFIX_SIZE, MessageReader, StreamedMessage
 from triton_users.transport.method import Method
 from triton_users.transport.sending import send_large
-from triton_users.transport.status import conclude, headers_meaning, refusal, trailers_meaning
+from triton_users.transport.status import conclude, headers_meaning, keep_page, refusal, trailers_meaning
 
 #: Pauses before the attempts that follow a refused one, in seconds. gRPC demands one such attempt; but grpcio's server
 #: (1.85) counts a stream as open for a while after its answer, and where calls queue for streams it at times refuses 1
@@ -194,9 +194,12 @@ class UnaryCall(Call):
 
     def progress(self) -> None:
         stream = self.stream
-        if stream is not None and self.outcome is None:
+        if stream is not None and self.outcome is None and stream.state < _ENDED and stream.inbox:
             limit = self._method.options.max_receive_message_bytes
-            if stream.received_bytes - PREFIX_SIZE > limit and stream.state < _ENDED:
+            assert stream.headers is not None
+            if not headers_meaning(stream.headers).is_grpc:
+                keep_page(stream)
+            elif stream.received_bytes - PREFIX_SIZE > limit:
                 text = f"received message larger than max ({stream.received_bytes - PREFIX_SIZE} vs. {limit})"
                 self.end(Outcome(grpc.StatusCode.RESOURCE_EXHAUSTED, text))
                 return

@@ -305,9 +305,10 @@ class Http2Connection:
         code = frames.decode_u32(payload, "RST_STREAM")
         stream = self._find(stream_id, "RST_STREAM", 1)
         if stream is not None:
-            stream.ended_s = self._now_s
-            stream.reset_code = code
-            stream.unprocessed = code == ErrorCode.REFUSED_STREAM and stream.headers is None
+            if stream.state is not _ENDED:  # else the response is complete and counts (RFC 9113 section 8.1)
+                stream.ended_s = self._now_s
+                stream.reset_code = code
+                stream.unprocessed = code == ErrorCode.REFUSED_STREAM and stream.headers is None
             self.streams.move(stream, StreamEvent.RESET)
             self._touched.append(stream)
 
