@@ -45,6 +45,10 @@ class CallChannel(Protocol):
         """ValueError, as grpc's own channel raises it."""
         ...
 
+    def why_no_connection(self) -> str:
+        """What the connection that is being made waits for, or why there is none; "" if there is one."""
+        ...
+
     def acquire(self, call: Call, wait_for_ready: bool | None) -> Connection:
         """Wait for a connection on which `call` may open a stream. CallError for its own verdict, or UNAVAILABLE."""
         ...
@@ -141,7 +145,9 @@ class Call:
             timer.close()
 
     def _expire(self) -> None:
-        self.end(Outcome(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+        why = self.channel.why_no_connection() if self.stream is None else ""
+        text = f"Deadline Exceeded; no connection yet: {why}" if why else "Deadline Exceeded"
+        self.end(Outcome(grpc.StatusCode.DEADLINE_EXCEEDED, text))
 
     def time_left(self) -> float | None:
         """Seconds to the deadline, not negative; None without one."""

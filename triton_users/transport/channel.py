@@ -174,6 +174,12 @@ class Channel(Callables):
             if self.waiting:
                 self.hub.loop.run_callback(self._serve)
 
+    def why_no_connection(self) -> str:
+        """What the connection that is being made waits for, or why there is none; "" if there is one."""
+        if self.connection is not None:
+            return ""
+        return self._connector.waits_for or str(self._backoff.failure or "")
+
     def _serve(self) -> None:
         """Wake waiting calls in turn while the connection can take them, or all if there is none. In the hub."""
         for call in list(self.waiting):

@@ -222,7 +222,7 @@ class Connection:
             self.lose(ConnectionLost(f"the connection broke: {exc}"))
             return False
         if not data:
-            self.lose(ConnectionLost("the server closed the connection"))
+            self.lose(self.core.end_of_input() or ConnectionLost("the server closed the connection"))
             return False
         self.bytes_received += len(data)
         if len(data) < self._read_size:

@@ -66,6 +66,9 @@ class Share(Callables):
         super().raise_if_closed()
         self.whole.raise_if_closed()
 
+    def why_no_connection(self) -> str:
+        return self.whole.why_no_connection()
+
     def acquire(self, call: Call, wait_for_ready: bool | None) -> Connection:
         self._refuse_if_closed(call)
         return self.whole.acquire(call, wait_for_ready)

@@ -118,6 +118,14 @@ class Http2Connection:
             self.out += frames.encode_goaway(0, ErrorCode.NO_ERROR)
         return self.lost(None)
 
+    def end_of_input(self) -> ConnectionFault | None:
+        """The peer sends no more: its fault, if all that it sent was no HTTP/2."""
+        try:
+            self._reader.end()
+        except ConnectionFault as fault:
+            self.fault = fault
+        return self.fault
+
     def lost(self, why: Exception | None) -> list[Stream]:
         """The transport is gone: end every stream with `why`; the streams that were open."""
         return self.streams.end_all(why)

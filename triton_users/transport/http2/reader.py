@@ -17,6 +17,12 @@ _DATA: Final = int(FrameType.DATA)
 _HEADERS: Final = int(FrameType.HEADERS)
 _CONTINUATION: Final = int(FrameType.CONTINUATION)
 _SETTINGS: Final = int(FrameType.SETTINGS)
+#: What a peer is seen to speak instead of HTTP/2, in the text of its fault.
+SPEAKS_HTTP_1: Final = "it speaks HTTP/1"
+SPEAKS_TLS: Final = "it speaks TLS"
+#: The begin of a TLS alert and of a handshake message (RFC 8446 section 5.1).
+_TLS_RECORDS: Final = (b"\x15\x03", b"\x16\x03")
+
 _HEADER_SIZE: Final = frames.HEADER_SIZE
 _unpack_header: Final = frames.FRAME_HEADER.unpack_from
 
@@ -132,9 +138,7 @@ class FrameReader:
         if not self._greeted:
             # RFC 9113 section 3.4: the server's preface is a SETTINGS frame.
             if kind != _SETTINGS or flags & ACK or stream_id:
-                spoken = " (it speaks HTTP/1)" if start.startswith(b"HTTP/") else ""
-                text = f"the peer begins with {start!r}, which is no SETTINGS frame{spoken}"
-                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, text)
+                raise self._no_preface(start)
             self._greeted = True
         if length > self._max_frame:
             text = f"frame of type {kind:#x} with {length} bytes; {self._max_frame} are allowed"
@@ -142,6 +146,20 @@ class FrameReader:
         if self._block_id and (kind != _CONTINUATION or stream_id != self._block_id):
             text = f"frame of type {kind:#x} on stream {stream_id} within the header block of stream {self._block_id}"
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, text)
+
+    def _no_preface(self, start: bytes) -> ConnectionFault:
+        spoken = ""
+        if start.startswith(b"HTTP/"):
+            spoken = f" ({SPEAKS_HTTP_1})"
+        elif start[:2] in _TLS_RECORDS:
+            spoken = f" ({SPEAKS_TLS})"
+        text = f"the peer begins with {start!r}, which is no SETTINGS frame{spoken}"
+        return ConnectionFault(ErrorCode.PROTOCOL_ERROR, text)
+
+    def end(self) -> None:
+        """The bytes end here. ConnectionFault if all that came is the begin of something that is no HTTP/2."""
+        if not self._greeted and self._partial:
+            raise self._no_preface(bytes(self._partial[:16]))
 
     # DATA that is padded or incomplete (RFC 9113 section 6.1)
 
