@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -148,7 +149,7 @@ class FakeChannel:
     def __init__(self, clock: FakeClock, status: grpc.StatusCode, after_s: float, pieces: int) -> None:
         self.clock, self.status, self.after_s, self.pieces = clock, status, after_s, pieces
 
-    def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any) -> Callable[..., Any]:
+    def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any) -> SimpleNamespace:
         def call(request: LargeRequest, timeout: float) -> Any:
             pieces = iter(request_serializer(request).chunks)
             for _ in range(self.pieces):
@@ -156,7 +157,7 @@ class FakeChannel:
             self.clock.sleep(self.after_s)
             raise FakeError(self.status)
 
-        return call
+        return SimpleNamespace(with_call=call)
 
 
 @pytest.mark.parametrize(
@@ -189,14 +190,14 @@ def test_a_client_too_busy_to_time_the_deadline_skips() -> None:
     class BusyChannel(FakeChannel):
         """Holds the whole event loop while the request is under way."""
 
-        def unary_unary(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        def unary_unary(self, *args: Any, **kwargs: Any) -> SimpleNamespace:
             call = super().unary_unary(*args, **kwargs)
 
             def held(*args: Any, **kwargs: Any) -> Any:
                 gevent.monkey.get_original("time", "sleep")(0.05)
-                return call(*args, **kwargs)
+                return call.with_call(*args, **kwargs)
 
-            return held
+            return SimpleNamespace(with_call=held)
 
     client = FakeClient(lambda request: request.array)
     client.channel = BusyChannel(clock, grpc.StatusCode.DEADLINE_EXCEEDED, 0.25, 9)

@@ -18,7 +18,7 @@ from h2.settings import SettingCodes
 
 from tests.transport.peers.h2_server import RESPONSE, H2Connection, H2Server, h2_server
 from tests.transport.peers.raw_server import raw_server
-from tests.transport.support import free_port, wait_until
+from tests.transport.support import KINDS, begin, free_port, run, wait_until
 from triton_users.transport import CallError, Channel, ChannelOptions, UnsupportedError
 from triton_users.transport.errors import WrongThreadError
 from triton_users.transport.http2 import frames
@@ -381,6 +381,28 @@ def test_the_header_list_carries_what_grpc_demands(server: H2Server, channel: Ch
     assert headers["grpc-timeout"].endswith("u")
 
 
+def test_an_authority_of_ones_own(server: H2Server) -> None:
+    with Channel(server.target, options=ChannelOptions(authority="triton.example")) as channel:
+        echo(channel)
+    assert server.connections[0].requests[1][0][":authority"] == "triton.example"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_in_capitals_is_the_callers_mistake_and_no_call(server: H2Server, channel: Channel, kind: str) -> None:
+    with pytest.raises(ValueError, match="write 'authorization'"):
+        run(channel, kind, metadata=[("Authorization", "Bearer x")])
+    assert not server.connections
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metadata_out_of_a_generator_arrives(server: H2Server, channel: Channel, kind: str) -> None:
+    call = begin(channel, kind, metadata=((key, "1") for key in ("x-a", "x-b")))
+    wait_until(lambda: server.connections and server.connections[0].requests)
+    headers, _ = server.connections[0].requests[1]
+    assert (headers["x-a"], headers["x-b"]) == ("1", "1")
+    call.cancel()
+
+
 # Keep-alive
 
 
@@ -532,6 +554,8 @@ def test_another_thread_is_refused(channel: Channel) -> None:
         {"stream_window_bytes": 10},
         {"max_frame_bytes": 2**24},
         {"max_header_list_bytes": 1},
+        {"authority": "two words"},
+        {"authority": ""},
         {"max_send_message_bytes": 2**32},
     ],
 )

@@ -13,8 +13,8 @@ import pytest
 from h2.settings import SettingCodes
 
 from tests.transport.peers.h2_server import H2Server
-from tests.transport.support import wait_until
-from triton_users.transport import CallError, Channel, ChannelOptions, StreamInfo
+from tests.transport.support import KINDS, run, wait_until
+from triton_users.transport import CallError, Channel, ChannelOptions, StreamedMessage, StreamInfo
 
 
 class Recorder:
@@ -109,10 +109,18 @@ def test_an_interrupted_call(server: H2Server, channel: Channel, recorder: Recor
 
 
 def test_an_error_of_the_callers_own_code(channel: Channel, recorder: Recorder) -> None:
-    with pytest.raises(ValueError, match="metadata"):
-        channel.unary_unary("/s/m")(b"x", metadata=[("Bad", "1")])
+    with pytest.raises(ValueError, match="end 1 bytes early"):
+        channel.unary_unary("/s/m")(StreamedMessage(2, [b"x"]))
     (event,) = recorder.events
     assert event[4].code() is grpc.StatusCode.INTERNAL
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metadata_that_cannot_be_sent_is_no_failed_call(channel: Channel, recorder: Recorder, kind: str) -> None:
+    with pytest.raises(ValueError, match="metadata key 'Bad'"):
+        run(channel, kind, metadata=[("Bad", "1")])
+    gevent.sleep(0.01)
+    assert recorder.events == []
 
 
 def test_a_stream(channel: Channel, recorder: Recorder) -> None:

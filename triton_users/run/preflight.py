@@ -12,6 +12,7 @@ from triton_users.run.configuration import left_out
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.transport import ChannelOptions, TlsCredentials
+from triton_users.transport.target import parse_target
 
 LAST_LIMIT_S = 5.0
 """How long it may take to say that it is ready at the end of a run, in seconds."""
@@ -64,7 +65,7 @@ def survey(host: str, tls: TlsCredentials | None) -> Target:
     finally:
         client.close()
     return Target(
-        address=host.split("://", 1)[-1],
+        address=host.split("://", 1)[-1] if not host.startswith("unix:") else str(parse_target(host)),
         secure=host.startswith("grpcs://"),
         models=frozenset(model.name for model in index.models if model.state == "READY"),
         server_version=f"{metadata.name} {metadata.version}",
@@ -73,7 +74,7 @@ def survey(host: str, tls: TlsCredentials | None) -> Target:
 
 def with_perf_analyzer(target: Target, host: str) -> Target:
     """The same target, with the perf_analyzer of this machine: each worker has its own."""
-    if "://" in host and not host.startswith("grpc://"):
+    if host.startswith("unix:") or ("://" in host and not host.startswith("grpc://")):
         return replace(
             target, perf_analyzer_remedy=f"perf_analyzer is only driven over grpc://, and the host is {host}"
         )

@@ -145,9 +145,13 @@ class Call:
             timer.close()
 
     def _expire(self) -> None:
+        self.end(self.expired())
+
+    def expired(self) -> Outcome:
+        """What a call ends with whose deadline has passed."""
         why = self.channel.why_no_connection() if self.stream is None else ""
         text = f"Deadline Exceeded; no connection yet: {why}" if why else "Deadline Exceeded"
-        self.end(Outcome(grpc.StatusCode.DEADLINE_EXCEEDED, text))
+        return Outcome(grpc.StatusCode.DEADLINE_EXCEEDED, text)
 
     def time_left(self) -> float | None:
         """Seconds to the deadline, not negative; None without one."""

@@ -59,7 +59,8 @@ class Channel(Callables):
         if tls is None and self._target.secure:
             tls = TlsCredentials()
         self._connector = Connector(self._target, tls)
-        authority = self.options.authority or self._target.authority
+        server_name = tls.server_name if tls is not None else None
+        authority = self.options.authority or server_name or self._target.authority
         self._common_fields = common_fields(authority, tls is not None, self.options)
         #: The connection that takes new calls; None while there is none.
         self.connection: Connection | None = None

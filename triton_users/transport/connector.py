@@ -91,7 +91,7 @@ class Connector:
             if connection.core.state is ConnectionState.DRAINING:
                 raise ConnectFailure(f"it began with {connection.core.goaway}")
         except BaseException:
-            attempt.greeted = connection.core.state is not ConnectionState.OPENING and connection.core.fault is None
+            attempt.greeted = connection.core.greeted
             connection.close()
             raise
         return connection

@@ -66,8 +66,10 @@ class Outcome:
 class FinishedCall(grpc.Call):  # type: ignore[misc]  # grpc has no type information
     """The `grpc.Call` of a call that is over."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: Outcome, elapsed_s: float | None = None) -> None:
         self.outcome = outcome
+        #: From the call to the last byte of its answer, in seconds; None where nobody looked.
+        self.elapsed_s = elapsed_s
 
     def code(self) -> grpc.StatusCode:
         return self.outcome.code

@@ -37,6 +37,13 @@ def common_fields(authority: str, secure: bool, options: ChannelOptions) -> Fiel
     )
 
 
+def metadata_fields(metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:
+    """The encoded fields of a caller's metadata; ValueError for what the protocol does not allow."""
+    if not metadata:
+        return b""
+    return b"".join(encode_literal(name, value) for name, value in encode_metadata(metadata))
+
+
 class Method:
     """What is needed to make and read the messages of a method."""
 
@@ -73,20 +80,17 @@ class Method:
             self._headers[encoding] = headers
         return headers
 
-    def extra_fields(self, timeout_s: float | None, metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:
-        """The encoded fields that vary by call; ValueError for metadata that the protocol does not allow."""
-        if timeout_s is None:
-            fields = b""
-        else:
+    def extra_fields(self, timeout_s: float | None, metadata: bytes) -> bytes:
+        """The encoded fields that vary by call; `metadata` as `metadata_fields` made it."""
+        fields = metadata
+        if timeout_s is not None:
             found = self._timeouts.get(timeout_s)
             if found is None:
                 found = encode_literal(b"grpc-timeout", encode_timeout(timeout_s).encode())
                 if len(self._timeouts) >= MAX_CACHED_TIMEOUTS:
                     self._timeouts.clear()
                 self._timeouts[timeout_s] = found
-            fields = found
-        if metadata:
-            fields += b"".join(encode_literal(name, value) for name, value in encode_metadata(metadata))
+            fields = found + metadata
         return fields
 
     def serialize(self, request: Any, encoding: str | None) -> tuple[int, bytes, bytes | StreamedMessage]:

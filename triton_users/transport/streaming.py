@@ -31,7 +31,7 @@ from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream, StreamState
 from triton_users.transport.journal import journal
 from triton_users.transport.messages import StreamedMessage
-from triton_users.transport.method import Method
+from triton_users.transport.method import Method, metadata_fields
 from triton_users.transport.observer import StreamInfo
 from triton_users.transport.responses import UnreadResponses
 from triton_users.transport.sending import send_large
@@ -86,10 +86,9 @@ class StreamCall(Call):
         if credentials is not None:
             raise UnsupportedError("call credentials are not supported; pass the authorization as metadata")
         channel.raise_if_closed()
-        method.extra_fields(None, metadata)  # a caller's mistake is raised here, not in the pump
         self._method = method
         self._requests = requests
-        self._metadata = metadata
+        self._metadata = metadata_fields(metadata)  # a caller's mistake is raised here, not in the pump
         self._wait_for_ready = wait_for_ready
         self._encoding = method.encoding_of(compression)
         self._observer = channel.observer
@@ -299,6 +298,8 @@ class StreamCall(Call):
         if outcome.code is grpc.StatusCode.OK and not self._unread.complete:
             text = "the response ended within a message"
             return Outcome(grpc.StatusCode.INTERNAL, text, outcome.initial_metadata, outcome.trailing_metadata)
+        if outcome.code is grpc.StatusCode.OK and self.deadline_s is not None and stream.ended_s > self.deadline_s:
+            return self.expired()  # the timer was late, like the answer
         return outcome
 
     def _finish(self, outcome: Outcome) -> None:

@@ -27,7 +27,7 @@ from triton_users.transport.http2.pieces import join_pieces
 from triton_users.transport.http2.stream import Stream, StreamState
 from triton_users.transport.journal import journal
 from triton_users.transport.messages import PREFIX_SIZE, MessageReader, StreamedMessage
-from triton_users.transport.method import Method
+from triton_users.transport.method import Method, metadata_fields
 from triton_users.transport.sending import send_large
 from triton_users.transport.status import conclude, headers_meaning, keep_page, refusal, trailers_meaning
 
@@ -74,7 +74,7 @@ class UnaryCall(Call):
         self._method = method
         self._request = request
         self._timeout_s = timeout_s
-        self._metadata = metadata
+        self._metadata = metadata_fields(metadata)  # a caller's mistake is raised before there is a call
         self._wait_for_ready = wait_for_ready
         self._encoding = method.encoding_of(compression)
         self._message: bytes | StreamedMessage | None = None
@@ -218,6 +218,8 @@ class UnaryCall(Call):
         trailers = stream.trailers
         if trailers is None or trailers_meaning(trailers).code is not _OK:
             raise CallError(conclude(stream))
+        if self.deadline_s is not None and stream.ended_s > self.deadline_s:
+            raise CallError(self.expired())  # the timer was late, like the answer
         body = join_pieces(stream.inbox)
         size = len(body) - PREFIX_SIZE
         limit = self._method.options.max_receive_message_bytes
@@ -271,7 +273,7 @@ class UnaryUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]  # grpc ha
         )
         response = call.run()
         assert call.stream is not None
-        return response, FinishedCall(conclude(call.stream))
+        return response, FinishedCall(conclude(call.stream), call.stream.ended_s - call.called_s)
 
     def future(
         self,

@@ -72,6 +72,11 @@ class Http2Connection:
         """Where the connection is in its life."""
         return self.streams.state
 
+    @property
+    def greeted(self) -> bool:
+        """Whether the peer has begun as an HTTP/2 server does."""
+        return self._reader.greeted
+
     # Sending
 
     def start(self) -> bytes:

@@ -64,7 +64,8 @@ class FrameReader:
     def __init__(self, max_frame: int, max_header_block: int) -> None:
         self._max_frame = max_frame
         self._max_header_block = max_header_block
-        self._greeted = False
+        #: Whether the peer has begun as an HTTP/2 server does.
+        self.greeted = False
         # An incomplete frame, and how many bytes are needed to go on with it.
         self._partial = bytearray()
         self._needed = _HEADER_SIZE
@@ -100,7 +101,7 @@ class FrameReader:
             high, low, kind, flags, stream_id = _unpack_header(data, position)
             length = high << 8 | low
             stream_id &= 0x7FFFFFFF
-            if length > self._max_frame or self._block_id or not self._greeted:
+            if length > self._max_frame or self._block_id or not self.greeted:
                 self._check(data[position : position + 16], kind, flags, stream_id, length)
             end = start + length
             if kind == _DATA:
@@ -135,11 +136,11 @@ class FrameReader:
 
     def _check(self, start: bytes, kind: int, flags: int, stream_id: int, length: int) -> None:
         """What only needs a look at the begin of a connection, within a header block, or at a very long frame."""
-        if not self._greeted:
+        if not self.greeted:
             # RFC 9113 section 3.4: the server's preface is a SETTINGS frame.
             if kind != _SETTINGS or flags & ACK or stream_id:
                 raise self._no_preface(start)
-            self._greeted = True
+            self.greeted = True
         if length > self._max_frame:
             text = f"frame of type {kind:#x} with {length} bytes; {self._max_frame} are allowed"
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, text)
@@ -158,7 +159,7 @@ class FrameReader:
 
     def end(self) -> None:
         """The bytes end here. ConnectionFault if all that came is the begin of something that is no HTTP/2."""
-        if not self._greeted and self._partial:
+        if not self.greeted and self._partial:
             raise self._no_preface(bytes(self._partial[:16]))
 
     # DATA that is padded or incomplete (RFC 9113 section 6.1)
