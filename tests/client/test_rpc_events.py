@@ -8,7 +8,7 @@ import pytest
 from gevent import GreenletExit
 from locust.event import EventHook
 
-from triton_users.client.rpc_events import RequestFailure, RpcEvents
+from triton_users.client.rpc_events import ENDED_EARLY, ENDED_IDLE, RequestFailure, RpcEvents
 from triton_users.transport import CallError
 from triton_users.transport.errors import Outcome
 from triton_users.transport.observer import StreamInfo
@@ -40,8 +40,8 @@ def rpc_events(heard: Heard, unanswered: Heard) -> RpcEvents:
     return RpcEvents(heard.hook, unanswered=unanswered.hook)
 
 
-def error(code: grpc.StatusCode, details: str, cause: BaseException | None = None) -> CallError:
-    made = CallError(Outcome(code, details))
+def error(code: grpc.StatusCode, details: str, cause: BaseException | None = None, local: bool = False) -> CallError:
+    made = CallError(Outcome(code, details, local=local))
     made.__cause__ = cause
     return made
 
@@ -170,9 +170,60 @@ class TestStream:
         rpc_events.stream_sent(call, request(), 2.0, 10)
         rpc_events.stream_received(call, response(), 2.5, 10)
         heard.events.clear()
-        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us"), 3.0)
+        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us", local=True), 3.0)
         assert heard.events == []
         assert (unanswered.only["model"], unanswered.only["waited_s"]) == ("m", 1.0)
+
+    def test_a_stream_that_somebody_else_cancelled_fails_each_request_that_waited(
+        self, heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+    ) -> None:
+        call = stream()
+        for identity in ("1", "2"):
+            rpc_events.stream_sent(call, request(identity), 1.0, 10)
+        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "the server reset the stream with CANCEL"), 3.0)
+        assert [str(event["exception"]) for event in heard.events] == [
+            "[StatusCode.CANCELLED] the server reset the stream with CANCEL"
+        ] * 2
+        assert unanswered.events == []
+
+    def test_an_end_with_ok_fails_each_request_that_waited(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request("1"), 1.0, 10)
+        rpc_events.stream_sent(call, request("2"), 1.0, 10)
+        rpc_events.stream_received(call, response("1"), 1.5, 5)
+        rpc_events.stream_done(call, None, 2.0)
+        assert [str(event["exception"]) for event in heard.events] == ["None", ENDED_EARLY]
+
+    @pytest.mark.parametrize("sent", [True, False])
+    @pytest.mark.parametrize("code", [None, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+    def test_an_end_while_nothing_waits_is_a_failure_of_the_stream(
+        self, heard: Heard, rpc_events: RpcEvents, sent: bool, code: grpc.StatusCode | None
+    ) -> None:
+        call = stream()
+        if sent:
+            rpc_events.stream_sent(call, request(), 1.0, 10)
+            rpc_events.stream_received(call, response(), 1.5, 5)
+            heard.events.clear()
+        rpc_events.stream_done(call, None if code is None else error(code, "max_age"), 2.0)
+        assert heard.only["name"] == "ModelStreamInfer"
+        assert ("max_age" if code is not None else ENDED_IDLE) in str(heard.only["exception"])
+
+    def test_the_end_of_a_stream_that_we_closed_is_none(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request(), 1.0, 10)
+        rpc_events.stream_received(call, response(), 1.5, 5)
+        heard.events.clear()
+        call.half_closed = True
+        rpc_events.stream_done(call, None, 2.0)
+        assert heard.events == []
+
+    def test_a_deadline_of_our_own_is_no_failure_while_nothing_waits(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request(), 1.0, 10)
+        rpc_events.stream_received(call, response(), 1.5, 5)
+        heard.events.clear()
+        rpc_events.stream_done(call, error(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", local=True), 2.0)
+        assert heard.events == []
 
 
 def test_a_connection_that_was_made_again_is_told_and_the_first_is_not(heard: Heard) -> None:

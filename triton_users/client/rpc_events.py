@@ -16,6 +16,9 @@ from triton_users.ledger import normalise
 from triton_users.transport import CallError
 from triton_users.transport.observer import StreamInfo
 
+ENDED_EARLY = "the server ended the stream with OK, and had not answered the request"
+ENDED_IDLE = "the server ended the stream with OK, while no request waited and more could have come"
+
 
 class _Pending(NamedTuple):
     """A request that waits in a stream for its response."""
@@ -105,17 +108,25 @@ class RpcEvents:
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         times: _StreamTimes | None = call.note
-        if error is None:
-            return
-        if error.code() is grpc.StatusCode.CANCELLED:
-            for sent in times.unanswered() if times else ():
+        waiting = times.unanswered() if times is not None else ()
+        if error is not None and error.outcome.local and error.code() is grpc.StatusCode.CANCELLED:
+            for sent in waiting:
                 self._gave_up("ModelStreamInfer", sent.model, at_s - sent.sent_s)
             return
-        failure = _failure(error)
-        for sent in times.unanswered() if times else ():
+        failure = _failure(error) or RequestFailure(None, ENDED_EARLY if waiting else ENDED_IDLE)
+        for sent in waiting:
             self._record("ModelStreamInfer", sent.model, failure, sent.sent_s, at_s, 0.0, sent.size, 0, None)
-        if times is None:
+        if waiting or (error is None and call.half_closed):
+            return
+        if times is None or error is None or not error.outcome.local:
+            # Nobody waited, so nobody else would say that the stream is no more.
             self._record("ModelStreamInfer", "", failure, at_s, at_s, 0.0, 0, 0, None)
+
+    def never_sent(self, model: str, error: InferenceServerException) -> None:
+        """A request was made for a stream that had ended before."""
+        now_s = time.perf_counter()
+        failure = RequestFailure(error.status(), error.message())
+        self._record("ModelStreamInfer", model, failure, now_s, now_s, 0.0, 0, 0, None)
 
     def connection_opened(self, reason: str | None) -> None:
         if reason is not None and self._reconnected is not None:

@@ -151,7 +151,7 @@ class Call:
         """What a call ends with whose deadline has passed."""
         why = self.channel.why_no_connection() if self.stream is None else ""
         text = f"Deadline Exceeded; no connection yet: {why}" if why else "Deadline Exceeded"
-        return Outcome(grpc.StatusCode.DEADLINE_EXCEEDED, text)
+        return Outcome(grpc.StatusCode.DEADLINE_EXCEEDED, text, local=True)
 
     def time_left(self) -> float | None:
         """Seconds to the deadline, not negative; None without one."""

@@ -8,12 +8,12 @@ from typing import Any, Final
 import grpc
 
 from triton_users.transport.call import Call
-from triton_users.transport.errors import CallError, Outcome
+from triton_users.transport.errors import CallError, cancelled
 from triton_users.transport.method import Method
 from triton_users.transport.stream_callables import StreamStream, StreamUnary, UnaryStream
 from triton_users.transport.unary import UnaryUnary
 
-CLOSED: Final = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
+CLOSED: Final = cancelled("Channel closed!")
 
 
 class Callables(grpc.Channel):  # type: ignore[misc]  # grpc has no type information

@@ -12,7 +12,7 @@ import grpc
 from gevent.event import Event
 
 from triton_users.transport.call import Call
-from triton_users.transport.errors import CallError, Outcome, interrupted
+from triton_users.transport.errors import CallError, Outcome, cancelled, interrupted
 from triton_users.transport.metadata import Metadata
 from triton_users.transport.status import conclude, headers_meaning
 
@@ -44,7 +44,7 @@ class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no t
     # grpc.Future
 
     def cancel(self) -> bool:
-        return self._call.end(Outcome(grpc.StatusCode.CANCELLED, "Locally cancelled by application!"))
+        return self._call.end(cancelled("Locally cancelled by application!"))
 
     def cancelled(self) -> bool:
         return self._error is not None and self._error.code() is grpc.StatusCode.CANCELLED

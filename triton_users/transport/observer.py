@@ -15,13 +15,15 @@ from triton_users.transport.errors import CallError
 class StreamInfo:
     """One streaming call, as all its events name it: the same object each time, hashable by identity."""
 
-    __slots__ = ("__weakref__", "called_s", "method", "note")
+    __slots__ = ("__weakref__", "called_s", "half_closed", "method", "note")
 
     def __init__(self, method: str, called_s: float) -> None:
         #: The method's path, such as `/inference.GRPCInferenceService/ModelStreamInfer`.
         self.method = method
         #: When the call was made.
         self.called_s = called_s
+        #: Whether the caller has said that no more requests follow.
+        self.half_closed = False
         #: The observer's own; this package never touches it.
         self.note: Any = None
 

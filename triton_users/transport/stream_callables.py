@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from triton_users.transport.call import CallChannel
-from triton_users.transport.errors import CallError, Outcome
+from triton_users.transport.errors import CallError, Outcome, cancelled
 from triton_users.transport.future import CallFuture
 from triton_users.transport.metadata import Metadata
 from triton_users.transport.method import Method
@@ -33,7 +33,7 @@ class StreamHandle(grpc.Call):  # type: ignore[misc]  # grpc has no type informa
         return self._call.next_response()
 
     def cancel(self) -> bool:
-        return self._call.end(Outcome(grpc.StatusCode.CANCELLED, "Locally cancelled by application!"))
+        return self._call.end(cancelled("Locally cancelled by application!"))
 
     def is_active(self) -> bool:
         return self._call.final is None

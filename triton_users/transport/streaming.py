@@ -24,7 +24,7 @@ from gevent.lock import BoundedSemaphore
 
 from triton_users.transport.call import Call, CallChannel
 from triton_users.transport.connection import STALE_S
-from triton_users.transport.errors import CallError, MessageFault, Outcome, UnsupportedError
+from triton_users.transport.errors import CallError, MessageFault, Outcome, UnsupportedError, cancelled
 from triton_users.transport.feed import RequestFeed
 from triton_users.transport.future import call_back
 from triton_users.transport.http2.faults import ErrorCode
@@ -138,13 +138,13 @@ class StreamCall(Call):
                     self._send(prefix, message)
                 if self.over:
                     return
-            self._requests_ended = True
+            self._requests_ended = self.info.half_closed = True
             with self._sending:
                 self._half_close()
         except CallError as exc:
             self.end(exc.outcome)
         except gevent.GreenletExit:
-            self.end(Outcome(grpc.StatusCode.CANCELLED, "the call's request pump was killed"))
+            self.end(cancelled("the call's request pump was killed"))
         except Exception as exc:  # noqa: BLE001  # whatever the caller's iterator raises
             self.end(Outcome(grpc.StatusCode.UNKNOWN, f"Exception iterating requests! {exc!r}"))
 
@@ -371,7 +371,7 @@ class StreamCall(Call):
         try:
             self.hub.switch()
         except BaseException as exc:
-            self.end(Outcome(grpc.StatusCode.CANCELLED, f"the reader was interrupted by {exc!r}"))
+            self.end(cancelled(f"the reader was interrupted by {exc!r}"))
             raise
         finally:
             self._reader = None
@@ -379,6 +379,6 @@ class StreamCall(Call):
     def forget(self) -> None:
         """Nobody will read on."""
         self._unread.clear()
-        self.end(Outcome(grpc.StatusCode.CANCELLED, "the call was dropped by its caller"))
+        self.end(cancelled("the call was dropped by its caller"))
         if self.final is not None and not self._told and self._observer is not None:
             gevent.spawn(self._tell_done)
