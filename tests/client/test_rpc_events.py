@@ -120,6 +120,16 @@ def test_a_request_that_locust_interrupted_is_unanswered_and_nothing_else(
     assert unanswered.only == {"scenario": "Crashing", "model": "m", "method": "ModelInfer", "waited_s": 0.25}
 
 
+def test_a_request_that_this_client_cancelled_is_unanswered_and_one_that_the_server_cancelled_has_failed(
+    heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+) -> None:
+    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "Locally cancelled by application!", local=True))
+    assert heard.events == []
+    assert unanswered.only["model"] == "m"
+    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "the server reset the stream with CANCEL"))
+    assert "reset the stream" in str(heard.only["exception"])
+
+
 class TestStream:
     def test_responses_belong_to_requests_in_order(self, heard: Heard, rpc_events: RpcEvents) -> None:
         call = stream()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 
 import pytest
+from h2.errors import ErrorCodes
 
-from tests.transport.peers.h2_server import H2Server
+from tests.transport.peers.h2_server import H2Connection, H2Server
 from tests.transport.support import free_port, wait_until
 from triton_users.transport import CallError, Channel, ChannelOptions
 from triton_users.transport import channel as channel_module
+from triton_users.transport import unary as unary_module
 from triton_users.transport.journal import BURST, PACE_S, Journal
 
 NAME = "triton_users.transport"
@@ -83,3 +85,21 @@ def test_a_server_that_cannot_be_reached(journal: Journal, caplog: pytest.LogCap
             channel.unary_unary("/s/m")(b"x")
     (line,) = caplog.messages
     assert "Connection refused; the next attempt not before " in line
+
+
+def test_a_refused_call_that_is_made_again(
+    journal: Journal, server: H2Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unary_module, "journal", journal)
+    answer = server.on_request
+
+    def refuse_the_first(connection: H2Connection, stream_id: int, headers: dict[str, str], body: bytes) -> None:
+        if stream_id == 1:
+            connection.h2.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+        else:
+            answer(connection, stream_id, headers, body)
+
+    server.on_request = refuse_the_first
+    with Channel(server.target) as channel:
+        assert channel.unary_unary("/s/m")(b"x", timeout=5) == b"x"
+    assert caplog.messages == ["a call of /s/m was refused and is made again: REFUSED_STREAM"]

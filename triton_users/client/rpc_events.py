@@ -82,7 +82,8 @@ class RpcEvents:
         rpc = method[method.rfind("/") + 1 :]
         model = request.model_name if rpc == "ModelInfer" else ""
         if error is not None:
-            if isinstance(error.__cause__, GreenletExit):  # the user was stopped in the middle of it
+            # The user was stopped in the middle of it, or gave it up (cancel, close); a `gevent.Timeout` is a failure.
+            if isinstance(error.__cause__, GreenletExit) or (error.__cause__ is None and _by_us(error)):
                 if started_s is not None:
                     self._gave_up(rpc, model, ended_s - started_s)
                 return
@@ -109,7 +110,7 @@ class RpcEvents:
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         times: _StreamTimes | None = call.note
         waiting = times.unanswered() if times is not None else ()
-        if error is not None and error.outcome.local and error.code() is grpc.StatusCode.CANCELLED:
+        if error is not None and _by_us(error):
             for sent in waiting:
                 self._gave_up("ModelStreamInfer", sent.model, at_s - sent.sent_s)
             return
@@ -172,6 +173,11 @@ class RpcEvents:
 def row_name(scenario: str, subject: str) -> str:
     """The name of a row in Locust's statistics: the scenario, if there is one, and the model (or else the RPC)."""
     return f"{scenario} {subject}" if scenario else subject
+
+
+def _by_us(error: CallError) -> bool:
+    """Whether this client cancelled the call; a CANCELLED that somebody else sent is a failure."""
+    return error.outcome.local and error.code() is grpc.StatusCode.CANCELLED
 
 
 def _failure(error: CallError | None) -> RequestFailure | None:
