@@ -20,7 +20,7 @@ from triton_users.transport.http2 import frames
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.frames import Setting
 
-FAST = ChannelOptions(backoff_initial_s=0.05, backoff_max_s=0.1, connect_timeout_s=0.3)
+FAST = ChannelOptions(backoff_initial_s=0.05, backoff_max_s=0.1, connect_timeout_s=3)
 
 
 class Holder:

@@ -17,8 +17,7 @@ CLOSED: Final = cancelled("Channel closed!")
 
 
 class Callables(grpc.Channel):  # type: ignore[misc]  # grpc has no type information
-    """The part of `grpc.Channel` that makes calls; who inherits it is their
-    `CallChannel`."""
+    """The part of `grpc.Channel` that makes calls; who inherits it is their `CallChannel`."""
 
     #: When it was closed, in perf_counter seconds; None while it is not.
     _closed_s: float | None

@@ -85,7 +85,7 @@ class TrailersMeaning:
 
 
 def headers_meaning(headers: HeaderList) -> HeadersMeaning:
-    """The meaning of a headers, remembered on it."""
+    """The meaning of response headers, remembered on them."""
     meaning = headers.meaning
     if meaning.__class__ is not HeadersMeaning:
         meaning = headers.meaning = HeadersMeaning(headers)
