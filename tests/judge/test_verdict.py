@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triton_users.judge.verdict import METRICS, Threshold, apply, four_digits, judge, parse_thresholds
+from triton_users.judge.thresholds import METRICS, Threshold, apply, four_digits, parse_thresholds
+from triton_users.judge.verdict import judge
 from triton_users.ledger import Ledger
 from triton_users.settings import UsageError
 

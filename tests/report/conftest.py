@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from triton_users.judge.verdict import parse_thresholds
+from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Histogram, Recorder
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import RunInfo, build_report

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from tests.report.conftest import NAMES, STARTED
-from triton_users.judge.verdict import parse_thresholds
+from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Recorder
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import SCHEMA, RunInfo, build_report

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.conftest import NAMES
-from triton_users.judge.verdict import parse_thresholds
+from triton_users.judge.thresholds import parse_thresholds
 from triton_users.report.charts import Chart
 from triton_users.report.html import render_html
 from triton_users.report.junit import render_junit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -251,8 +252,25 @@ def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> bool:
     return condition()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("authority", ["", "triton.example"])
+def test_a_child_s_authority_is_the_address_unless_the_ingress_routes_by_another(host: str, authority: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as ingress:
+        ingress.settimeout(10)
+        address = f"[{host}]:{ingress.getsockname()[1]}" if ":" in host else f"{host}:{ingress.getsockname()[1]}"
+        with crashing._Child(Target(address, MODELS, authority=authority), doomed_request(1, (1,))):
+            connection, _ = ingress.accept()
+            with connection:
+                connection.settimeout(10)
+                assert (authority or address).encode() in connection.recv(4096)
+
+
 def test_a_child_whose_parent_has_gone_ends_by_itself() -> None:
-    with GrpcPeer(SlowServer()) as peer, crashing._Child(peer.address, doomed_request(1, (1,))) as child:
+    with (
+        GrpcPeer(SlowServer()) as peer,
+        crashing._Child(Target(peer.address, MODELS), doomed_request(1, (1,))) as child,
+    ):
         assert child.say(5) == "reached"
         child._process.stdin.close()
         assert wait_until(lambda: child._process.poll() is not None)

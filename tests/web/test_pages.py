@@ -13,7 +13,7 @@ from tests.report.conftest import NAMES
 from tests.web.chromium import chromium
 from tests.web.conftest import FakeReporting
 from tests.web.locusts import wait_for
-from triton_users.judge.verdict import parse_thresholds
+from triton_users.judge.thresholds import parse_thresholds
 
 pytestmark = pytest.mark.browser
 

@@ -12,7 +12,8 @@ from importlib import metadata
 from typing import Any, Literal
 
 from triton_users.judge import client_limited
-from triton_users.judge.verdict import Threshold, Verdict, apply, judge
+from triton_users.judge.thresholds import Threshold, apply
+from triton_users.judge.verdict import Verdict, judge
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import cut

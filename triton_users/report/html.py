@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from triton_users.judge.client_limited import LABELS, digits, hms
-from triton_users.judge.verdict import four_digits
+from triton_users.judge.thresholds import four_digits
 from triton_users.report.charts import sparkline
 from triton_users.report.markup import count, e, e_lines, ms, n, pretty, table, td
 from triton_users.report.over_time import OverTime

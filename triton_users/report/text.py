@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from triton_users.judge.client_limited import hms
-from triton_users.judge.verdict import four_digits
+from triton_users.judge.thresholds import four_digits
 
 WIDTH = 120
 SHOWN_FAILURES = 3

@@ -19,6 +19,7 @@ from locust.exception import StopTest
 from locust.runners import MasterRunner
 
 from triton_users import server
+from triton_users.declaration import read
 from triton_users.judge.client_limited import hms
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
@@ -29,9 +30,8 @@ from triton_users.run.preflight import look_at, why_not_ready
 from triton_users.run.reporting import Reporting
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
-from triton_users.settings import Settings, UsageError
+from triton_users.settings import ConnectionSettings, Settings, UsageError
 from triton_users.stress import runs_scenarios
-from triton_users.users import tls_from
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Coordinator:
         try:
             settings_from(self._options, drawn_seed=1)
             judging_from(self._options)
-            tls_from(self._options)
+            read(ConnectionSettings, self._options)
             report_dir_from(self._options)
             if not self._environment.host:
                 with server.ProgressLine() as progress:
@@ -108,7 +108,8 @@ class Coordinator:
                 left_out=reasons,
                 ledger=secrets.token_hex(8),
             )
-            info = replace(_info(configuration, host), **judging, reproduce=self._command(settings.seed))
+            info = _info(configuration, host, read(ConnectionSettings, options))
+            info = replace(info, **judging, reproduce=self._command(settings.seed))
             if not runs_scenarios(environment):
                 info = replace(info, weights={})
             self.reporting = Reporting(info, report_dir_from(options), configuration.ledger, self._look)
@@ -160,7 +161,7 @@ class Coordinator:
                 self._environment.process_exit_code = EXIT_USAGE
 
     def _at_the_end(self, reporting: Reporting) -> list[str]:
-        not_ready = why_not_ready(self._environment.host or "", tls_from(self._options))
+        not_ready = why_not_ready(self._environment.host or "", read(ConnectionSettings, self._options))
         lost = "it ended because all its workers were lost" if reporting.all_lost else ""
         return [told for told in (self._cut_short(), lost, not_ready) if told]
 
@@ -175,7 +176,7 @@ class Coordinator:
 
     def _look_at_the_server(self, settings: Settings) -> tuple[Target, dict[str, str]]:
         host, scenarios = self._environment.host or "", runs_scenarios(self._environment)
-        return look_at(host, tls_from(self._options), settings, scenarios=scenarios)
+        return look_at(host, read(ConnectionSettings, self._options), settings, scenarios=scenarios)
 
     def _command(self, seed: int) -> str:
         runner: Any = self._environment.runner
@@ -188,13 +189,13 @@ class Coordinator:
         self._options.triton_run = configuration.pack()  # Locust sends its options to the workers when it spawns users
 
 
-def _info(configuration: RunConfiguration, host: str) -> RunInfo:
+def _info(configuration: RunConfiguration, host: str, connection: ConnectionSettings) -> RunInfo:
     settings = configuration.settings
     name, _, version = configuration.target.server_version.partition(" ")
     return RunInfo(
         started=datetime.now(timezone.utc),
         seed=settings.seed,
-        settings=asdict(settings),
+        settings={**asdict(settings), "connections": connection.connections},
         weights=weights(settings, configuration.left_out),
         descriptions={name: scenario.description for name, scenario in ALL.items()},
         asked_by_name=settings.scenarios,

@@ -10,8 +10,9 @@ from triton_users import server
 from triton_users.client.client import TritonClient
 from triton_users.run.configuration import left_out
 from triton_users.scenarios.base import Target
-from triton_users.settings import Settings, UsageError
-from triton_users.transport import ChannelOptions, TlsCredentials
+from triton_users.settings import ConnectionSettings, Settings, UsageError
+from triton_users.transport import ChannelOptions
+from triton_users.users import tls_from, with_authority
 
 LAST_LIMIT_S = 5.0
 """How long it may take to say that it is ready at the end of a run, in seconds."""
@@ -20,19 +21,19 @@ LIMIT_S = 10.0
 
 
 def look_at(
-    host: str, tls: TlsCredentials | None, settings: Settings, *, scenarios: bool
+    host: str, connection: ConnectionSettings, settings: Settings, *, scenarios: bool
 ) -> tuple[Target, dict[str, str]]:
     """What the server at `host` offers, and the scenarios that cannot run against it, with the reason and the remedy.
 
     `scenarios`: whether the run has users that play scenarios. Raises UsageError as `survey` and `run.left_out`.
     """
-    target = with_perf_analyzer(survey(host, tls), host)
+    target = with_perf_analyzer(survey(host, connection), host)
     return target, left_out(target, settings) if scenarios else {}
 
 
-def why_not_ready(host: str, tls: TlsCredentials | None) -> str:
+def why_not_ready(host: str, connection: ConnectionSettings) -> str:
     """Why the server that was under test would take no more requests now; "" when it says that it is ready."""
-    client = TritonClient(host, tls=tls, channel_options=ChannelOptions(connect_timeout_s=LAST_LIMIT_S))
+    client = _client(host, connection, LAST_LIMIT_S)
     try:
         ready = client.is_server_ready(client_timeout=LAST_LIMIT_S)
     except InferenceServerException as error:
@@ -42,13 +43,13 @@ def why_not_ready(host: str, tls: TlsCredentials | None) -> str:
     return "" if ready else "at the end of the run the server said that it is not ready"
 
 
-def survey(host: str, tls: TlsCredentials | None) -> Target:
+def survey(host: str, connection: ConnectionSettings) -> Target:
     """What the server at `host` offers.
 
     Raises UsageError when `host` is no address or nothing there answers as a ready Triton.
     """
     try:
-        client = TritonClient(host, tls=tls, channel_options=ChannelOptions(connect_timeout_s=LIMIT_S))
+        client = _client(host, connection, LIMIT_S)
     except ValueError as error:  # a target or a certificate that cannot be used
         raise UsageError(str(error)) from error
     try:
@@ -65,10 +66,17 @@ def survey(host: str, tls: TlsCredentials | None) -> Target:
         client.close()
     return Target(
         address=host.split("://", 1)[-1],
+        authority=connection.grpc_authority,
         secure=host.startswith("grpcs://"),
         models=frozenset(model.name for model in index.models if model.state == "READY"),
         server_version=f"{metadata.name} {metadata.version}",
     )
+
+
+def _client(host: str, connection: ConnectionSettings, limit_s: float) -> TritonClient:
+    """A client whose connection has `limit_s` seconds to come about. ValueError for what cannot be used."""
+    options = with_authority(ChannelOptions(connect_timeout_s=limit_s), connection)
+    return TritonClient(host, tls=tls_from(connection), channel_options=options)
 
 
 def with_perf_analyzer(target: Target, host: str) -> Target:
@@ -77,6 +85,8 @@ def with_perf_analyzer(target: Target, host: str) -> Target:
         return replace(
             target, perf_analyzer_remedy=f"perf_analyzer is only driven over grpc://, and the host is {host}"
         )
+    if target.authority:
+        return replace(target, perf_analyzer_remedy="perf_analyzer cannot send another :authority (--grpc-authority)")
     try:
         command, environment = server.find_perf_analyzer()
     except server.Unsupported as error:

@@ -35,6 +35,8 @@ class Target:
     models: frozenset[str]
     """Names of the models that are ready."""
     server_version: str = ""
+    authority: str = ""
+    """The `:authority` that its ingress routes by; "" for the address."""
     secure: bool = False
     """Whether its gRPC endpoint wants TLS."""
     perf_analyzer: tuple[str, ...] = ()

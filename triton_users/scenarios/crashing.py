@@ -110,7 +110,7 @@ class _Crash:
     def run(self) -> int:
         stage = "before the kill"
         try:
-            with _Child(self._session.target.address, doomed_request(self._id, self._plan.values)) as child:
+            with _Child(self._session.target, doomed_request(self._id, self._plan.values)) as child:
                 self._kill_while_executing(child)
             stage = f"after a client was killed by {self._plan.signal} in the middle of an inference"
             self._ask_afresh()
@@ -184,16 +184,18 @@ def doomed_request(correlation_id: int, values: tuple[int, ...]) -> bytes:
 class _Child:
     """The client process; killed and reaped on every way out of the `with` block."""
 
-    def __init__(self, address: str, request: bytes) -> None:
-        self._address = address
+    def __init__(self, target: Target, request: bytes) -> None:
+        self._target = target
         self._request = request
 
     def __enter__(self) -> _Child:
-        host, _, port = self._address.rpartition(":")
+        target = self._target
+        host, _, port = target.address.rpartition(":")
+        arguments = [host.strip("[]"), port, target.authority or target.address, self._request.hex()]
         self._output, theirs = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(CHILD), host.strip("[]"), port, self._request.hex()],
+                [sys.executable, "-I", "-S", str(CHILD), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=theirs,
                 stderr=theirs,
