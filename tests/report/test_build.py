@@ -8,7 +8,7 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from tests.report.conftest import NAMES, STARTED
+from tests.report.conftest import STARTED
 from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Recorder
 from triton_users.ledger.timeline import Timeline
@@ -95,9 +95,7 @@ def test_each_scenario_says_what_became_of_it(report, report_of) -> None:
 
 
 def test_a_scenario_whose_own_threshold_fails_has_not_passed_even_if_its_failures_are_allowed(report_of) -> None:
-    made = report_of(
-        thresholds=parse_thresholds("Timeout:p50_ms<1,ResNet:failure_ratio<0.5", NAMES), allow_failure=["ResNet"]
-    )
+    made = report_of(thresholds=parse_thresholds("Timeout:p50_ms<1,ResNet:failure_ratio<0.5"), allow_failure=["ResNet"])
     assert [by_name(made, name)["status"] for name in ("Timeout", "ResNet")] == ["failed", "failed"]
     assert [by_name(made, name)["at_fault"] for name in ("SequenceValid", "Timeout", "ResNet")] == [False, True, True]
     assert by_name(made, "Timeout")["why"].startswith("threshold Timeout:p50_ms<1 does not hold: it is ")

@@ -1,8 +1,9 @@
 """Thresholds: limits of the user's own on what a run measured, read and applied. Pure functions of counts.
 
-A threshold is written `[SCENARIO:]METRIC<LIMIT` or `[SCENARIO:]METRIC>=LIMIT`, several are separated by commas or line
-ends: `SequenceValid:p99_ms<50, failure_ratio<0.01, ResNet:runs>=10`. The same text works as an option and in Locust's
-config file. Without a scenario it is applied to all scenarios together. What cannot be measured does not pass.
+A threshold is written `[NAME:]METRIC<LIMIT` or `[NAME:]METRIC>=LIMIT`, several are separated by commas or line ends:
+`SequenceValid:p99_ms<50, failure_ratio<0.01, my_model:p99_ms<20`. The same text works as an option and in Locust's
+config file. The name is a scenario's or else a model's; without one it is applied to everything together. A request
+outside of any scenario is to `failure_ratio` what a run is in one. What cannot be measured does not pass.
 """
 
 from __future__ import annotations
@@ -26,37 +27,55 @@ _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 @dataclass(frozen=True)
+class _Measured:
+    """What a threshold is held against."""
+
+    counts: ScenarioCounts
+    """Of the scenario's runs, or of all scenarios'."""
+    requests: Row
+    """All requests it speaks of."""
+    outside: Row
+    """Those among them that belong to no run of a scenario that it speaks of."""
+    duration_s: float
+
+
+@dataclass(frozen=True)
 class _Metric:
     """What a threshold can be set on."""
 
     meaning: str
     at_most: bool
     """True: less is better, so a limit is an upper one."""
-    value: Callable[[ScenarioCounts, Row, float], float | None]
-    """Of the scenario's counts, its requests and the run's duration in seconds; None when there is nothing to go by."""
+    value: Callable[[_Measured], float | None]
+    """None when there is nothing to go by."""
 
 
-def _quantile_ms(q: float) -> Callable[[ScenarioCounts, Row, float], float | None]:
-    def value(_: ScenarioCounts, requests: Row, duration_s: float) -> float | None:
-        answer_us = requests.latency.quantile(q)
+def _failure_ratio(of: _Measured) -> float | None:
+    ended = of.counts.runs + of.outside.requests
+    return (of.counts.failed + of.outside.failed) / ended if ended else None
+
+
+def _quantile_ms(q: float) -> Callable[[_Measured], float | None]:
+    def value(of: _Measured) -> float | None:
+        answer_us = of.requests.latency.quantile(q)
         return None if answer_us is None else answer_us / 1e3
 
     return value
 
 
+def _requests_per_s(of: _Measured) -> float | None:
+    return of.requests.answered / of.duration_s if of.duration_s > 0 and of.requests.requests else None
+
+
 METRICS: Mapping[str, _Metric] = {
     "failure_ratio": _Metric(
-        "failed runs, out of all runs", True, lambda counts, _, __: counts.failed / counts.runs if counts.runs else None
+        "failed runs, out of all runs; outside of scenarios failed requests, out of all requests", True, _failure_ratio
     ),
     "p50_ms": _Metric("median latency of an answered request, in ms", True, _quantile_ms(0.50)),
     "p95_ms": _Metric("95th percentile of the latency of an answered request, in ms", True, _quantile_ms(0.95)),
     "p99_ms": _Metric("99th percentile of the latency of an answered request, in ms", True, _quantile_ms(0.99)),
-    "requests_per_s": _Metric(
-        "requests that were answered, per second",
-        False,
-        lambda _, requests, s: requests.answered / s if s > 0 and requests.requests else None,
-    ),
-    "runs": _Metric("runs that came to an end (test count)", False, lambda counts, _, __: float(counts.runs)),
+    "requests_per_s": _Metric("requests that were answered, per second", False, _requests_per_s),
+    "runs": _Metric("runs that came to an end (test count)", False, lambda of: float(of.counts.runs)),
 }
 
 _THRESHOLD = re.compile(
@@ -66,10 +85,10 @@ _THRESHOLD = re.compile(
 
 @dataclass(frozen=True)
 class Threshold:
-    """One limit on one metric of one scenario, or of all together."""
+    """One limit on one metric of one scenario or model, or of everything together."""
 
     scenario: str
-    """"" for all scenarios together."""
+    """The scenario's name or the model's; "" for everything together."""
     metric: str
     operator: str
     limit: float
@@ -89,27 +108,39 @@ class Check:
     """None: not yet. The run goes on and may still come to hold it."""
 
 
-def parse_thresholds(text: str, scenarios: Iterable[str] = SCENARIOS) -> tuple[Threshold, ...]:
-    """The thresholds written in `text`; `scenarios` are the names there are.
-
-    Raises UsageError for one that cannot be read or cannot be meant.
-    """
-    known = tuple(scenarios)
-    return tuple(_parse(part.strip(), known) for part in re.split(r"[,\n]", text) if part.strip())
+def parse_thresholds(text: str) -> tuple[Threshold, ...]:
+    """The thresholds written in `text`. Raises UsageError for one that cannot be read or cannot be meant."""
+    return tuple(_parse(part.strip()) for part in re.split(r"[,\n]", text) if part.strip())
 
 
-def _parse(text: str, known: tuple[str, ...]) -> Threshold:
+def check_names(thresholds: Iterable[Threshold], models: Iterable[str]) -> None:
+    """Raise UsageError for a threshold whose name is neither a scenario's nor that of one of the server's `models`."""
+    known = frozenset(models)
+    for threshold in thresholds:
+        name = threshold.scenario
+        if not name or name in SCENARIOS:
+            continue
+        if name not in known:
+            listed = f"; its models: {', '.join(sorted(known))}" if known else ""
+            raise UsageError(
+                f"thresholds: {str(threshold)!r}: there is no scenario {name!r}, and no such model on the server; the "
+                f"scenarios: {', '.join(SCENARIOS)}{listed}"
+            )
+        if threshold.metric == "runs":
+            raise UsageError(
+                f"thresholds: {str(threshold)!r}: runs are counted for scenarios, and {name} is a model; "
+                f"{name}:requests_per_s>=… says how much it must have answered"
+            )
+
+
+def _parse(text: str) -> Threshold:
     match = _THRESHOLD.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"thresholds: {text!r} is not [SCENARIO:]METRIC<LIMIT or [SCENARIO:]METRIC>=LIMIT, "
+            f"thresholds: {text!r} is not [NAME:]METRIC<LIMIT or [NAME:]METRIC>=LIMIT, "
             "for instance SequenceValid:p99_ms<50 or runs>=100"
         )
     scenario, metric, sign, number = (match[name].strip() for name in ("scenario", "metric", "operator", "limit"))
-    if scenario and scenario not in known:
-        raise UsageError(
-            f"thresholds: {text!r}: there is no scenario {scenario!r}; it must be one of: {', '.join(known)}"
-        )
     if metric not in METRICS:
         raise UsageError(
             f"thresholds: {text!r}: there is no metric {metric!r}; it must be one of: {', '.join(METRICS)}"
@@ -140,15 +171,26 @@ def apply(
 
 
 def _check(threshold: Threshold, total: Ledger, duration_s: float, running: bool) -> Check:
-    counts, requests = ScenarioCounts(), Row()
-    for name in [threshold.scenario] if threshold.scenario else total.names():
-        counts.add(total.scenarios.get(name, ScenarioCounts()))
-        requests.add(total.requests_of(name))
     metric = METRICS[threshold.metric]
-    value = metric.value(counts, requests, duration_s)
+    value = metric.value(_measured(threshold.scenario, total, duration_s))
     passed = value is not None and _OPERATORS[threshold.operator](value, threshold.limit)
     undecided = running and not passed and (value is None or not metric.at_most)
     return Check(threshold, value, None if undecided else passed)
+
+
+def _measured(name: str, total: Ledger, duration_s: float) -> _Measured:
+    counts, requests, nothing = ScenarioCounts(), Row(), Row()
+    if name in SCENARIOS or name in total.scenarios:
+        return _Measured(total.scenarios.get(name, counts), total.requests_of(name), nothing, duration_s)
+    if name:
+        for (_, model), row in total.rows.items():
+            if model == name:
+                requests.add(row)
+        return _Measured(counts, requests, requests, duration_s)
+    for scenario in total.names():
+        counts.add(total.scenarios.get(scenario, ScenarioCounts()))
+        requests.add(total.requests_of(scenario))
+    return _Measured(counts, requests, total.requests_of(""), duration_s)
 
 
 def four_digits(value: float) -> str:
@@ -162,8 +204,9 @@ class JudgingSettings:
 
     thresholds: tuple[Threshold, ...] = option(
         "",
-        "What must hold, comma separated: [SCENARIO:]METRIC<LIMIT or >=, for instance "
-        f"SequenceValid:p99_ms<50,failure_ratio<0.01,ResNet:runs>=10. Metrics: {', '.join(METRICS)}.",
+        "What must hold, comma separated: [NAME:]METRIC<LIMIT or >=, for instance "
+        "SequenceValid:p99_ms<50,failure_ratio<0.01,my_model:requests_per_s>=100. NAME is a scenario's or a model's. "
+        f"Metrics: {', '.join(METRICS)}.",
         read=parse_thresholds,
     )
     fail_on_bottleneck: bool = option(

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from triton_users.judge.thresholds import Check, four_digits
-from triton_users.ledger import Ledger
+from triton_users.ledger import Ledger, Row
 
 EXIT_PASSED = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-"""The user asked for something that cannot be (settings.UsageError)."""
+"""The user asked for something that cannot be (declaration.UsageError)."""
 
 EXPECTED_RUNS = 10.0
 """A scenario nobody asked for by name must have run when its weight gave it this many runs on average, and two more for
@@ -21,6 +21,15 @@ UNANSWERED_S = 10.0
 """A request that has waited for less than this when its user stops says nothing about the server."""
 UNANSWERED_RATIO = 3.0
 """One that has waited this much longer than the slowest answer of its kind says that the server hung."""
+
+OTHERS_TOOLS = ("PerfAnalyzer",)
+"""Scenarios that run a program of others. They may be allowed to fail for reasons of load, not to fail always."""
+NEVER_WORKED = 3
+"""So many failed runs of such a program, and not one that passed, say that it does not work here: one or two may have
+met a busy moment. Picked arbitrarily."""
+
+MAX_KINDS = 5
+"""Rows, and kinds of exceptions, outside of any scenario that have a sentence of their own."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class Verdict:
     warnings: tuple[str, ...] = ()
     """What a person should know though it fails nothing."""
     scenarios: Mapping[str, str] = field(default_factory=dict)
-    """Scenario -> the reasons among `reasons` that are its own, as one text."""
+    """Scenario -> the reasons among `reasons` that are its own, as one text; "" for what belongs to no scenario."""
 
     @property
     def passed(self) -> bool:
@@ -42,6 +51,19 @@ class Verdict:
     @property
     def exit_code(self) -> int:
         return EXIT_PASSED if self.passed else EXIT_FAILED
+
+
+@dataclass
+class _Findings:
+    """A verdict in the making."""
+
+    at_fault: dict[str, list[str]] = field(default_factory=dict)
+    """Scenario -> reasons of its own."""
+    reasons: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def blame(self, scenario: str, reason: str) -> None:
+        self.at_fault.setdefault(scenario, []).append(reason)
 
 
 def judge(
@@ -67,66 +89,109 @@ def judge(
     `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `at_the_end`: what
     was wrong with its end.
 
-    It fails when a scenario outside `allow_failure` failed, when nothing ran, when requests at the end had waited for
+    It fails when a scenario failed that is not allowed to, or in a way that it is not allowed to, when a request or the
+    users' code failed outside of any scenario, when nothing ran, when requests at the end had waited for
     much longer than any answer took, when a scenario that was asked for by name did not run, when another one did not
     although its weight made that all but impossible, when a threshold does not hold, when counts could not be read,
     when something was wrong with its end, and, if wanted, when the client was the bottleneck. While the run is
     `running`, what has not run yet fails nothing.
     """
-    at_fault: dict[str, list[str]] = {}
-    reasons: list[str] = []
-    warnings: list[str] = []
-    allowed, asked = frozenset(allow_failure), tuple(asked_by_name)
-    runs = {name: total.scenarios[name].runs for name in weights if name in total.scenarios}
-    tried = {name: runs[name] + total.scenarios[name].skipped for name in runs}
-    for name, counts in total.scenarios.items():
-        if counts.failed:
-            told = f"{name} failed {counts.failed} of {counts.runs} runs"
-            first = f"; {first_failures[name]}" if first_failures and name in first_failures else ""
-            if name in allowed:
-                warnings.append(f"{told}; its failures are allowed{first}")
-            else:
-                at_fault[name] = [told + first]
-    if not sum(runs.values()) and (weights or not any(row.requests for row in total.rows.values())):
-        nothing = "no scenario came to an end" if weights else "not one request ended"
-        (warnings if running else reasons).append(f"nothing ran{' yet' if running else ''}: {nothing}")
-    else:
-        not_yet = []
-        for name in (*asked, *(name for name in weights if name not in asked)):
-            if runs.get(name):
-                continue
-            expected = sum(tried.values()) * weights.get(name, 0) / (sum(weights.values()) or 1)
-            skipped = f" ({tried[name]} skipped)" if tried.get(name) else ""
-            if name not in asked and expected >= EXPECTED_RUNS + 2 * users:
-                at_fault[name] = [f"{name} did not run{skipped}; by its weight it should have run {expected:.0f} times"]
-            elif running:
-                not_yet.append(f"{name}{skipped}")
-            elif name in asked:
-                at_fault[name] = [f"{name} was asked for by name but did not run{skipped}"]
-            else:
-                warnings.append(f"{name} did not run{skipped}; a longer run would have picked it")
-        if not_yet:
-            warnings.append(f"did not run yet: {', '.join(not_yet)}")
-    for (scenario, model), row in total.rows.items():
-        waited_s, slowest_s = row.unanswered.max_us / 1e6, row.latency.max_us / 1e6
-        if waited_s > UNANSWERED_S:
-            told = (
-                f"{scenario or 'requests'} to {model}: {row.unanswered.total} without an answer when their users "
-                f"stopped, the oldest for {waited_s:.1f} s"
-            )
-            if row.answered and waited_s > UNANSWERED_RATIO * slowest_s:
-                told += f"; the slowest answer took {slowest_s:.1f} s"
-                (at_fault.setdefault(scenario, []) if scenario else reasons).append(told)
-            else:
-                warnings.append(told)
+    found, first = _Findings(), first_failures or {}
+    _failed_runs(found, total, frozenset(allow_failure), first)
+    _outside(found, total, first)
+    _did_not_run(found, total, weights, tuple(asked_by_name), users, running)
+    _unanswered(found, total)
     for check in checks:
         if check.passed is False:
-            found = "there is no data" if check.value is None else f"it is {four_digits(check.value)}"
-            own = at_fault.setdefault(check.threshold.scenario, []) if check.threshold.scenario else reasons
-            own.append(f"threshold {check.threshold} does not hold: {found}")
-    reasons += [f"counts are missing: {why}" for why in uncounted]
-    reasons += at_the_end
-    (reasons if fail_on_bottleneck else warnings).extend(bottlenecks)
-    own_reasons = [reason for told in at_fault.values() for reason in told]
-    scenarios = {name: "; ".join(told) for name, told in at_fault.items()}
-    return Verdict(checks, (*own_reasons, *reasons), tuple(warnings), scenarios)
+            value = "there is no data" if check.value is None else f"it is {four_digits(check.value)}"
+            told, name = f"threshold {check.threshold} does not hold: {value}", check.threshold.scenario
+            if name in weights or name in total.scenarios:
+                found.blame(name, told)
+            else:
+                found.reasons.append(told)
+    found.reasons += [f"counts are missing: {why}" for why in uncounted]
+    found.reasons += at_the_end
+    (found.reasons if fail_on_bottleneck else found.warnings).extend(bottlenecks)
+    own_reasons = [reason for told in found.at_fault.values() for reason in told]
+    scenarios = {name: "; ".join(told) for name, told in found.at_fault.items()}
+    return Verdict(checks, (*own_reasons, *found.reasons), tuple(found.warnings), scenarios)
+
+
+def _failed_runs(found: _Findings, total: Ledger, allowed: frozenset[str], first: Mapping[str, str]) -> None:
+    for name, counts in total.scenarios.items():
+        if not counts.failed:
+            continue
+        told = f"{name} failed {counts.failed} of {counts.runs} runs"
+        behind = f"; {first[name]}" if name in first else ""
+        if name not in allowed:
+            found.blame(name, told + behind)
+        elif counts.unexcused:
+            found.blame(name, f"{told}, {counts.unexcused} of them in a way that is never allowed{behind}")
+        elif name in OTHERS_TOOLS and not counts.passed and counts.failed >= NEVER_WORKED:
+            found.blame(name, f"{told}: it never once worked, which is not what it is allowed to fail for{behind}")
+        else:
+            found.warnings.append(f"{told}; its failures are allowed{behind}")
+
+
+def _outside(found: _Findings, total: Ledger, first: Mapping[str, str]) -> None:
+    """What failed outside of any scenario: requests of the users' own, and exceptions of their code."""
+    rows = {model: row for model, row in total.rows_of("").items() if row.failed}
+    told = [_failed_requests(model, row) for model, row in sorted(rows.items(), key=lambda item: -item[1].failed)]
+    errors = {text for row in rows.values() for text in row.errors}
+    raised = {text: n for text, n in total.exceptions.items() if text.partition(": ")[2] not in errors}
+    told += [f"users' code raised {text} ({n} times)" for text, n in sorted(raised.items(), key=lambda item: -item[1])]
+    for sentence in told[:MAX_KINDS]:
+        found.blame("", sentence)
+    if len(told) > MAX_KINDS:
+        found.blame("", f"{len(told) - MAX_KINDS} more kinds of failures outside of any scenario")
+    if told and "" in first:
+        found.at_fault[""][0] += f"; {first['']}"
+
+
+def _failed_requests(model: str, row: Row) -> str:
+    text, number = max(row.errors.items(), key=lambda item: item[1])
+    most = "" if number == row.failed else f" ({number} of them)"
+    return f"requests to {model}: {row.failed} of {row.requests} failed: {text}{most}"
+
+
+def _did_not_run(
+    found: _Findings, total: Ledger, weights: Mapping[str, int], asked: tuple[str, ...], users: int, running: bool
+) -> None:
+    runs = {name: total.scenarios[name].runs for name in weights if name in total.scenarios}
+    tried = {name: runs[name] + total.scenarios[name].skipped for name in runs}
+    if not sum(runs.values()) and (weights or not any(row.requests for row in total.rows.values())):
+        nothing = "no scenario came to an end" if weights else "not one request ended"
+        told = f"nothing ran{' yet' if running else ''}: {nothing}"
+        (found.warnings if running else found.reasons).append(told)
+        return
+    not_yet = []
+    for name in (*asked, *(name for name in weights if name not in asked)):
+        if runs.get(name):
+            continue
+        expected = sum(tried.values()) * weights.get(name, 0) / (sum(weights.values()) or 1)
+        skipped = f" ({tried[name]} skipped)" if tried.get(name) else ""
+        if name not in asked and expected >= EXPECTED_RUNS + 2 * users:
+            found.blame(name, f"{name} did not run{skipped}; by its weight it should have run {expected:.0f} times")
+        elif running:
+            not_yet.append(f"{name}{skipped}")
+        elif name in asked:
+            found.blame(name, f"{name} was asked for by name but did not run{skipped}")
+        else:
+            found.warnings.append(f"{name} did not run{skipped}; a longer run would have picked it")
+    if not_yet:
+        found.warnings.append(f"did not run yet: {', '.join(not_yet)}")
+
+
+def _unanswered(found: _Findings, total: Ledger) -> None:
+    for (scenario, model), row in total.rows.items():
+        waited_s, slowest_s = row.unanswered.max_us / 1e6, row.latency.max_us / 1e6
+        if waited_s <= UNANSWERED_S:
+            continue
+        told = (
+            f"{scenario or 'requests'} to {model}: {row.unanswered.total} without an answer when their users "
+            f"stopped, the oldest for {waited_s:.1f} s"
+        )
+        if row.answered and waited_s > UNANSWERED_RATIO * slowest_s:
+            found.blame(scenario, f"{told}; the slowest answer took {slowest_s:.1f} s")
+        else:
+            found.warnings.append(told)

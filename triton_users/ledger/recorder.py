@@ -10,7 +10,7 @@ from triton_users.ledger.counts import Ledger, Row, count_text
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import normalise, plain
 
-FORMAT = 3
+FORMAT = 4
 """Version of a snapshot; a collector refuses another one."""
 
 
@@ -33,8 +33,13 @@ class Recorder:
         """Where to record requests of this scenario to this model; keep it, it stays valid, also after `reset`."""
         return self.ledger.row(scenario, model)
 
-    def run_finished(self, scenario: str, outcome: str, requests: int, duration_us: int, reason: str = "") -> None:
-        """Count one run. `outcome` is "passed", "failed" or "skipped"; `reason` is needed for "skipped" only."""
+    def run_finished(
+        self, scenario: str, outcome: str, requests: int, duration_us: int, reason: str = "", *, excusable: bool = True
+    ) -> None:
+        """Count one run. `outcome` is "passed", "failed" or "skipped"; `reason` is needed for "skipped" only.
+
+        `excusable`: a failed run may be excused where its scenario is allowed to fail.
+        """
         counts = self.ledger.scenario(scenario)
         if outcome == "skipped":
             count_text(counts.skips, normalise(reason) or "no reason given")
@@ -43,8 +48,13 @@ class Recorder:
             counts.passed += 1
         else:
             counts.failed += 1
+            counts.unexcused += not excusable
         counts.requests += requests
         counts.durations.record(duration_us)
+
+    def exception(self, text: str) -> None:
+        """Count an exception that users' code outside of any scenario raised; texts are counted as errors' are."""
+        count_text(self.ledger.exceptions, normalise(text))
 
     def deadline_exceeded(self, scenario: str, expected: bool) -> None:
         """Count a deadline that fired."""

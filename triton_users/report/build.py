@@ -22,6 +22,8 @@ from triton_users.ledger.timeline import Timeline
 SCHEMA = 1
 """Version of the report's form; a new one whenever a reader of the old one could go wrong."""
 
+OUTSIDE = "What users do outside of any scenario; its failures are requests."
+
 MAX_CAUSE = 200
 """Characters of a failure's reason in the verdict; its middle is left out when it is longer."""
 MAX_FINDINGS = 200
@@ -115,6 +117,7 @@ def build_report(
         "settings": plain(dict(info.settings)),
         "totals": _totals(scenarios, requests.values(), now_s),
         "scenarios": scenarios,
+        "exceptions": dict(sorted(total.exceptions.items(), key=lambda item: -item[1])),
         "timeline": points,
         "workers": workers,
         "selfcheck": {
@@ -171,13 +174,14 @@ def _scenario(
         )
     return {
         "name": name,
-        "description": info.descriptions.get(name, "") if name else "Requests outside of any scenario.",
+        "description": info.descriptions.get(name, "") if name else OUTSIDE,
         "status": status,
         "why": why,
         "at_fault": name in verdict.scenarios and name not in info.left_out,
         "allowed_to_fail": allowed,
         "weight": info.weights.get(name, 0),
         **_counts(counts),
+        **({} if name else {"failed": requests.failed, "requests": requests.requests}),
         "requests_per_s": round(requests.answered / now_s, 3) if now_s > 0 else 0.0,
         "bytes_sent": requests.sent,
         "bytes_received": requests.received,
@@ -208,6 +212,7 @@ def _counts(counts: ScenarioCounts) -> dict[str, Any]:
         "runs": counts.runs,
         "passed": counts.passed,
         "failed": counts.failed,
+        "unexcused": counts.unexcused,
         "skipped": counts.skipped,
         "skips": dict(sorted(counts.skips.items(), key=lambda item: -item[1])),
         "requests": counts.requests,
@@ -240,7 +245,7 @@ def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], now_s: flo
         together.add(row)
     counted = [name for name in _counts(ScenarioCounts()) if name != "skips"]
     return {
-        **{name: sum(scenario[name] for scenario in scenarios) for name in counted},
+        **{name: sum(scenario[name] for scenario in scenarios if scenario["name"]) for name in counted},
         "rpcs": together.requests,
         "rpcs_failed": together.failed,
         "requests_per_s": round(together.answered / now_s, 3) if now_s > 0 else 0.0,

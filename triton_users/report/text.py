@@ -160,15 +160,15 @@ def _notes(report: dict[str, Any]) -> str:
 def _failures(report: dict[str, Any]) -> str:
     lines: list[str] = []
     for scenario in report["scenarios"]:
-        evidence = scenario["evidence"]
+        evidence, name = scenario["evidence"], scenario["name"] or "(none)"
         for failure in evidence["failures"][:SHOWN_FAILURES]:
-            where = f"{scenario['name']}, {hms(failure['at_s'])} into the run, worker {failure['worker']}: "
+            where = f"{name}, {hms(failure['at_s'])} into the run, worker {failure['worker']}: "
             lines.append(_wrapped(f"- {where}{failure['reason']}", "  "))
             record = json.dumps(failure["record"], ensure_ascii=True)
             lines.append(_wrapped(f"  {record}", "  "))
         if evidence["seen"] > SHOWN_FAILURES:
             shown = min(SHOWN_FAILURES, len(evidence["failures"]))
-            lines.append(f"- {scenario['name']}: {number(evidence['seen'] - shown)} more failures, see report.json")
+            lines.append(f"- {name}: {number(evidence['seen'] - shown)} more failures, see report.json")
     if not lines:
         return ""
     if report["reproduce"]:

@@ -21,6 +21,7 @@ from locust.runners import MasterRunner
 from triton_users import server
 from triton_users.declaration import read
 from triton_users.judge.client_limited import hms
+from triton_users.judge.thresholds import JudgingSettings
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
@@ -176,7 +177,8 @@ class Coordinator:
 
     def _look_at_the_server(self, settings: Settings) -> tuple[Target, dict[str, str]]:
         host, scenarios = self._environment.host or "", runs_scenarios(self._environment)
-        return look_at(host, read(ConnectionSettings, self._options), settings, scenarios=scenarios)
+        connection, judging = read(ConnectionSettings, self._options), read(JudgingSettings, self._options)
+        return look_at(host, connection, settings, judging.thresholds, scenarios=scenarios)
 
     def _command(self, seed: int) -> str:
         runner: Any = self._environment.runner

@@ -7,6 +7,7 @@ import gc
 import logging
 import shutil
 import time
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,7 @@ class Node:
         events.sequence_validation_failure.add_listener(self._on_sequence_validation_failure)
         events.request_unanswered.add_listener(self._on_request_unanswered)
         events.deferred_checks_settled.add_listener(self._on_claims_settled)
+        events.user_error.add_listener(self._on_user_error)
 
     def start(self, configuration: RunConfiguration) -> Run:
         """Begin a run as the master configuration it."""
@@ -104,26 +106,42 @@ class Node:
 
     def _on_request(
         self,
-        response_time: float,
-        response_length: int,
+        request_type: str,
+        name: str,
+        response_time: float | None,
+        response_length: int | None,
         exception: BaseException | None,
         scenario: str = "",
         model: str = "",
         method: str = "",
-        queue_time_ms: float = 0.0,
+        queue_time_ms: float | None = None,
         request_length: int = 0,
         **_: Any,
     ) -> None:
-        if not method:
-            return  # not one of ours
-        key = (scenario, model or method)
+        key = (scenario, model or method or f"{request_type} {name}")  # without a method it is another client's
         row = self._rows.get(key)
         if row is None:
             row = self._rows[key] = self.recorder.row(*key)
-        if exception is None:
-            row.record(int(response_time * 1e3), int(queue_time_ms * 1e3), request_length, response_length)
+        latency_us, received = int((response_time or 0) * 1e3), response_length or 0
+        if exception is not None:
+            row.record_error(str(exception) or repr(exception), request_length, received)
+            if not scenario:
+                what = {"request": key[1], "error": str(exception)}
+                self.recorder.failure("", self.elapsed_s(), f"{key[1]}: {exception}", what)
+        elif queue_time_ms is None:
+            row.record_elsewhere(latency_us, received)
         else:
-            row.record_error(str(exception), request_length, response_length)
+            row.record(latency_us, int(queue_time_ms * 1e3), request_length, received)
+
+    def _on_user_error(self, user_instance: Any, exception: BaseException, tb: Any, **_: Any) -> None:
+        user = getattr(user_instance, "user", user_instance)  # Locust also gives a user's tasks
+        if getattr(user, "played_error", None) is exception:
+            return  # it is a scenario's failed run
+        text = f"{type(exception).__name__}: {exception}"
+        self.recorder.exception(text)
+        where = "".join(traceback.format_exception(type(exception), exception, tb))
+        record = {"user": type(user).__name__, "traceback": where}
+        self.recorder.failure("", self.elapsed_s(), f"{type(user).__name__} raised {text}", record)
 
     def _on_request_unanswered(self, scenario: str, model: str, method: str, waited_s: float, **_: Any) -> None:
         self.recorder.row(scenario, model or method).unanswered.record(int(waited_s * 1e6))
@@ -136,9 +154,11 @@ class Node:
         duration_s: float,
         reason: str,
         record: Mapping[str, Any],
+        excusable: bool = True,
         **_: Any,
     ) -> None:
-        self.recorder.run_finished(scenario, outcome, requests, int(duration_s * 1e6), reason)
+        duration_us = int(duration_s * 1e6)
+        self.recorder.run_finished(scenario, outcome, requests, duration_us, reason, excusable=excusable)
         if outcome == "failed":
             self.recorder.failure(scenario, self.elapsed_s(), reason, record)
 

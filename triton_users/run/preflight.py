@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tritonclient.utils import InferenceServerException
 
 from triton_users import server
 from triton_users.client.client import TritonClient
+from triton_users.judge.thresholds import Threshold, check_names
 from triton_users.run.configuration import left_out
 from triton_users.scenarios.base import Target
 from triton_users.settings import ConnectionSettings, Settings, UsageError
@@ -21,13 +23,20 @@ LIMIT_S = 10.0
 
 
 def look_at(
-    host: str, connection: ConnectionSettings, settings: Settings, *, scenarios: bool
+    host: str,
+    connection: ConnectionSettings,
+    settings: Settings,
+    thresholds: Iterable[Threshold],
+    *,
+    scenarios: bool,
 ) -> tuple[Target, dict[str, str]]:
     """What the server at `host` offers, and the scenarios that cannot run against it, with the reason and the remedy.
 
-    `scenarios`: whether the run has users that play scenarios. Raises UsageError as `survey` and `run.left_out`.
+    `scenarios`: whether the run has users that play scenarios. Raises UsageError as `survey`, `check_names` and
+    `run.left_out`.
     """
     target = with_perf_analyzer(survey(host, connection), host)
+    check_names(thresholds, target.models)
     return target, left_out(target, settings) if scenarios else {}
 
 

@@ -15,8 +15,10 @@ from triton_users.settings import Settings
 class ScenarioFailure(Exception):
     """The server did what it must not. `evidence` holds the ids and values that show it (plain values only)."""
 
-    def __init__(self, message: str, requests: int = 0, **evidence: Any) -> None:
+    def __init__(self, message: str, requests: int = 0, *, excusable: bool = True, **evidence: Any) -> None:
         super().__init__(message)
+        self.excusable = excusable
+        """Whether it fails nothing where its scenario is allowed to fail."""
         self.requests = requests
         """Inference requests the run had sent."""
         self.evidence = evidence

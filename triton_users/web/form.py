@@ -40,7 +40,7 @@ def refusal(
         changes = _converted(form, vars(options))
         candidate = Namespace(**{**vars(options), **changes})
         settings = settings_from(candidate, drawn_seed=1)
-        judging_from(candidate)
+        judging = judging_from(candidate)
         connection = read(ConnectionSettings, candidate)
         host, in_force = form.get("host", host).strip(), host
         if not host:
@@ -49,7 +49,7 @@ def refusal(
             _check_running({**changes, "host": host}, {**vars(options), "host": in_force})
         else:
             report_dir_from(candidate)
-            look_at(host, connection, settings, scenarios=scenarios)
+            look_at(host, connection, settings, judging["thresholds"], scenarios=scenarios)
     except (ValueError, OSError) as error:  # UsageError and the transport's TargetError are ValueErrors
         text = cut(str(error), 2_000)
         return text[:1].upper() + text[1:]
