@@ -90,6 +90,16 @@ def test_an_error_exit_is_a_failure_that_shows_the_end_of_its_output(tmp_path: P
     assert caught.value.evidence["exit_code"] == 99
 
 
+@pytest.mark.parametrize(
+    ("said", "excusable"),
+    [("Thread [0] had error: Output doesn't match expected output", False), ("Thread [0] had error: no", True)],
+)
+def test_an_answer_that_does_not_match_is_excused_by_no_load(tmp_path: Path, said: str, excusable: bool) -> None:
+    with pytest.raises(ScenarioFailure) as caught:
+        scenario(tmp_path, f"import sys; sys.exit({said!r})").run(PLAN)
+    assert caught.value.excusable is excusable
+
+
 FORGOTTEN = """
 import sys
 sys.exit("Thread [3] had error: inference request for sequence 7 to model 'm' must specify the START flag on the first "
