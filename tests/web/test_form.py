@@ -8,7 +8,7 @@ import pytest
 from locust.argument_parser import LocustArgumentParser
 
 from triton_users.options import add_options
-from triton_users.scenarios.base import Target
+from triton_users.run.survey import Survey
 from triton_users.settings import UsageError
 from triton_users.web import form
 
@@ -21,10 +21,10 @@ MODELS = frozenset({"custom_sequence_int32", "custom_zero_1_float32"})
 def options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
     """The options as they are by default, reports elsewhere; the server at HOST answers, and no other does."""
 
-    def survey(host: str, tls: object) -> Target:
+    def survey(host: str, connection: object, candidates: object) -> Survey:
         if host != HOST:
             raise UsageError(f"no Triton answers at {host}")
-        return Target(address=host, models=MODELS, server_version="triton 2.51.0")
+        return Survey(ready=True, version="triton 2.51.0", models=MODELS)
 
     monkeypatch.setattr("triton_users.run.preflight.survey", survey)
     parser = LocustArgumentParser()
@@ -89,9 +89,7 @@ def test_a_form_without_the_number_of_users_is_refused_unless_a_load_shape_sets_
 
 
 def test_users_of_one_s_own_need_no_model_of_the_scenarios(options: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "triton_users.run.preflight.survey", lambda host, tls: Target(address=host, models=frozenset({"mine"}))
-    )
+    monkeypatch.setattr("triton_users.run.preflight.survey", lambda *_: Survey(ready=True, models=frozenset({"mine"})))
     assert "No scenario can run against this server" in refusal(options)
     assert form.refusal(GOOD, options, HOST, running=False, scenarios=False) == ""
 

@@ -79,6 +79,7 @@ def judge(
     fail_on_bottleneck: bool = False,
     running: bool = False,
     first_failures: Mapping[str, str] | None = None,
+    at_the_start: Iterable[str] = (),
     at_the_end: Iterable[str] = (),
 ) -> Verdict:
     """The verdict on everything that was counted.
@@ -86,15 +87,15 @@ def judge(
     `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
     missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`client_limited.sentences`).
-    `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `at_the_end`: what
-    was wrong with its end.
+    `first_failures`: scenario -> when it first failed and why, to stand behind its counts.
+    `at_the_start`, `at_the_end`: what was wrong with its beginning and its end.
 
     It fails when a scenario failed that is not allowed to, or in a way that it is not allowed to, when a request or the
     users' code failed outside of any scenario, when nothing ran, when requests at the end had waited for
     much longer than any answer took, when a scenario that was asked for by name did not run, when another one did not
     although its weight made that all but impossible, when a threshold does not hold, when counts could not be read,
-    when something was wrong with its end, and, if wanted, when the client was the bottleneck. While the run is
-    `running`, what has not run yet fails nothing.
+    when something was wrong with its beginning or its end, and, if wanted, when the client was the bottleneck. While
+    the run is `running`, what has not run yet fails nothing.
     """
     found, first = _Findings(), first_failures or {}
     _failed_runs(found, total, frozenset(allow_failure), first)
@@ -110,7 +111,7 @@ def judge(
             else:
                 found.reasons.append(told)
     found.reasons += [f"counts are missing: {why}" for why in uncounted]
-    found.reasons += at_the_end
+    found.reasons += [*at_the_start, *at_the_end]
     (found.reasons if fail_on_bottleneck else found.warnings).extend(bottlenecks)
     own_reasons = [reason for told in found.at_fault.values() for reason in told]
     scenarios = {name: "; ".join(told) for name, told in found.at_fault.items()}

@@ -63,6 +63,8 @@ class RunInfo:
     """The command that makes the same plan again."""
     notes: Sequence[str] = ()
     """What a person should know of this run beside what it counted; fails nothing."""
+    at_the_start: Sequence[str] = ()
+    """What was wrong with the server when it began, a sentence each; fails it."""
     at_the_end: Sequence[str] = ()
     """What was wrong with how it ended, a sentence each; fails it."""
 
@@ -95,6 +97,7 @@ def build_report(
         bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
         running=running,
+        at_the_start=info.at_the_start,
         at_the_end=info.at_the_end,
         first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
     )
