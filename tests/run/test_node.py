@@ -11,6 +11,7 @@ from gevent.event import Event
 from locust import User, task
 from locust.env import Environment
 
+from triton_users.client.rpc_events import RequestFailure
 from triton_users.events import add_hooks
 from triton_users.report import RunInfo
 from triton_users.run import reporting
@@ -89,3 +90,17 @@ def test_a_look_that_fails_is_logged_and_not_the_last(
     finally:
         run.finish("finished")
     assert "the first one" in caplog.text
+
+
+def test_a_failed_connect_begins_an_outage_that_the_next_answer_ends(node: Node) -> None:
+    request = node._environment.events.request
+    ours = {"request_type": "grpc", "name": "m", "model": "m", "method": "ModelInfer", "response_time": 1.0}
+    refused = RequestFailure("StatusCode.UNAVAILABLE", "no way", "ConnectFailure('no way')")
+    for exception in (RequestFailure("StatusCode.UNAVAILABLE", "queue is full"), refused):
+        request.fire(**ours, response_length=0, exception=exception, queue_time_ms=0.0)
+    assert node.recorder.outages.dump()[:2] == [True, "no way"]
+    wanted_deadline = {"response_length": 0, "exception": None, "response": None, "queue_time_ms": 0.0}
+    request.fire(**ours, **wanted_deadline)
+    assert node.recorder.outages.dump()[0] is True
+    request.fire(**ours, response_length=0, exception=None, response=object(), queue_time_ms=0.0)
+    assert node.recorder.outages.dump()[0] is False

@@ -57,13 +57,25 @@ class Verdict:
 class _Findings:
     """A verdict in the making."""
 
+    failures: dict[str, list[str]] = field(default_factory=dict)
+    """Scenario -> sentences of its runs that failed; "" -> of what failed outside of any."""
+    counts: dict[str, str] = field(default_factory=dict)
+    """The same in a few words, for one sentence about several."""
     at_fault: dict[str, list[str]] = field(default_factory=dict)
-    """Scenario -> reasons of its own."""
+    """Scenario -> other reasons of its own."""
     reasons: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def blame(self, scenario: str, reason: str) -> None:
         self.at_fault.setdefault(scenario, []).append(reason)
+
+    def fail(self, scenario: str, reasons: list[str], count: str) -> None:
+        self.failures[scenario], self.counts[scenario] = reasons, count
+
+    def own(self) -> dict[str, list[str]]:
+        """Scenario -> all reasons of its own."""
+        names = dict.fromkeys([*self.failures, *self.at_fault])
+        return {name: [*self.failures.get(name, ()), *self.at_fault.get(name, ())] for name in names}
 
 
 def judge(
@@ -79,6 +91,8 @@ def judge(
     fail_on_bottleneck: bool = False,
     running: bool = False,
     first_failures: Mapping[str, str] | None = None,
+    gone: str = "",
+    consequences: Iterable[str] = (),
     at_the_start: Iterable[str] = (),
     at_the_end: Iterable[str] = (),
 ) -> Verdict:
@@ -88,7 +102,9 @@ def judge(
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
     missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`client_limited.sentences`).
     `first_failures`: scenario -> when it first failed and why, to stand behind its counts.
-    `at_the_start`, `at_the_end`: what was wrong with its beginning and its end.
+    `gone`: when the server could not be reached (`outages.sentence`), which is then the first reason, and
+    `consequences` the scenarios whose failures come of that, which are one reason together. `at_the_start`,
+    `at_the_end`: what was wrong with its beginning and its end.
 
     It fails when a scenario failed that is not allowed to, or in a way that it is not allowed to, when a request or the
     users' code failed outside of any scenario, when nothing ran, when requests at the end had waited for
@@ -113,9 +129,18 @@ def judge(
     found.reasons += [f"counts are missing: {why}" for why in uncounted]
     found.reasons += [*at_the_start, *at_the_end]
     (found.reasons if fail_on_bottleneck else found.warnings).extend(bottlenecks)
-    own_reasons = [reason for told in found.at_fault.values() for reason in told]
-    scenarios = {name: "; ".join(told) for name, told in found.at_fault.items()}
-    return Verdict(checks, (*own_reasons, *found.reasons), tuple(found.warnings), scenarios)
+    scenarios = {name: "; ".join(told) for name, told in found.own().items()}
+    first_of_all = [gone + _of_that_failed(found, consequences)] if gone else []
+    own_reasons = [reason for told in found.own().values() for reason in told]
+    return Verdict(checks, (*first_of_all, *own_reasons, *found.reasons), tuple(found.warnings), scenarios)
+
+
+def _of_that_failed(found: _Findings, consequences: Iterable[str]) -> str:
+    """What failed of one cause, as the end of its sentence instead of sentences of their own."""
+    followed = sorted(name for name in consequences if name in found.failures)
+    for name in followed:
+        del found.failures[name]
+    return f"; of that failed {', '.join(found.counts[name] for name in followed)}" if followed else ""
 
 
 def _failed_runs(found: _Findings, total: Ledger, allowed: frozenset[str], first: Mapping[str, str]) -> None:
@@ -125,7 +150,7 @@ def _failed_runs(found: _Findings, total: Ledger, allowed: frozenset[str], first
         told = f"{name} failed {counts.failed} of {counts.runs} runs"
         behind = f"; {first[name]}" if name in first else ""
         if name not in allowed:
-            found.blame(name, told + behind)
+            found.fail(name, [told + behind], f"{name} ({counts.failed} of {counts.runs} runs)")
         elif counts.unexcused:
             found.blame(name, f"{told}, {counts.unexcused} of them in a way that is never allowed{behind}")
         elif name in OTHERS_TOOLS and not counts.passed and counts.failed >= NEVER_WORKED:
@@ -141,12 +166,12 @@ def _outside(found: _Findings, total: Ledger, first: Mapping[str, str]) -> None:
     errors = {text for row in rows.values() for text in row.errors}
     raised = {text: n for text, n in total.exceptions.items() if text.partition(": ")[2] not in errors}
     told += [f"users' code raised {text} ({n} times)" for text, n in sorted(raised.items(), key=lambda item: -item[1])]
-    for sentence in told[:MAX_KINDS]:
-        found.blame("", sentence)
     if len(told) > MAX_KINDS:
-        found.blame("", f"{len(told) - MAX_KINDS} more kinds of failures outside of any scenario")
-    if told and "" in first:
-        found.at_fault[""][0] += f"; {first['']}"
+        told[MAX_KINDS:] = [f"{len(told) - MAX_KINDS} more kinds of failures outside of any scenario"]
+    if told:
+        told[0] += f"; {first['']}" if "" in first else ""
+        failed = sum(row.failed for row in rows.values())
+        found.fail("", told, f"{failed} requests outside of any scenario" if failed else "users' own code")
 
 
 def _failed_requests(model: str, row: Row) -> str:

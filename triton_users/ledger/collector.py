@@ -39,6 +39,8 @@ class WorkerState:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     gauges: dict[str, int] = field(default_factory=dict)
     selfcheck: dict[str, Any] = field(default_factory=dict)
+    outages: tuple[bool, str, list[tuple[float, float]]] = (False, "", [])
+    """See `Outages.dump`; times by the worker's own clock."""
 
     def silent_at(self, now_s: float) -> bool:
         """Whether it should have told something by then, `now_s` seconds into the run, and has not."""
@@ -91,6 +93,8 @@ class Collector:
             evidence = {name: Evidence.load(dumped) for name, dumped in snapshot["evidence"].items()}
             gauges = {str(name): int(value) for name, value in snapshot["gauges"].items()}
             selfcheck = dict(snapshot["selfcheck"])
+            goes_on, why, spans = snapshot["outages"]
+            outages = (bool(goes_on), str(why), [(float(from_s), float(to_s)) for from_s, to_s in spans])
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             reason = f"a snapshot could not be read: {type(problem).__name__}: {problem}"
             self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -102,7 +106,7 @@ class Collector:
         change = Change(state.worker, now_s, max(0.0, at_s - state.at_s), counted)
         state.ledger = ledger
         state.evidence.update(evidence)
-        state.gauges, state.selfcheck = gauges, selfcheck
+        state.gauges, state.selfcheck, state.outages = gauges, selfcheck, outages
         state.sequence, state.at_s, state.last_seen_s = sequence, at_s, now_s
         state.began_s = min(state.began_s, now_s - at_s)
         # A worker goes on to report after its last count; only a new count would take its word back.

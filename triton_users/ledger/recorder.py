@@ -8,6 +8,7 @@ from typing import Any
 
 from triton_users.ledger.counts import Ledger, Row, count_text
 from triton_users.ledger.evidence import Evidence
+from triton_users.ledger.outages import Outages
 from triton_users.ledger.plain import normalise, plain
 
 FORMAT = 4
@@ -25,6 +26,7 @@ class Recorder:
         self.incarnation = secrets.token_hex(8)
         """Tells this process from an earlier one of the same name."""
         self.ledger = Ledger()
+        self.outages = Outages()
         self._evidence: dict[str, Evidence] = {}
         self._sent_evidence: dict[str, int] = {}
         self._sequence = 0
@@ -118,12 +120,14 @@ class Recorder:
             "evidence": changed,
             "gauges": dict(gauges or {}),
             "selfcheck": dict(selfcheck or {}),
+            "outages": self.outages.dump(),
         }
 
     def reset(self, run: str) -> None:
         """Forget everything and count for another run from here on."""
         self.run = run
         self.ledger.clear()
+        self.outages.clear()
         self._evidence.clear()
         self._sent_evidence.clear()
         self._sequence = 0

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
-from triton_users.judge import client_limited
+from triton_users.judge import client_limited, outages
 from triton_users.judge.thresholds import Threshold, apply
 from triton_users.judge.verdict import Verdict, judge
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
@@ -86,6 +86,7 @@ def build_report(
     points = timeline.dump(now_s)
     evidence = collector.evidence()
     found = client_limited.findings(collector.workers.values(), info.limits)
+    gone = outages.outages(collector.workers.values())
     verdict = judge(
         total,
         weights=info.weights,
@@ -97,6 +98,8 @@ def build_report(
         bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
         running=running,
+        gone=outages.sentence(gone, len(collector.workers)),
+        consequences=_consequences(gone, evidence),
         at_the_start=info.at_the_start,
         at_the_end=info.at_the_end,
         first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
@@ -201,6 +204,15 @@ def _scenario(
             "failures": [*evidence.first, *evidence.last] if evidence else [],
         },
     }
+
+
+def _consequences(gone: Sequence[outages.Outage], evidence: Mapping[str, Evidence]) -> frozenset[str]:
+    """The scenarios all of whose failures that are known may come of an outage."""
+    return frozenset(
+        name
+        for name, kept in evidence.items()
+        if all(any(each.explains(failure["at_s"]) for each in gone) for failure in (*kept.first, *kept.last))
+    )
 
 
 def _first(kept: Evidence) -> str:

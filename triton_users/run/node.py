@@ -14,6 +14,8 @@ from typing import Any
 from locust.env import Environment
 
 from triton_users import ledger
+from triton_users.client.rpc_events import RequestFailure
+from triton_users.ledger.plain import cut
 from triton_users.locust_compat.stack_of_stop import look_early
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
 from triton_users.run.preflight import with_perf_analyzer
@@ -111,6 +113,7 @@ class Node:
         response_time: float | None,
         response_length: int | None,
         exception: BaseException | None,
+        response: Any = None,
         scenario: str = "",
         model: str = "",
         method: str = "",
@@ -123,8 +126,12 @@ class Node:
         if row is None:
             row = self._rows[key] = self.recorder.row(*key)
         latency_us, received = int((response_time or 0) * 1e3), response_length or 0
+        if self.recorder.outages.open and method and response is not None:
+            self.recorder.outages.answered(self.elapsed_s())
         if exception is not None:
             row.record_error(str(exception) or repr(exception), request_length, received)
+            if isinstance(exception, RequestFailure) and exception.unreachable:
+                self.recorder.outages.failed(self.elapsed_s(), cut(exception.message()))
             if not scenario:
                 what = {"request": key[1], "error": str(exception)}
                 self.recorder.failure("", self.elapsed_s(), f"{key[1]}: {exception}", what)
