@@ -1,5 +1,6 @@
 """What is asked of a server before a run and at its end, of servers that answer all, some or none of it."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -271,6 +272,29 @@ def test_a_watch_polls_the_index_and_its_end_leaves_no_connection(monkeypatch: p
         asked = len(server.calls)
         gevent.sleep(0.05)
     assert len(server.calls) <= asked + 1
+
+
+def test_a_watch_keeps_when_an_answer_that_is_no_work_was_long_in_coming(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "EVERY_S", 0.01)
+    monkeypatch.setattr(watch, "SLOW_S", 0.2)
+
+    class Slow(Server):
+        def __call__(self, method: str, request: bytes, whole: bool) -> Any:
+            if whole:
+                gevent.sleep(0.3)
+            return super().__call__(method, request, whole)
+
+    begun_s = time.monotonic()
+    with serving(Slow(models={"a": ("READY", ""), "b": ("READY", "")})) as host:
+        watched = watching(host)
+        watched.start()
+        with gevent.Timeout(10):
+            while not watched.slow_questions(begun_s):
+                gevent.sleep(0.01)
+        watched.stop()
+    ((from_s, to_s), *_) = watched.slow_questions(begun_s)
+    assert 0.0 <= from_s < to_s - 0.2
+    assert watched.slow_questions(begun_s + 3600.0) == []
 
 
 @pytest.mark.triton

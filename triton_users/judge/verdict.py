@@ -91,6 +91,7 @@ def judge(
     fail_on_bottleneck: bool = False,
     running: bool = False,
     first_failures: Mapping[str, str] | None = None,
+    late: Iterable[str] = (),
     gone: str = "",
     consequences: Iterable[str] = (),
     at_the_start: Iterable[str] = (),
@@ -101,10 +102,10 @@ def judge(
     `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
     missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`client_limited.sentences`).
-    `first_failures`: scenario -> when it first failed and why, to stand behind its counts.
-    `gone`: when the server could not be reached (`outages.sentence`), which is then the first reason, and
-    `consequences` the scenarios whose failures come of that, which are one reason together. `at_the_start`,
-    `at_the_end`: what was wrong with its beginning and its end.
+    `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `late`: what came far too
+    late (`lateness.sentences`), which is only told. `gone`: when the server could not be reached
+    (`outages.sentence`), which is then the first reason, and `consequences` the scenarios whose failures come of that,
+    which are one reason together. `at_the_start`, `at_the_end`: what was wrong with its beginning and its end.
 
     It fails when a scenario failed that is not allowed to, or in a way that it is not allowed to, when a request or the
     users' code failed outside of any scenario, when nothing ran, when requests at the end had waited for
@@ -128,6 +129,7 @@ def judge(
                 found.reasons.append(told)
     found.reasons += [f"counts are missing: {why}" for why in uncounted]
     found.reasons += [*at_the_start, *at_the_end]
+    found.warnings += late
     (found.reasons if fail_on_bottleneck else found.warnings).extend(bottlenecks)
     scenarios = {name: "; ".join(told) for name, told in found.own().items()}
     first_of_all = [gone + _of_that_failed(found, consequences)] if gone else []

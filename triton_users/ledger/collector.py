@@ -41,6 +41,8 @@ class WorkerState:
     selfcheck: dict[str, Any] = field(default_factory=dict)
     outages: tuple[bool, str, list[tuple[float, float]]] = (False, "", [])
     """See `Outages.dump`; times by the worker's own clock."""
+    lateness: tuple[int, list[tuple[str, str, float, float, float]], list[tuple[float, float]]] = (0, [], [])
+    """See `Lateness.dump`; times by the worker's own clock."""
 
     def silent_at(self, now_s: float) -> bool:
         """Whether it should have told something by then, `now_s` seconds into the run, and has not."""
@@ -95,6 +97,12 @@ class Collector:
             selfcheck = dict(snapshot["selfcheck"])
             goes_on, why, spans = snapshot["outages"]
             outages = (bool(goes_on), str(why), [(float(from_s), float(to_s)) for from_s, to_s in spans])
+            seen, late, silences = snapshot["lateness"]
+            lateness = (
+                int(seen),
+                [(str(s), str(m), float(at), float(took), float(usual)) for s, m, at, took, usual in late],
+                [(float(from_s), float(to_s)) for from_s, to_s in silences],
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             reason = f"a snapshot could not be read: {type(problem).__name__}: {problem}"
             self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -106,7 +114,8 @@ class Collector:
         change = Change(state.worker, now_s, max(0.0, at_s - state.at_s), counted)
         state.ledger = ledger
         state.evidence.update(evidence)
-        state.gauges, state.selfcheck, state.outages = gauges, selfcheck, outages
+        state.gauges, state.selfcheck = gauges, selfcheck
+        state.outages, state.lateness = outages, lateness
         state.sequence, state.at_s, state.last_seen_s = sequence, at_s, now_s
         state.began_s = min(state.began_s, now_s - at_s)
         # A worker goes on to report after its last count; only a new count would take its word back.

@@ -8,6 +8,7 @@ from typing import Any
 
 from triton_users.ledger.counts import Ledger, Row, count_text
 from triton_users.ledger.evidence import Evidence
+from triton_users.ledger.lateness import Lateness
 from triton_users.ledger.outages import Outages
 from triton_users.ledger.plain import normalise, plain
 
@@ -27,6 +28,7 @@ class Recorder:
         """Tells this process from an earlier one of the same name."""
         self.ledger = Ledger()
         self.outages = Outages()
+        self.lateness = Lateness()
         self._evidence: dict[str, Evidence] = {}
         self._sent_evidence: dict[str, int] = {}
         self._sequence = 0
@@ -121,6 +123,7 @@ class Recorder:
             "gauges": dict(gauges or {}),
             "selfcheck": dict(selfcheck or {}),
             "outages": self.outages.dump(),
+            "lateness": self.lateness.dump(),
         }
 
     def reset(self, run: str) -> None:
@@ -128,6 +131,7 @@ class Recorder:
         self.run = run
         self.ledger.clear()
         self.outages.clear()
+        self.lateness.clear()
         self._evidence.clear()
         self._sent_evidence.clear()
         self._sequence = 0

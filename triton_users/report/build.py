@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
-from triton_users.judge import client_limited, outages
+from triton_users.judge import client_limited, lateness, outages
 from triton_users.judge.thresholds import Threshold, apply
 from triton_users.judge.verdict import Verdict, judge
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
@@ -65,6 +65,8 @@ class RunInfo:
     """What a person should know of this run beside what it counted; fails nothing."""
     at_the_start: Sequence[str] = ()
     """What was wrong with the server when it began, a sentence each; fails it."""
+    slow_questions: Sequence[tuple[float, float]] = ()
+    """From when to when a question that is no work to the server waited long for its answer, in seconds of the run."""
     at_the_end: Sequence[str] = ()
     """What was wrong with how it ended, a sentence each; fails it."""
 
@@ -98,6 +100,7 @@ def build_report(
         bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
         running=running,
+        late=lateness.sentences(list(collector.workers.values()), info.limits, info.slow_questions, gone),
         gone=outages.sentence(gone, len(collector.workers)),
         consequences=_consequences(gone, evidence),
         at_the_start=info.at_the_start,

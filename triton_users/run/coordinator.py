@@ -162,8 +162,7 @@ class Coordinator:
             if reporting is None or reporting.finished:
                 return
             try:
-                at_the_end, notes = self._at_the_end(reporting), self._notes(reporting)
-                self._environment.process_exit_code = reporting.finish(state, at_the_end, notes)
+                self._environment.process_exit_code = reporting.finish(state, **self._ending_of(reporting))
             except OSError as error:
                 logger.error("The report cannot be written: %s", error)
                 self._environment.process_exit_code = EXIT_USAGE
@@ -176,8 +175,15 @@ class Coordinator:
         server = self._watch.at_the_end(reporting.begun_s) if self._watch is not None else []
         return [told for told in (self._cut_short(), lost, *server) if told]
 
-    def _notes(self, reporting: Reporting) -> list[str]:
-        return self._watch.absences(reporting.begun_s) if self._watch is not None else []
+    def _ending_of(self, reporting: Reporting) -> dict[str, Any]:
+        at_the_end, watch, begun_s = self._at_the_end(reporting), self._watch, reporting.begun_s
+        if watch is None:
+            return {"at_the_end": at_the_end}
+        return {
+            "at_the_end": at_the_end,
+            "notes": watch.absences(begun_s),
+            "slow_questions": watch.slow_questions(begun_s),
+        }
 
     def _cut_short(self) -> str:
         """How far the run came, when it was given a run time and did not come so far."""

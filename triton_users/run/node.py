@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
+import math
 import shutil
 import time
 import traceback
@@ -15,6 +16,7 @@ from locust.env import Environment
 
 from triton_users import ledger
 from triton_users.client.rpc_events import RequestFailure
+from triton_users.ledger.lateness import LATE_S
 from triton_users.ledger.plain import cut
 from triton_users.locust_compat.stack_of_stop import look_early
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
@@ -28,6 +30,9 @@ from triton_users.system import scratch
 
 logger = logging.getLogger(__name__)
 
+SLOT_SCENARIOS = frozenset(name for name in ALL if name.startswith("Sequence"))
+"""Scenarios whose requests may wait for a sequence's slot, for up to the idle limit and its margin."""
+
 
 class Node:
     """The local runner's or a worker's side of the plugin."""
@@ -37,6 +42,7 @@ class Node:
         self.recorder = ledger.Recorder(worker=name, run="")
         self._rows: dict[tuple[str, str], ledger.Row] = {}
         self._begun_s = time.monotonic()
+        self._slot_wait_s = math.inf
         self._self_check = SelfCheck(clock=self.elapsed_s, queue_time=self.recorder.ledger.queue_times)
         events: Any = environment.events
         events.request.add_listener(self._on_request)
@@ -70,6 +76,7 @@ class Node:
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
         environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it
+        self._slot_wait_s = settings.idle_limit_s + settings.idle_margin_s
         set_tasks(environment, settings, run.left_out)
         self.reset(configuration.ledger)
         self._self_check.start()
@@ -126,8 +133,12 @@ class Node:
         if row is None:
             row = self._rows[key] = self.recorder.row(*key)
         latency_us, received = int((response_time or 0) * 1e3), response_length or 0
-        if self.recorder.outages.open and method and response is not None:
-            self.recorder.outages.answered(self.elapsed_s())
+        if method and response is not None:
+            now_s = self.elapsed_s()
+            if self.recorder.outages.open:
+                self.recorder.outages.answered(now_s)
+            floor_s = self._slot_wait_s if scenario in SLOT_SCENARIOS else LATE_S
+            self.recorder.lateness.answered(now_s, scenario, key[1], row, latency_us / 1e6, floor_s)
         if exception is not None:
             row.record_error(str(exception) or repr(exception), request_length, received)
             if isinstance(exception, RequestFailure) and exception.unreachable:

@@ -18,6 +18,10 @@ EVERY_S = 2.0
 """How often the repository index is asked for, in seconds: the resolution of "since when". Picked arbitrarily."""
 ANSWER_LIMIT_S = 5.0
 """How long each answer may take, in seconds, the last ones included."""
+SLOW_S = 1.5
+"""An answer to that takes the server no work; one that takes this long, in seconds, is kept. Picked arbitrarily."""
+MAX_SLOW = 100
+"""How many of those are kept."""
 MAX_ABSENCES = 20
 """Times at which models were not ready for a while that are kept; a report needs no more."""
 
@@ -42,6 +46,7 @@ class ServerWatch:
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._away: dict[str, tuple[float, ModelState]] = {}
         self._absences: list[Absence] = []
+        self._slow: list[tuple[float, float]] = []
 
     def start(self) -> None:
         if self._found.index is not None and self._found.models:
@@ -93,6 +98,10 @@ class ServerWatch:
             for each in self._absences
         ]
 
+    def slow_questions(self, begun_s: float) -> list[tuple[float, float]]:
+        """From when to when an answer was long in coming, in seconds of the report; see `at_the_end`."""
+        return [(from_s - begun_s, to_s - begun_s) for from_s, to_s in self._slow if from_s >= begun_s]
+
     def _not_ready(self) -> list[str]:
         if self._found.ready is False:
             return []  # as at the start
@@ -111,12 +120,16 @@ class ServerWatch:
     def _watch(self) -> None:
         while True:
             gevent.sleep(EVERY_S)
+            asked_s = time.monotonic()
             try:
                 if self._client is None:
                     self._client = client_for(self._host, self._connection, ANSWER_LIMIT_S)
                 self._ask_index(self._client)
             except InferenceServerException:
-                pass  # the users' requests tell of a server that does not answer
+                pass  # the users' requests tell of a server that cannot be reached
+            took_s = time.monotonic() - asked_s
+            if took_s >= SLOW_S and len(self._slow) < MAX_SLOW:
+                self._slow.append((asked_s, asked_s + took_s))
 
     def _ask_index(self, client: TritonClient) -> None:
         if self._found.index is not None:
