@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2
 from tests.scenarios.fakes import FakeClient, Request, make_session, status_error
 from tests.scenarios.grpc_peer import Answer, GrpcPeer
 from triton_users.scenarios import crashing
-from triton_users.scenarios.base import ScenarioFailure, Session, Target
+from triton_users.scenarios.base import SENT_ELSEWHERE, ScenarioFailure, Session, Skip, Target
 from triton_users.scenarios.crashing import Crashing, CrashingPlan, doomed_request
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL
 from triton_users.settings import Settings
@@ -35,6 +35,7 @@ class CrashClient(FakeClient):
         self.begins, self.ends = begins, ends
         self.asked: list[list[int]] = []
         self.live = self.ready = True
+        self.index = service_pb2.RepositoryIndexResponse()
         self.closed = 0
 
     def reply(self, request: Request) -> Any:
@@ -48,6 +49,9 @@ class CrashClient(FakeClient):
 
     def is_server_ready(self, **kwargs: Any) -> bool:
         return self.ready
+
+    def get_model_repository_index(self, **kwargs: Any) -> service_pb2.RepositoryIndexResponse:
+        return self.index
 
     def close(self) -> None:
         self.closed += 1
@@ -134,6 +138,33 @@ def test_a_request_that_is_answered_before_the_kill_is_a_failure() -> None:
         pytest.raises(ScenarioFailure, match=r"never reached the server: ended|ended with 1, not by SIGKILL"),
     ):
         Crashing(session).run(CrashingPlan("SIGKILL", 100, 0.3, (1,)))
+
+
+def not_ready_for(model: str) -> CrashClient:
+    client = CrashClient()
+    client.ready = False
+    client.index.models.add(name=model, version="1", state="UNAVAILABLE", reason="unloaded")
+    return client
+
+
+def test_a_server_that_is_not_ready_for_a_model_the_killed_client_never_asked_proves_nothing() -> None:
+    with session_with(SlowServer()) as session:
+        session.connect = lambda: not_ready_for("custom_sequence_int32")
+        with pytest.raises(Skip, match=r"had to do with: custom_sequence_int32 \(UNAVAILABLE: unloaded\)"):
+            Crashing(session).run(PLAN)
+
+
+def test_a_server_that_is_not_ready_for_the_killed_client_s_model_fails_and_names_it() -> None:
+    with session_with(SlowServer()) as session:
+        session.connect = lambda: not_ready_for(SLOW_MODEL)
+        with pytest.raises(ScenarioFailure, match=rf"not ready: {SLOW_MODEL} \(UNAVAILABLE: unloaded\)"):
+            Crashing(session).run(PLAN)
+
+
+def test_the_slow_model_counts_as_one_that_was_sent_requests() -> None:
+    with session_with(SlowServer()) as session:
+        Crashing(session).run(PLAN)
+    assert session.shared[SENT_ELSEWHERE] == {SLOW_MODEL}
 
 
 @pytest.mark.parametrize("quality", ["live", "ready"])

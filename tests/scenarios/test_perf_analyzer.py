@@ -12,7 +12,7 @@ import pytest
 from gevent import GreenletExit
 
 from tests.scenarios.fakes import make_session
-from triton_users.scenarios.base import ScenarioFailure, Skip, Target
+from triton_users.scenarios.base import SENT_ELSEWHERE, ScenarioFailure, Skip, Target
 from triton_users.scenarios.perf_analyzer import ImageLoad, PerfAnalyzer, PerfAnalyzerPlan
 from triton_users.scenarios.sequences import perf_analyzer_ids
 from triton_users.settings import Settings
@@ -49,7 +49,9 @@ def alive(pid: int) -> bool:
 
 
 def test_its_request_count_is_the_runs(tmp_path: Path) -> None:
-    assert scenario(tmp_path, WELL).run(PLAN) == 42
+    perf_analyzer = scenario(tmp_path, WELL)
+    assert perf_analyzer.run(PLAN) == 42
+    assert perf_analyzer.session.shared[SENT_ELSEWHERE] == {MODEL}
 
 
 def test_each_option_keeps_its_own_concurrency(tmp_path: Path) -> None:

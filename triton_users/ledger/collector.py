@@ -43,6 +43,8 @@ class WorkerState:
     """See `Outages.dump`; times by the worker's own clock."""
     lateness: tuple[int, list[tuple[str, str, float, float, float]], list[tuple[float, float]]] = (0, [], [])
     """See `Lateness.dump`; times by the worker's own clock."""
+    sent_elsewhere: tuple[str, ...] = ()
+    """Models that its processes sent requests to that no row has."""
 
     def silent_at(self, now_s: float) -> bool:
         """Whether it should have told something by then, `now_s` seconds into the run, and has not."""
@@ -97,6 +99,7 @@ class Collector:
             selfcheck = dict(snapshot["selfcheck"])
             goes_on, why, spans = snapshot["outages"]
             outages = (bool(goes_on), str(why), [(float(from_s), float(to_s)) for from_s, to_s in spans])
+            sent_elsewhere = tuple(str(model) for model in snapshot["sent_elsewhere"])
             seen, late, silences = snapshot["lateness"]
             lateness = (
                 int(seen),
@@ -115,7 +118,7 @@ class Collector:
         state.ledger = ledger
         state.evidence.update(evidence)
         state.gauges, state.selfcheck = gauges, selfcheck
-        state.outages, state.lateness = outages, lateness
+        state.outages, state.lateness, state.sent_elsewhere = outages, lateness, sent_elsewhere
         state.sequence, state.at_s, state.last_seen_s = sequence, at_s, now_s
         state.began_s = min(state.began_s, now_s - at_s)
         # A worker goes on to report after its last count; only a new count would take its word back.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from triton_users.ledger.counts import Ledger, Row, count_text
@@ -96,11 +96,13 @@ class Recorder:
         final: bool = False,
         gauges: Mapping[str, int] | None = None,
         selfcheck: Mapping[str, Any] | None = None,
+        sent_elsewhere: Iterable[str] = (),
     ) -> dict[str, Any]:
         """Everything counted in this run so far, as plain values.
 
         `at_s`: seconds since this node began to count for the run, or since the reset. `gauges` are values of this
         moment ("users", "open_sequences"), summed over workers. `final`: this node will count no more.
+        `sent_elsewhere`: models that processes of this node sent requests to that no row has.
         Evidence is sent when there is new one, and all of it in a final snapshot.
         """
         self._sequence += 1
@@ -124,6 +126,7 @@ class Recorder:
             "selfcheck": dict(selfcheck or {}),
             "outages": self.outages.dump(),
             "lateness": self.lateness.dump(),
+            "sent_elsewhere": sorted(sent_elsewhere),
         }
 
     def reset(self, run: str) -> None:

@@ -121,7 +121,7 @@ def build_report(
         "seed": info.seed,
         "reproduce": info.reproduce,
         "verdict": _verdict(verdict, workers, info.notes),
-        "server": plain(dict(info.server)),
+        "server": {**plain(dict(info.server)), "unsent": _unsent(info, collector)},
         "client": client(),
         "settings": plain(dict(info.settings)),
         "totals": _totals(scenarios, requests.values(), now_s),
@@ -207,6 +207,14 @@ def _scenario(
             "failures": [*evidence.first, *evidence.last] if evidence else [],
         },
     }
+
+
+def _unsent(info: RunInfo, collector: Collector) -> list[str]:
+    """The models of the server that were ready and were never sent a request."""
+    sent = {model for (_, model), row in collector.total.rows.items() if row.requests or row.unanswered.total}
+    for worker in collector.workers.values():
+        sent.update(worker.sent_elsewhere)
+    return [model for model in info.server.get("models", ()) if model not in sent]
 
 
 def _consequences(gone: Sequence[outages.Outage], evidence: Mapping[str, Evidence]) -> frozenset[str]:

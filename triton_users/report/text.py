@@ -180,9 +180,11 @@ def _facts(report: dict[str, Any]) -> str:
     server, client = report["server"], report["client"]
     named = f"{server.get('name') or 'server'} {server.get('version') or '(version not told)'}"
     versions = ", ".join(f"{name} {version}" for name, version in client["versions"].items())
+    models = ", ".join(server.get("models", ()))
+    unsent = f"; never sent a request: {', '.join(server['unsent'])}" if server["unsent"] else ""
     return "\n".join(
         [
-            _wrapped(f"Server: {named} at {server.get('address', '?')}; models: {', '.join(server.get('models', ()))}"),
+            _wrapped(f"Server: {named} at {server.get('address', '?')}; models: {models}{unsent}"),
             _wrapped(f"Client: {versions}; {client['os']}, {client['cpus']} CPUs"),
         ]
     )

@@ -23,6 +23,7 @@ from triton_users.run.configuration import Run, RunConfiguration, left_out, weig
 from triton_users.run.preflight import with_perf_analyzer
 from triton_users.run.selfcheck import SelfCheck
 from triton_users.scenarios import ALL
+from triton_users.scenarios.base import SENT_ELSEWHERE
 from triton_users.scenarios.streaming import open_sequences
 from triton_users.settings import Settings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
@@ -107,7 +108,14 @@ class Node:
             "users": len(users),
             "open_sequences": sum(open_sequences(session).open_at(session.clock()) for session in sessions),
         }
-        return self.recorder.snapshot(self.elapsed_s(), final=final, gauges=gauges, selfcheck=self._self_check.dump())
+        run: Run | None = getattr(self._environment, "triton_run", None)
+        return self.recorder.snapshot(
+            self.elapsed_s(),
+            final=final,
+            gauges=gauges,
+            selfcheck=self._self_check.dump(),
+            sent_elsewhere=run.shared.get(SENT_ELSEWHERE, ()) if run is not None else (),
+        )
 
     def elapsed_s(self) -> float:
         """Seconds since the run began here."""

@@ -21,7 +21,7 @@ import numpy as np
 from tritonclient.grpc import InferInput, service_pb2
 from tritonclient.utils import InferenceServerException
 
-from triton_users.scenarios.base import Scenario, ScenarioFailure, Target
+from triton_users.scenarios.base import Client, Scenario, ScenarioFailure, Skip, Target
 from triton_users.scenarios.calls import check_identity, infer
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL, identity_models
 from triton_users.scenarios.sequences import draw_fresh_offset
@@ -127,6 +127,7 @@ class _Crash:
         said = child.say(self._limit_s)
         if not said.startswith("reached"):
             raise ScenarioFailure(f"the client process never reached the server: {said}")
+        session.sent_elsewhere(SLOW_MODEL)
         self._requests += 1
         self._wait_until(True, f"{SLOW_MODEL} has read request {self._id} but not begun it")
         session.sleep(self._plan.delay_s)
@@ -157,14 +158,32 @@ class _Crash:
         answer = infer(self._session, self._session.client, WITNESS_MODEL, [tensor]).as_numpy("OUTPUT0")
         return bool(answer[0])
 
+    def _not_ready(self, client: Client) -> dict[str, str]:
+        """The models that were ready before the run and are not now, with the server's word for why."""
+        try:
+            index = client.get_model_repository_index(client_timeout=self._limit_s).models
+        except InferenceServerException:
+            return {}  # it keeps that to itself
+        ready = {model.name for model in index if model.state == "READY"}
+        return {
+            model.name: f"{model.state}: {model.reason}" if model.reason else model.state
+            for model in index
+            if model.name in self._session.target.models - ready
+        }
+
     def _ask_afresh(self) -> None:
         """Live, ready, and a fresh request on a fresh connection."""
         session = self._session
         client = session.connect()
         try:
-            for quality, ask in (("live", client.is_server_live), ("ready", client.is_server_ready)):
-                if not ask(client_timeout=self._limit_s):
-                    raise ScenarioFailure(f"the server is not {quality}")
+            if not client.is_server_live(client_timeout=self._limit_s):
+                raise ScenarioFailure("the server is not live")
+            if not client.is_server_ready(client_timeout=self._limit_s):
+                away = self._not_ready(client)
+                which = f": {', '.join(f'{model} ({state})' for model, state in away.items())}" if away else ""
+                if away and SLOW_MODEL not in away:
+                    raise Skip(f"the server is not ready for a model that no killed client had to do with{which}")
+                raise ScenarioFailure(f"the server is not ready{which}")
             self._requests += 1
             check_identity(session, client, identity_models(TRIALS, session.target.models)[0], self._plan.values)
         finally:

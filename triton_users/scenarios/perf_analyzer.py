@@ -126,6 +126,8 @@ class PerfAnalyzer(Scenario):
                 f"answer, and the server may forget a sequence after {settings.idle_limit_s:g} s"
             )
         requests = request_count(output)
+        if requests:
+            session.sent_elsewhere(option.model)
         if code != 0 or requests is None:
             if code is None:
                 what = f"was killed after {settings.perf_analyzer_timeout_s:g} s, its limit"
