@@ -26,6 +26,7 @@ class ScenarioFinished(EventHook):
     :param duration_s: How long the run took, in seconds
     :param reason: Why it failed or was skipped; "" when it passed
     :param record: Everything needed to reproduce it: seed, worker, user, number of the run, and its plan (a dict)
+    :param excusable: False for a failure that fails the test even where the scenario is allowed to fail
     """
 
 

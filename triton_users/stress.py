@@ -47,6 +47,9 @@ class ScenarioUser(TritonGrpcUser):
 
     abstract = True
 
+    played_error: Exception | None = None
+    """The last exception that a run of a scenario was counted as failed for; Locust is told of it too."""
+
     stop_timeout_s: float = 3.0
     """How long a stopping user's scenarios may take to end what they have open, in seconds."""
 
@@ -100,7 +103,7 @@ class ScenarioUser(TritonGrpcUser):
             scenario = self._scenarios[scenario_type] = scenario_type(self.session)
         plan = scenario.plan(self.draw)
         self.rpc_events.scenario = self._signals.scenario = scenario.name
-        outcome, requests, reason, evidence = "", 0, "", {}
+        outcome, requests, reason, evidence, excusable = "", 0, "", {}, True
         begun_s = time.perf_counter()
         try:
             requests = scenario.run(plan)
@@ -109,17 +112,20 @@ class ScenarioUser(TritonGrpcUser):
             outcome, reason = "skipped", str(skip)
         except ScenarioFailure as failure:
             outcome, requests, reason, evidence = "failed", failure.requests, str(failure), failure.evidence
+            excusable = failure.excusable
         except InferenceServerException as error:
             outcome, reason = "failed", str(error)
         except _LOCUST_CONTROL:
             raise
         except Exception as error:  # ours to mend, so it must be seen: Locust shows it with its traceback
             outcome, reason = "failed", f"{type(error).__name__}: {error}"
+            self.played_error = error
             raise
         finally:
             self.rpc_events.scenario = ""
             if outcome:  # none when Locust stopped the user in the middle of it
-                self._finished(scenario, plan, outcome, requests, time.perf_counter() - begun_s, reason, evidence)
+                duration_s = time.perf_counter() - begun_s
+                self._finished(scenario, plan, outcome, requests, duration_s, reason, evidence, excusable)
         if outcome == "failed":
             gevent.sleep(FAILURE_PAUSE_S)
 
@@ -132,6 +138,7 @@ class ScenarioUser(TritonGrpcUser):
         duration_s: float,
         reason: str,
         evidence: dict[str, Any],
+        excusable: bool,
     ) -> None:
         run = self.run_of_test
         record: dict[str, Any] = {}
@@ -153,12 +160,13 @@ class ScenarioUser(TritonGrpcUser):
             duration_s=duration_s,
             reason=reason,
             record=record,
+            excusable=excusable,
         )
 
     def on_stop(self) -> None:
         with gevent.Timeout(self.stop_timeout_s, False):  # type: ignore[arg-type]  # False: no exception
             for scenario in self._scenarios.values():
-                self._signals.scenario = scenario.name
+                self.rpc_events.scenario = self._signals.scenario = scenario.name
                 scenario.close()
 
 

@@ -7,7 +7,9 @@ import grpc
 import pytest
 from gevent import GreenletExit
 from locust.event import EventHook
+from tritonclient.utils import InferenceServerException
 
+from triton_users.client.client import TritonClient
 from triton_users.client.rpc_events import ENDED_EARLY, ENDED_IDLE, RequestFailure, RpcEvents
 from triton_users.transport import CallError
 from triton_users.transport.errors import Outcome
@@ -243,3 +245,14 @@ def test_a_connection_that_was_made_again_is_told_and_the_first_is_not(heard: He
     rpc_events.connection_opened("GOAWAY NO_ERROR")
     assert reconnected.only == {"reason": "GOAWAY NO_ERROR"}
     assert not heard.events
+
+
+def test_a_server_that_cannot_be_connected_to_is_told_from_one_that_answers_with_an_error() -> None:
+    seen: list[Any] = []
+    hook = EventHook()
+    hook.add_listener(lambda exception, **_: seen.append(exception))
+    with TritonClient("grpc://127.0.0.1:9", rpc_events=RpcEvents(hook)) as client:
+        with pytest.raises(InferenceServerException):
+            client.is_server_live()
+    assert seen[0].unreachable
+    assert not RequestFailure("StatusCode.UNAVAILABLE", "cannot connect to the database").unreachable

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from triton_users.judge.verdict import parse_thresholds
+from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Histogram, Recorder
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import RunInfo, build_report
@@ -67,7 +67,7 @@ def make_report(**changes: Any) -> dict[str, Any]:
             "weights": {"SequenceValid": 10, "Timeout": 10, "ResNet": 10},
             "descriptions": {name: f"What {name} does." for name in NAMES},
             "left_out": {"PerfAnalyzer": f"perf_analyzer cannot run here {HOSTILE}"},
-            "thresholds": parse_thresholds("SequenceValid:p99_ms<50,failure_ratio<0.01,PerfAnalyzer:runs>=1", NAMES),
+            "thresholds": parse_thresholds("SequenceValid:p99_ms<50,failure_ratio<0.01,PerfAnalyzer:runs>=1"),
             "server": {"name": "triton", "version": "2.51.0", "address": "127.0.0.1:8001", "models": ["resnet_v1_50"]},
             "reproduce": "locust --headless --seed 7",
             **changes,
@@ -88,9 +88,7 @@ def report_of() -> Callable[..., dict[str, Any]]:
 
 def make_empty(state: Any) -> dict[str, Any]:
     """The report of a run in which nothing happened."""
-    info = RunInfo(
-        started=STARTED, seed=1, settings={}, weights={"ResNet": 1}, thresholds=parse_thresholds("runs>=1", NAMES)
-    )
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"ResNet": 1}, thresholds=parse_thresholds("runs>=1"))
     return build_report(info, Collector("run"), Timeline(), now_s=0.0, state=state)
 
 

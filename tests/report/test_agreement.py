@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from triton_users.judge.verdict import four_digits
+from triton_users.judge.thresholds import four_digits
 from triton_users.report.folder import RENDERERS
 from triton_users.report.text import milliseconds, number
 

@@ -8,11 +8,11 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from tests.report.conftest import NAMES, STARTED
-from triton_users.judge.verdict import parse_thresholds
+from tests.report.conftest import STARTED
+from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Recorder
 from triton_users.ledger.timeline import Timeline
-from triton_users.report import SCHEMA, RunInfo, build_report
+from triton_users.report import SCHEMA, RunInfo, build_report, render_text
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads(resources.files("triton_users.report").joinpath("schema.json").read_text("utf-8"))
@@ -95,9 +95,7 @@ def test_each_scenario_says_what_became_of_it(report, report_of) -> None:
 
 
 def test_a_scenario_whose_own_threshold_fails_has_not_passed_even_if_its_failures_are_allowed(report_of) -> None:
-    made = report_of(
-        thresholds=parse_thresholds("Timeout:p50_ms<1,ResNet:failure_ratio<0.5", NAMES), allow_failure=["ResNet"]
-    )
+    made = report_of(thresholds=parse_thresholds("Timeout:p50_ms<1,ResNet:failure_ratio<0.5"), allow_failure=["ResNet"])
     assert [by_name(made, name)["status"] for name in ("Timeout", "ResNet")] == ["failed", "failed"]
     assert [by_name(made, name)["at_fault"] for name in ("SequenceValid", "Timeout", "ResNet")] == [False, True, True]
     assert by_name(made, "Timeout")["why"].startswith("threshold Timeout:p50_ms<1 does not hold: it is ")
@@ -193,3 +191,15 @@ def test_a_report_that_is_shown_every_second_is_cheap_after_hours() -> None:
         report = build_report(info, collector, Timeline(), now_s=43_200.0, state="running")
     assert sum(len(worker["windows"]) for worker in report["workers"]) == 800
     assert pstats.Stats(profile).total_calls < 20_000
+
+
+def test_models_that_were_never_sent_a_request_are_named() -> None:
+    collector, recorder = Collector("run"), Recorder("w", "run")
+    recorder.row("ResNet", "images").record(1, 1, 1, 1)
+    recorder.row("", "waits").unanswered.record(1)
+    collector.merge(recorder.snapshot(1.0, sent_elsewhere={"slow"}), 1.0)
+    models = ["forgotten", "images", "slow", "waits"]
+    info = RunInfo(started=STARTED, seed=1, settings={}, server={"models": models})
+    report = build_report(info, collector, Timeline(), now_s=1.0, state="finished")
+    assert report["server"]["unsent"] == ["forgotten"]
+    assert "never sent a request: forgotten" in render_text(report)

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report.conftest import NAMES
-from triton_users.judge.verdict import parse_thresholds
+from triton_users.judge.thresholds import parse_thresholds
 from triton_users.report.charts import Chart
 from triton_users.report.html import render_html
 from triton_users.report.junit import render_junit
@@ -218,7 +217,7 @@ def test_junit_fails_for_a_threshold_and_for_what_no_scenario_is_at_fault_for(re
 
 
 def test_a_scenario_whose_own_threshold_fails_reads_passed_in_no_form(report_of) -> None:
-    report = report_of(thresholds=parse_thresholds("Timeout:p50_ms<1", NAMES))
+    report = report_of(thresholds=parse_thresholds("Timeout:p50_ms<1"))
     (line,) = (line for line in render_text(report).split("\n") if re.match(r"Timeout .*What Timeout does", line))
     assert "FAILED" in line
     assert "passed" not in line

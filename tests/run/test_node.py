@@ -8,8 +8,10 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from locust import User, task
 from locust.env import Environment
 
+from triton_users.client.rpc_events import RequestFailure
 from triton_users.events import add_hooks
 from triton_users.report import RunInfo
 from triton_users.run import reporting
@@ -36,11 +38,37 @@ def test_a_user_that_has_just_ended_is_counted_no_more(node: Node) -> None:
     assert snapshot["gauges"]["users"] == 1
 
 
-def test_a_request_that_is_not_ours_is_not_counted(node: Node) -> None:
-    node._environment.events.request.fire(
-        request_type="GET", name="/", response_time=1.0, response_length=1, exception=None, context={}
-    )
-    assert not node.recorder.ledger.rows
+def test_a_request_over_another_client_is_counted_and_says_nothing_of_queue_times(node: Node) -> None:
+    for exception in (None, ConnectionError("refused")):
+        node._environment.events.request.fire(
+            request_type="GET", name="/", response_time=1.0, response_length=1, exception=exception, context={}
+        )
+    row = node.recorder.ledger.rows["", "GET /"]
+    assert (row.answered, row.errors) == (1, {"refused": 1})
+    assert node.recorder.ledger.queue_times().total == 0
+
+
+def test_an_exception_of_a_user_s_own_task_is_counted_with_its_traceback(node: Node) -> None:
+    class Mine(User):
+        @task
+        def check(self) -> None:
+            raise AssertionError("wrong answer 7")
+
+    environment = node._environment
+    environment.catch_exceptions = False
+    with pytest.raises(AssertionError):
+        Mine(environment).run()
+    assert node.recorder.ledger.exceptions == {"AssertionError: wrong answer #": 1}
+    (failure,) = node.snapshot(final=False)["evidence"][""][1]  # type: ignore[index]
+    assert failure["reason"] == "Mine raised AssertionError: wrong answer 7"
+    assert "in check" in failure["record"]["traceback"]
+
+
+def test_an_exception_that_a_scenario_s_run_failed_with_is_not_counted_twice(node: Node) -> None:
+    error = KeyError("ours")
+    user = SimpleNamespace(played_error=error)
+    node._environment.events.user_error.fire(user_instance=user, exception=error, tb=None)
+    assert not node.recorder.ledger.exceptions
 
 
 def test_a_connection_made_again_is_counted_with_its_reason(node: Node) -> None:
@@ -67,3 +95,17 @@ def test_a_look_that_fails_is_logged_and_not_the_last(
     finally:
         run.finish("finished")
     assert "the first one" in caplog.text
+
+
+def test_a_failed_connect_begins_an_outage_that_the_next_answer_ends(node: Node) -> None:
+    request = node._environment.events.request
+    ours = {"request_type": "grpc", "name": "m", "model": "m", "method": "ModelInfer", "response_time": 1.0}
+    refused = RequestFailure("StatusCode.UNAVAILABLE", "no way", "ConnectFailure('no way')")
+    for exception in (RequestFailure("StatusCode.UNAVAILABLE", "queue is full"), refused):
+        request.fire(**ours, response_length=0, exception=exception, queue_time_ms=0.0)
+    assert node.recorder.outages.dump()[:2] == [True, "no way"]
+    wanted_deadline = {"response_length": 0, "exception": None, "response": None, "queue_time_ms": 0.0}
+    request.fire(**ours, **wanted_deadline)
+    assert node.recorder.outages.dump()[0] is True
+    request.fire(**ours, response_length=0, exception=None, response=object(), queue_time_ms=0.0)
+    assert node.recorder.outages.dump()[0] is False

@@ -52,7 +52,7 @@ def test_its_options_are_those_of_the_run(arguments: tuple[str, ...]) -> None:
     assert settings_from(again, drawn_seed=1) == settings_from(options, drawn_seed=42)
     assert judging_from(again) == judging_from(options)
     plan = {"user_classes", "locustfile", "tags", "exclude_tags", "num_users", "spawn_rate", "run_time", "processes"}
-    for option in (own_options().keys() | plan) - {"seed"}:
+    for option in ({option.name for option in own_options()} | plan) - {"seed"}:
         assert getattr(again, option) == getattr(options, option)
 
 

@@ -14,8 +14,9 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset
 
 #: Asked after each piece of a call's request: (method, what was received so far, whether that is all) -> the response
-#: message, or None for none yet. At most the first 64 KiB are passed on.
-Answer = Callable[[str, bytes, bool], bytes | None]
+#: message, an error as gRPC's number of a status and its text, or None for no answer yet. At most the first 64 KiB are
+#: passed on.
+Answer = Callable[[str, bytes, bool], bytes | tuple[int, str] | None]
 
 KEPT_BYTES = 64 * 1024
 
@@ -83,6 +84,12 @@ class GrpcPeer:
         if message is None:
             return
         del bodies[stream]
+        if isinstance(message, tuple):
+            status, text = message
+            trailers = [("grpc-status", str(status)), ("grpc-message", text)]
+            headers = [(":status", "200"), ("content-type", "application/grpc"), *trailers]
+            h2.send_headers(stream, headers, end_stream=True)
+            return
         h2.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc")])
         h2.send_data(stream, b"\x00" + struct.pack(">I", len(message)) + message)
         h2.send_headers(stream, [("grpc-status", "0")], end_stream=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from tritonclient.grpc import service_pb2
 from tests.scenarios.fakes import FakeClient, Request, make_session, status_error
 from tests.scenarios.grpc_peer import Answer, GrpcPeer
 from triton_users.scenarios import crashing
-from triton_users.scenarios.base import ScenarioFailure, Session, Target
+from triton_users.scenarios.base import SENT_ELSEWHERE, ScenarioFailure, Session, Skip, Target
 from triton_users.scenarios.crashing import Crashing, CrashingPlan, doomed_request
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL
 from triton_users.settings import Settings
@@ -34,6 +35,7 @@ class CrashClient(FakeClient):
         self.begins, self.ends = begins, ends
         self.asked: list[list[int]] = []
         self.live = self.ready = True
+        self.index = service_pb2.RepositoryIndexResponse()
         self.closed = 0
 
     def reply(self, request: Request) -> Any:
@@ -47,6 +49,9 @@ class CrashClient(FakeClient):
 
     def is_server_ready(self, **kwargs: Any) -> bool:
         return self.ready
+
+    def get_model_repository_index(self, **kwargs: Any) -> service_pb2.RepositoryIndexResponse:
+        return self.index
 
     def close(self) -> None:
         self.closed += 1
@@ -133,6 +138,33 @@ def test_a_request_that_is_answered_before_the_kill_is_a_failure() -> None:
         pytest.raises(ScenarioFailure, match=r"never reached the server: ended|ended with 1, not by SIGKILL"),
     ):
         Crashing(session).run(CrashingPlan("SIGKILL", 100, 0.3, (1,)))
+
+
+def not_ready_for(model: str) -> CrashClient:
+    client = CrashClient()
+    client.ready = False
+    client.index.models.add(name=model, version="1", state="UNAVAILABLE", reason="unloaded")
+    return client
+
+
+def test_a_server_that_is_not_ready_for_a_model_the_killed_client_never_asked_proves_nothing() -> None:
+    with session_with(SlowServer()) as session:
+        session.connect = lambda: not_ready_for("custom_sequence_int32")
+        with pytest.raises(Skip, match=r"had to do with: custom_sequence_int32 \(UNAVAILABLE: unloaded\)"):
+            Crashing(session).run(PLAN)
+
+
+def test_a_server_that_is_not_ready_for_the_killed_client_s_model_fails_and_names_it() -> None:
+    with session_with(SlowServer()) as session:
+        session.connect = lambda: not_ready_for(SLOW_MODEL)
+        with pytest.raises(ScenarioFailure, match=rf"not ready: {SLOW_MODEL} \(UNAVAILABLE: unloaded\)"):
+            Crashing(session).run(PLAN)
+
+
+def test_the_slow_model_counts_as_one_that_was_sent_requests() -> None:
+    with session_with(SlowServer()) as session:
+        Crashing(session).run(PLAN)
+    assert session.shared[SENT_ELSEWHERE] == {SLOW_MODEL}
 
 
 @pytest.mark.parametrize("quality", ["live", "ready"])
@@ -251,8 +283,25 @@ def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> bool:
     return condition()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("authority", ["", "triton.example"])
+def test_a_child_s_authority_is_the_address_unless_the_ingress_routes_by_another(host: str, authority: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as ingress:
+        ingress.settimeout(10)
+        address = f"[{host}]:{ingress.getsockname()[1]}" if ":" in host else f"{host}:{ingress.getsockname()[1]}"
+        with crashing._Child(Target(address, MODELS, authority=authority), doomed_request(1, (1,))):
+            connection, _ = ingress.accept()
+            with connection:
+                connection.settimeout(10)
+                assert (authority or address).encode() in connection.recv(4096)
+
+
 def test_a_child_whose_parent_has_gone_ends_by_itself() -> None:
-    with GrpcPeer(SlowServer()) as peer, crashing._Child(peer.address, doomed_request(1, (1,))) as child:
+    with (
+        GrpcPeer(SlowServer()) as peer,
+        crashing._Child(Target(peer.address, MODELS), doomed_request(1, (1,))) as child,
+    ):
         assert child.say(5) == "reached"
         child._process.stdin.close()
         assert wait_until(lambda: child._process.poll() is not None)

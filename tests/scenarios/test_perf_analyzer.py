@@ -12,7 +12,7 @@ import pytest
 from gevent import GreenletExit
 
 from tests.scenarios.fakes import make_session
-from triton_users.scenarios.base import ScenarioFailure, Skip, Target
+from triton_users.scenarios.base import SENT_ELSEWHERE, ScenarioFailure, Skip, Target
 from triton_users.scenarios.perf_analyzer import ImageLoad, PerfAnalyzer, PerfAnalyzerPlan
 from triton_users.scenarios.sequences import perf_analyzer_ids
 from triton_users.settings import Settings
@@ -49,7 +49,9 @@ def alive(pid: int) -> bool:
 
 
 def test_its_request_count_is_the_runs(tmp_path: Path) -> None:
-    assert scenario(tmp_path, WELL).run(PLAN) == 42
+    perf_analyzer = scenario(tmp_path, WELL)
+    assert perf_analyzer.run(PLAN) == 42
+    assert perf_analyzer.session.shared[SENT_ELSEWHERE] == {MODEL}
 
 
 def test_each_option_keeps_its_own_concurrency(tmp_path: Path) -> None:
@@ -88,6 +90,16 @@ def test_an_error_exit_is_a_failure_that_shows_the_end_of_its_output(tmp_path: P
         scenario(tmp_path, program).run(PLAN)
     assert len(str(caught.value)) < 2000
     assert caught.value.evidence["exit_code"] == 99
+
+
+@pytest.mark.parametrize(
+    ("said", "excusable"),
+    [("Thread [0] had error: Output doesn't match expected output", False), ("Thread [0] had error: no", True)],
+)
+def test_an_answer_that_does_not_match_is_excused_by_no_load(tmp_path: Path, said: str, excusable: bool) -> None:
+    with pytest.raises(ScenarioFailure) as caught:
+        scenario(tmp_path, f"import sys; sys.exit({said!r})").run(PLAN)
+    assert caught.value.excusable is excusable
 
 
 FORGOTTEN = """

@@ -9,11 +9,10 @@ from gevent.pywsgi import WSGIServer
 from locust.runners import STATE_RUNNING
 from selenium.webdriver import Chrome
 
-from tests.report.conftest import NAMES
 from tests.web.chromium import chromium
 from tests.web.conftest import FakeReporting
 from tests.web.locusts import wait_for
-from triton_users.judge.verdict import parse_thresholds
+from triton_users.judge.thresholds import parse_thresholds
 
 pytestmark = pytest.mark.browser
 
@@ -103,7 +102,7 @@ def test_a_silent_worker_is_red_and_told_on_both_pages(browser: Chrome, serve: A
 
 
 def test_limits_that_are_not_reached_yet_are_not_red(browser: Chrome, serve: Any) -> None:
-    reporting = FakeReporting(thresholds=parse_thresholds("runs>=1000", NAMES), allow_failure=["ResNet"])
+    reporting = FakeReporting(thresholds=parse_thresholds("runs>=1000"), allow_failure=["ResNet"])
     url = serve(reporting)
     live(browser, url)
     assert texts(browser, "#thresholds .badge") == ["not yet"]

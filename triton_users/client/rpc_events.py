@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.ledger import normalise
 from triton_users.transport import CallError
+from triton_users.transport.errors import ConnectFailure
 from triton_users.transport.observer import StreamInfo
 
 ENDED_EARLY = "the server ended the stream with OK, and had not answered the request"
@@ -38,6 +39,11 @@ class RequestFailure(InferenceServerException):  # type: ignore[misc]  # tritonc
 
     def __repr__(self) -> str:
         return normalise(str(self))
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether no connection could be made: what the channel says below gRPC, whatever its message is."""
+        return str(self.debug_details()).startswith(f"{ConnectFailure.__name__}(")
 
 
 class RpcEvents:

@@ -39,6 +39,12 @@ class WorkerState:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     gauges: dict[str, int] = field(default_factory=dict)
     selfcheck: dict[str, Any] = field(default_factory=dict)
+    outages: tuple[bool, str, list[tuple[float, float]]] = (False, "", [])
+    """See `Outages.dump`; times by the worker's own clock."""
+    lateness: tuple[int, list[tuple[str, str, float, float, float]], list[tuple[float, float]]] = (0, [], [])
+    """See `Lateness.dump`; times by the worker's own clock."""
+    sent_elsewhere: tuple[str, ...] = ()
+    """Models that its processes sent requests to that no row has."""
 
     def silent_at(self, now_s: float) -> bool:
         """Whether it should have told something by then, `now_s` seconds into the run, and has not."""
@@ -91,6 +97,15 @@ class Collector:
             evidence = {name: Evidence.load(dumped) for name, dumped in snapshot["evidence"].items()}
             gauges = {str(name): int(value) for name, value in snapshot["gauges"].items()}
             selfcheck = dict(snapshot["selfcheck"])
+            goes_on, why, spans = snapshot["outages"]
+            outages = (bool(goes_on), str(why), [(float(from_s), float(to_s)) for from_s, to_s in spans])
+            sent_elsewhere = tuple(str(model) for model in snapshot["sent_elsewhere"])
+            seen, late, silences = snapshot["lateness"]
+            lateness = (
+                int(seen),
+                [(str(s), str(m), float(at), float(took), float(usual)) for s, m, at, took, usual in late],
+                [(float(from_s), float(to_s)) for from_s, to_s in silences],
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             reason = f"a snapshot could not be read: {type(problem).__name__}: {problem}"
             self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -103,6 +118,7 @@ class Collector:
         state.ledger = ledger
         state.evidence.update(evidence)
         state.gauges, state.selfcheck = gauges, selfcheck
+        state.outages, state.lateness, state.sent_elsewhere = outages, lateness, sent_elsewhere
         state.sequence, state.at_s, state.last_seen_s = sequence, at_s, now_s
         state.began_s = min(state.began_s, now_s - at_s)
         # A worker goes on to report after its last count; only a new count would take its word back.

@@ -22,6 +22,7 @@ OTHER = "(other)"
 _SCENARIO_INTEGERS = (
     "passed",
     "failed",
+    "unexcused",
     "requests",
     "expected_deadlines",
     "unexpected_deadlines",
@@ -50,6 +51,8 @@ class ScenarioCounts:
     """Runs that ended as they must."""
     failed: int = 0
     """Runs that ended in a failure."""
+    unexcused: int = 0
+    """Those of the failed ones that are failures even where the scenario is allowed to fail."""
     requests: int = 0
     """Request count: inference requests sent by all runs, the failed ones included; one per ModelInfer message."""
     expected_deadlines: int = 0
@@ -149,6 +152,11 @@ class Row:
         self.latency.record(latency_us)
         self.queue_time.record(queue_time_us)
 
+    def record_elsewhere(self, latency_us: int, received: int) -> None:
+        """Count one request that was answered over another client, which tells nothing of its queue time."""
+        self.received += received
+        self.latency.record(latency_us)
+
     def record_error(self, message: str, sent: int, received: int) -> None:
         """Count one request that ended with an error; texts that differ in numbers only are counted together.
 
@@ -211,6 +219,8 @@ class Ledger:
     """(scenario, model) -> its requests; for an RPC that names no model, its method in the model's place."""
     reconnects: dict[str, int] = field(default_factory=dict)
     """Why a connection took no more calls -> how often one was made again for that."""
+    exceptions: dict[str, int] = field(default_factory=dict)
+    """What users' code outside of any scenario raised, normalised -> how often."""
 
     def scenario(self, name: str) -> ScenarioCounts:
         """The scenario's counts, made when it has none yet."""
@@ -246,8 +256,9 @@ class Ledger:
         return together
 
     def names(self) -> list[str]:
-        """Every scenario with a count, in the order of first sight."""
-        return list(dict.fromkeys([*self.scenarios, *(scenario for scenario, _ in self.rows)]))
+        """Every scenario with a count, in the order of first sight; "" for what is of none."""
+        outside = [""] if self.exceptions else []
+        return list(dict.fromkeys([*self.scenarios, *(scenario for scenario, _ in self.rows), *outside]))
 
     def add(self, other: Ledger) -> None:
         """Count everything that `other` has counted."""
@@ -257,11 +268,16 @@ class Ledger:
             self.row(scenario, model).add(row)
         for reason, number in other.reconnects.items():
             count_text(self.reconnects, reason, number)
+        for text, number in other.exceptions.items():
+            count_text(self.exceptions, text, number)
 
     def since(self, older: Ledger) -> Ledger:
         """What was counted after `older`, an earlier state of this; without what has not changed."""
         nothing, no_requests = ScenarioCounts(), Row()
-        newer = Ledger(reconnects=_texts_since(self.reconnects, older.reconnects))
+        newer = Ledger(
+            reconnects=_texts_since(self.reconnects, older.reconnects),
+            exceptions=_texts_since(self.exceptions, older.exceptions),
+        )
         for name, counts in self.scenarios.items():
             if counts != (before := older.scenarios.get(name, nothing)):
                 newer.scenarios[name] = counts.since(before)
@@ -274,6 +290,7 @@ class Ledger:
         """Forget everything; rows stay, empty, for those who hold them."""
         self.scenarios.clear()
         self.reconnects.clear()
+        self.exceptions.clear()
         for row in self.rows.values():
             row.clear()
 
@@ -283,6 +300,7 @@ class Ledger:
             "scenarios": {name: counts.dump() for name, counts in self.scenarios.items()},
             "rows": [[*key, *row.dump()] for key, row in self.rows.items() if row.requests or row.unanswered.counts],
             "reconnects": dict(self.reconnects),
+            "exceptions": dict(self.exceptions),
         }
 
     @classmethod
@@ -292,4 +310,5 @@ class Ledger:
             {name: ScenarioCounts.load(counts) for name, counts in dumped["scenarios"].items()},
             {(scenario, model): Row.load(row) for scenario, model, *row in dumped["rows"]},
             {str(reason): int(number) for reason, number in dumped["reconnects"].items()},
+            {str(text): int(number) for text, number in dumped["exceptions"].items()},
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from triton_users.ledger.counts import Ledger, Row, count_text
 from triton_users.ledger.evidence import Evidence
+from triton_users.ledger.lateness import Lateness
+from triton_users.ledger.outages import Outages
 from triton_users.ledger.plain import normalise, plain
 
 FORMAT = 4
@@ -25,6 +27,8 @@ class Recorder:
         self.incarnation = secrets.token_hex(8)
         """Tells this process from an earlier one of the same name."""
         self.ledger = Ledger()
+        self.outages = Outages()
+        self.lateness = Lateness()
         self._evidence: dict[str, Evidence] = {}
         self._sent_evidence: dict[str, int] = {}
         self._sequence = 0
@@ -33,8 +37,13 @@ class Recorder:
         """Where to record requests of this scenario to this model; keep it, it stays valid, also after `reset`."""
         return self.ledger.row(scenario, model)
 
-    def run_finished(self, scenario: str, outcome: str, requests: int, duration_us: int, reason: str = "") -> None:
-        """Count one run. `outcome` is "passed", "failed" or "skipped"; `reason` is needed for "skipped" only."""
+    def run_finished(
+        self, scenario: str, outcome: str, requests: int, duration_us: int, reason: str = "", *, excusable: bool = True
+    ) -> None:
+        """Count one run. `outcome` is "passed", "failed" or "skipped"; `reason` is needed for "skipped" only.
+
+        `excusable`: a failed run may be excused where its scenario is allowed to fail.
+        """
         counts = self.ledger.scenario(scenario)
         if outcome == "skipped":
             count_text(counts.skips, normalise(reason) or "no reason given")
@@ -43,8 +52,13 @@ class Recorder:
             counts.passed += 1
         else:
             counts.failed += 1
+            counts.unexcused += not excusable
         counts.requests += requests
         counts.durations.record(duration_us)
+
+    def exception(self, text: str) -> None:
+        """Count an exception that users' code outside of any scenario raised; texts are counted as errors' are."""
+        count_text(self.ledger.exceptions, normalise(text))
 
     def deadline_exceeded(self, scenario: str, expected: bool) -> None:
         """Count a deadline that fired."""
@@ -86,11 +100,13 @@ class Recorder:
         final: bool = False,
         gauges: Mapping[str, int] | None = None,
         selfcheck: Mapping[str, Any] | None = None,
+        sent_elsewhere: Iterable[str] = (),
     ) -> dict[str, Any]:
         """Everything counted in this run so far, as plain values.
 
         `at_s`: seconds since this node began to count for the run, or since the reset. `gauges` are values of this
         moment ("users", "open_sequences"), summed over workers. `final`: this node will count no more.
+        `sent_elsewhere`: models that processes of this node sent requests to that no row has.
         Evidence is sent when there is new one, and all of it in a final snapshot.
         """
         self._sequence += 1
@@ -112,12 +128,17 @@ class Recorder:
             "evidence": changed,
             "gauges": dict(gauges or {}),
             "selfcheck": dict(selfcheck or {}),
+            "outages": self.outages.dump(),
+            "lateness": self.lateness.dump(),
+            "sent_elsewhere": sorted(sent_elsewhere),
         }
 
     def reset(self, run: str) -> None:
         """Forget everything and count for another run from here on."""
         self.run = run
         self.ledger.clear()
+        self.outages.clear()
+        self.lateness.clear()
         self._evidence.clear()
         self._sent_evidence.clear()
         self._sequence = 0

@@ -11,8 +11,9 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
-from triton_users.judge import client_limited
-from triton_users.judge.verdict import Threshold, Verdict, apply, judge
+from triton_users.judge import client_limited, lateness, outages
+from triton_users.judge.thresholds import Threshold, apply
+from triton_users.judge.verdict import Verdict, judge
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import cut
@@ -20,6 +21,8 @@ from triton_users.ledger.timeline import Timeline
 
 SCHEMA = 1
 """Version of the report's form; a new one whenever a reader of the old one could go wrong."""
+
+OUTSIDE = "What users do outside of any scenario; its failures are requests."
 
 MAX_CAUSE = 200
 """Characters of a failure's reason in the verdict; its middle is left out when it is longer."""
@@ -60,6 +63,10 @@ class RunInfo:
     """The command that makes the same plan again."""
     notes: Sequence[str] = ()
     """What a person should know of this run beside what it counted; fails nothing."""
+    at_the_start: Sequence[str] = ()
+    """What was wrong with the server when it began, a sentence each; fails it."""
+    slow_questions: Sequence[tuple[float, float]] = ()
+    """From when to when a question that is no work to the server waited long for its answer, in seconds of the run."""
     at_the_end: Sequence[str] = ()
     """What was wrong with how it ended, a sentence each; fails it."""
 
@@ -81,6 +88,7 @@ def build_report(
     points = timeline.dump(now_s)
     evidence = collector.evidence()
     found = client_limited.findings(collector.workers.values(), info.limits)
+    gone = outages.outages(collector.workers.values())
     verdict = judge(
         total,
         weights=info.weights,
@@ -92,6 +100,10 @@ def build_report(
         bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
         running=running,
+        late=lateness.sentences(list(collector.workers.values()), info.limits, info.slow_questions, gone),
+        gone=outages.sentence(gone, len(collector.workers)),
+        consequences=_consequences(gone, evidence),
+        at_the_start=info.at_the_start,
         at_the_end=info.at_the_end,
         first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
     )
@@ -109,11 +121,12 @@ def build_report(
         "seed": info.seed,
         "reproduce": info.reproduce,
         "verdict": _verdict(verdict, workers, info.notes),
-        "server": plain(dict(info.server)),
+        "server": {**plain(dict(info.server)), "unsent": _unsent(info, collector)},
         "client": client(),
         "settings": plain(dict(info.settings)),
         "totals": {**_totals(scenarios, requests.values(), now_s), **_reconnects(total)},
         "scenarios": scenarios,
+        "exceptions": dict(sorted(total.exceptions.items(), key=lambda item: -item[1])),
         "timeline": points,
         "workers": workers,
         "selfcheck": {
@@ -170,13 +183,14 @@ def _scenario(
         )
     return {
         "name": name,
-        "description": info.descriptions.get(name, "") if name else "Requests outside of any scenario.",
+        "description": info.descriptions.get(name, "") if name else OUTSIDE,
         "status": status,
         "why": why,
         "at_fault": name in verdict.scenarios and name not in info.left_out,
         "allowed_to_fail": allowed,
         "weight": info.weights.get(name, 0),
         **_counts(counts),
+        **({} if name else {"failed": requests.failed, "requests": requests.requests}),
         "requests_per_s": round(requests.answered / now_s, 3) if now_s > 0 else 0.0,
         "bytes_sent": requests.sent,
         "bytes_received": requests.received,
@@ -195,6 +209,23 @@ def _scenario(
     }
 
 
+def _unsent(info: RunInfo, collector: Collector) -> list[str]:
+    """The models of the server that were ready and were never sent a request."""
+    sent = {model for (_, model), row in collector.total.rows.items() if row.requests or row.unanswered.total}
+    for worker in collector.workers.values():
+        sent.update(worker.sent_elsewhere)
+    return [model for model in info.server.get("models", ()) if model not in sent]
+
+
+def _consequences(gone: Sequence[outages.Outage], evidence: Mapping[str, Evidence]) -> frozenset[str]:
+    """The scenarios all of whose failures that are known may come of an outage."""
+    return frozenset(
+        name
+        for name, kept in evidence.items()
+        if all(any(each.explains(failure["at_s"]) for each in gone) for failure in (*kept.first, *kept.last))
+    )
+
+
 def _first(kept: Evidence) -> str:
     """When a scenario first failed, and why."""
     failure = kept.first[0]
@@ -207,6 +238,7 @@ def _counts(counts: ScenarioCounts) -> dict[str, Any]:
         "runs": counts.runs,
         "passed": counts.passed,
         "failed": counts.failed,
+        "unexcused": counts.unexcused,
         "skipped": counts.skipped,
         "skips": dict(sorted(counts.skips.items(), key=lambda item: -item[1])),
         "requests": counts.requests,
@@ -239,7 +271,7 @@ def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], now_s: flo
         together.add(row)
     counted = [name for name in _counts(ScenarioCounts()) if name != "skips"]
     return {
-        **{name: sum(scenario[name] for scenario in scenarios) for name in counted},
+        **{name: sum(scenario[name] for scenario in scenarios if scenario["name"]) for name in counted},
         "rpcs": together.requests,
         "rpcs_failed": together.failed,
         "requests_per_s": round(together.answered / now_s, 3) if now_s > 0 else 0.0,

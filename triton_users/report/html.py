@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from triton_users.judge.client_limited import LABELS, digits, hms
-from triton_users.judge.verdict import four_digits
+from triton_users.judge.thresholds import four_digits
 from triton_users.report.charts import sparkline
 from triton_users.report.markup import count, e, e_lines, ms, n, pretty, table, td
 from triton_users.report.over_time import OverTime
@@ -295,8 +295,13 @@ def _workers(report: dict[str, Any]) -> str:
 
 def _facts(report: dict[str, Any]) -> str:
     server, client = report["server"], report["client"]
-    models = "".join(f"<div><code>{e(model)}</code></div>" for model in server.get("models", ()))
-    of_server = [(key, e(value)) for key, value in server.items() if key != "models"] + [("models", models)]
+    unsent = frozenset(server["unsent"])
+    models = "".join(
+        f"<div><code>{e(model)}</code>{' was never sent a request' if model in unsent else ''}</div>"
+        for model in server.get("models", ())
+    )
+    of_server = [(key, e(value)) for key, value in server.items() if key not in ("models", "unsent")]
+    of_server.append(("models", models))
     of_client = [*((name, e(version)) for name, version in client["versions"].items())]
     of_client += [("operating system", e(client["os"])), ("CPUs", e(client["cpus"]))]
     settings = [

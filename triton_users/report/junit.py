@@ -6,7 +6,7 @@ import json
 from typing import Any
 from xml.etree import ElementTree
 
-from triton_users.judge.verdict import four_digits
+from triton_users.judge.thresholds import four_digits
 from triton_users.report.text import printable
 
 

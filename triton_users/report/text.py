@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from triton_users.judge.client_limited import hms
-from triton_users.judge.verdict import four_digits
+from triton_users.judge.thresholds import four_digits
 
 WIDTH = 120
 SHOWN_FAILURES = 3
@@ -173,15 +173,15 @@ def _notes(report: dict[str, Any]) -> str:
 def _failures(report: dict[str, Any]) -> str:
     lines: list[str] = []
     for scenario in report["scenarios"]:
-        evidence = scenario["evidence"]
+        evidence, name = scenario["evidence"], scenario["name"] or "(none)"
         for failure in evidence["failures"][:SHOWN_FAILURES]:
-            where = f"{scenario['name']}, {hms(failure['at_s'])} into the run, worker {failure['worker']}: "
+            where = f"{name}, {hms(failure['at_s'])} into the run, worker {failure['worker']}: "
             lines.append(_wrapped(f"- {where}{failure['reason']}", "  "))
             record = json.dumps(failure["record"], ensure_ascii=True)
             lines.append(_wrapped(f"  {record}", "  "))
         if evidence["seen"] > SHOWN_FAILURES:
             shown = min(SHOWN_FAILURES, len(evidence["failures"]))
-            lines.append(f"- {scenario['name']}: {number(evidence['seen'] - shown)} more failures, see report.json")
+            lines.append(f"- {name}: {number(evidence['seen'] - shown)} more failures, see report.json")
     if not lines:
         return ""
     if report["reproduce"]:
@@ -193,9 +193,11 @@ def _facts(report: dict[str, Any]) -> str:
     server, client = report["server"], report["client"]
     named = f"{server.get('name') or 'server'} {server.get('version') or '(version not told)'}"
     versions = ", ".join(f"{name} {version}" for name, version in client["versions"].items())
+    models = ", ".join(server.get("models", ()))
+    unsent = f"; never sent a request: {', '.join(server['unsent'])}" if server["unsent"] else ""
     return "\n".join(
         [
-            _wrapped(f"Server: {named} at {server.get('address', '?')}; models: {', '.join(server.get('models', ()))}"),
+            _wrapped(f"Server: {named} at {server.get('address', '?')}; models: {models}{unsent}"),
             _wrapped(f"Client: {versions}; {client['os']}, {client['cpus']} CPUs"),
         ]
     )

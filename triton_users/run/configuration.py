@@ -15,6 +15,9 @@ from triton_users.scenarios.base import Target
 from triton_users.scenarios.sequences import USERS
 from triton_users.settings import Settings, UsageError
 
+MAX_NAMED = 10
+"""Models of the server that the message names when none of them is of use."""
+
 
 @dataclass
 class Run:
@@ -62,10 +65,11 @@ def new_seed() -> int:
     return secrets.randbelow(2**31 - 1) + 1
 
 
-def left_out(target: Target, settings: Settings) -> dict[str, str]:
+def left_out(target: Target, settings: Settings, failed_to_load: Mapping[str, str] | None = None) -> dict[str, str]:
     """The scenarios that cannot run against this server, with the reason and the remedy.
 
-    Raises UsageError when one of them was asked for by name, or when none is left.
+    Raises UsageError when one of them was asked for by name, or when none is left. `failed_to_load`: model -> the
+    server's reason, to stand in that message.
     """
     reasons: dict[str, str] = {}
     for name, scenario in ALL.items():
@@ -74,11 +78,23 @@ def left_out(target: Target, settings: Settings) -> dict[str, str]:
                 raise UsageError(f"{name} was asked for but cannot run: {reason}")
             reasons[name] = reason
     if all(name in reasons for name in ALL if settings.weight_of(name)):
-        raise UsageError(
-            "no scenario can run against this server: "
-            + "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        )
+        raise UsageError(_nothing_usable(target, reasons, failed_to_load or {}))
     return reasons
+
+
+def _nothing_usable(target: Target, reasons: Mapping[str, str], failed_to_load: Mapping[str, str]) -> str:
+    """What the server has, and what is missing: each thing once, with the scenarios that lack it."""
+    has = sorted(target.models)
+    more = f" and {len(has) - MAX_NAMED} more" if len(has) > MAX_NAMED else ""
+    missing: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        missing.setdefault(reason.removesuffix(f", or give {name} weight 0"), []).append(name)
+    told = [f"{', '.join(names)}: {reason}" for reason, names in missing.items()]
+    failed = "".join(f"; the model {name} failed to load: {why}" for name, why in failed_to_load.items())
+    return (
+        f"no scenario can run against this server, whose ready models are: {', '.join(has[:MAX_NAMED]) or 'none'}{more}"
+        f"{failed}. " + ". ".join(told)
+    )
 
 
 @dataclass(frozen=True)

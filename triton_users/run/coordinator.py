@@ -19,19 +19,20 @@ from locust.exception import StopTest
 from locust.runners import MasterRunner
 
 from triton_users import server
+from triton_users.declaration import read
 from triton_users.judge.client_limited import hms
+from triton_users.judge.thresholds import JudgingSettings
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
 from triton_users.run import reproduce
 from triton_users.run.configuration import RunConfiguration, new_run_id, new_seed, weights
-from triton_users.run.preflight import look_at, why_not_ready
+from triton_users.run.preflight import Preflight, look_at
 from triton_users.run.reporting import Reporting
+from triton_users.run.watch import ServerWatch
 from triton_users.scenarios import ALL
-from triton_users.scenarios.base import Target
-from triton_users.settings import Settings, UsageError
+from triton_users.settings import ConnectionSettings, Settings, UsageError
 from triton_users.stress import runs_scenarios
-from triton_users.users import tls_from
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Coordinator:
         self._configuration: RunConfiguration | None = None
         self._begun_s = 0.0
         self._stopping_s = math.inf
+        self._watch: ServerWatch | None = None
         self.reporting: Reporting | None = None
 
     def set_up(self) -> None:
@@ -66,7 +68,7 @@ class Coordinator:
         try:
             settings_from(self._options, drawn_seed=1)
             judging_from(self._options)
-            tls_from(self._options)
+            read(ConnectionSettings, self._options)
             report_dir_from(self._options)
             if not self._environment.host:
                 with server.ProgressLine() as progress:
@@ -100,15 +102,17 @@ class Coordinator:
         try:
             settings = settings_from(options, drawn_seed=new_seed())
             judging = judging_from(options)
-            target, reasons = self._look_at_the_server(settings)
+            preflight = self._look_at_the_server(settings)
             configuration = RunConfiguration(
                 run_id=new_run_id(),
                 settings=settings,
-                target=target,
-                left_out=reasons,
+                target=preflight.target,
+                left_out=preflight.left_out,
                 ledger=secrets.token_hex(8),
             )
-            info = replace(_info(configuration, host), **judging, reproduce=self._command(settings.seed))
+            info = _info(configuration, host, read(ConnectionSettings, options))
+            info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
+            info = replace(info, **judging, reproduce=self._command(settings.seed))
             if not runs_scenarios(environment):
                 info = replace(info, weights={})
             self.reporting = Reporting(info, report_dir_from(options), configuration.ledger, self._look)
@@ -117,6 +121,10 @@ class Coordinator:
             if options.headless:
                 gevent.spawn(environment.runner.quit)  # type: ignore[union-attr]  # a test starts on a runner
             raise StopTest(str(error)) from None
+        self._watch = ServerWatch(host, read(ConnectionSettings, options), preflight.found)
+        self._watch.start()
+        for told in (*preflight.notes, *preflight.failed_to_load):
+            logger.warning("%s%s", told[:1].upper(), told[1:])
         for name, reason in configuration.left_out.items():
             logger.warning("%s is left out: %s", name, reason)
         self._send_with_options(configuration)
@@ -154,15 +162,28 @@ class Coordinator:
             if reporting is None or reporting.finished:
                 return
             try:
-                self._environment.process_exit_code = reporting.finish(state, self._at_the_end(reporting))
+                self._environment.process_exit_code = reporting.finish(state, **self._ending_of(reporting))
             except OSError as error:
                 logger.error("The report cannot be written: %s", error)
                 self._environment.process_exit_code = EXIT_USAGE
+            finally:
+                if self._watch is not None:
+                    self._watch.stop()
 
     def _at_the_end(self, reporting: Reporting) -> list[str]:
-        not_ready = why_not_ready(self._environment.host or "", tls_from(self._options))
         lost = "it ended because all its workers were lost" if reporting.all_lost else ""
-        return [told for told in (self._cut_short(), lost, not_ready) if told]
+        server = self._watch.at_the_end(reporting.begun_s) if self._watch is not None else []
+        return [told for told in (self._cut_short(), lost, *server) if told]
+
+    def _ending_of(self, reporting: Reporting) -> dict[str, Any]:
+        at_the_end, watch, begun_s = self._at_the_end(reporting), self._watch, reporting.begun_s
+        if watch is None:
+            return {"at_the_end": at_the_end}
+        return {
+            "at_the_end": at_the_end,
+            "notes": watch.absences(begun_s),
+            "slow_questions": watch.slow_questions(begun_s),
+        }
 
     def _cut_short(self) -> str:
         """How far the run came, when it was given a run time and did not come so far."""
@@ -173,9 +194,10 @@ class Coordinator:
             return ""
         return f"it ended after {hms(ran_s)} of the {hms(wanted_s)} it was to run"
 
-    def _look_at_the_server(self, settings: Settings) -> tuple[Target, dict[str, str]]:
+    def _look_at_the_server(self, settings: Settings) -> Preflight:
         host, scenarios = self._environment.host or "", runs_scenarios(self._environment)
-        return look_at(host, tls_from(self._options), settings, scenarios=scenarios)
+        connection, judging = read(ConnectionSettings, self._options), read(JudgingSettings, self._options)
+        return look_at(host, connection, settings, judging.thresholds, scenarios=scenarios)
 
     def _command(self, seed: int) -> str:
         runner: Any = self._environment.runner
@@ -188,13 +210,13 @@ class Coordinator:
         self._options.triton_run = configuration.pack()  # Locust sends its options to the workers when it spawns users
 
 
-def _info(configuration: RunConfiguration, host: str) -> RunInfo:
+def _info(configuration: RunConfiguration, host: str, connection: ConnectionSettings) -> RunInfo:
     settings = configuration.settings
     name, _, version = configuration.target.server_version.partition(" ")
     return RunInfo(
         started=datetime.now(timezone.utc),
         seed=settings.seed,
-        settings=asdict(settings),
+        settings={**asdict(settings), "connections": connection.connections},
         weights=weights(settings, configuration.left_out),
         descriptions={name: scenario.description for name, scenario in ALL.items()},
         asked_by_name=settings.scenarios,

@@ -5,25 +5,34 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
+import math
 import shutil
 import time
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
 from locust.env import Environment
 
 from triton_users import ledger
+from triton_users.client.rpc_events import RequestFailure
+from triton_users.ledger.lateness import LATE_S
+from triton_users.ledger.plain import cut
 from triton_users.locust_compat.stack_of_stop import look_early
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
 from triton_users.run.preflight import with_perf_analyzer
 from triton_users.run.selfcheck import SelfCheck
 from triton_users.scenarios import ALL
+from triton_users.scenarios.base import SENT_ELSEWHERE
 from triton_users.scenarios.streaming import open_sequences
 from triton_users.settings import Settings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
 from triton_users.system import scratch
 
 logger = logging.getLogger(__name__)
+
+SLOT_SCENARIOS = frozenset(name for name in ALL if name.startswith("Sequence"))
+"""Scenarios whose requests may wait for a sequence's slot, for up to the idle limit and its margin."""
 
 
 class Node:
@@ -34,6 +43,7 @@ class Node:
         self.recorder = ledger.Recorder(worker=name, run="")
         self._rows: dict[tuple[str, str], ledger.Row] = {}
         self._begun_s = time.monotonic()
+        self._slot_wait_s = math.inf
         self._self_check = SelfCheck(clock=self.elapsed_s, queue_time=self.recorder.ledger.queue_times)
         events: Any = environment.events
         events.request.add_listener(self._on_request)
@@ -43,6 +53,7 @@ class Node:
         events.request_unanswered.add_listener(self._on_request_unanswered)
         events.reconnected.add_listener(self._on_reconnected)
         events.deferred_checks_settled.add_listener(self._on_claims_settled)
+        events.user_error.add_listener(self._on_user_error)
 
     def start(self, configuration: RunConfiguration) -> Run:
         """Begin a run as the master configuration it."""
@@ -67,6 +78,7 @@ class Node:
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
         environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it
+        self._slot_wait_s = settings.idle_limit_s + settings.idle_margin_s
         set_tasks(environment, settings, run.left_out)
         self.reset(configuration.ledger)
         self._self_check.start()
@@ -97,7 +109,14 @@ class Node:
             "users": len(users),
             "open_sequences": sum(open_sequences(session).open_at(session.clock()) for session in sessions),
         }
-        return self.recorder.snapshot(self.elapsed_s(), final=final, gauges=gauges, selfcheck=self._self_check.dump())
+        run: Run | None = getattr(self._environment, "triton_run", None)
+        return self.recorder.snapshot(
+            self.elapsed_s(),
+            final=final,
+            gauges=gauges,
+            selfcheck=self._self_check.dump(),
+            sent_elsewhere=run.shared.get(SENT_ELSEWHERE, ()) if run is not None else (),
+        )
 
     def elapsed_s(self) -> float:
         """Seconds since the run began here."""
@@ -105,26 +124,51 @@ class Node:
 
     def _on_request(
         self,
-        response_time: float,
-        response_length: int,
+        request_type: str,
+        name: str,
+        response_time: float | None,
+        response_length: int | None,
         exception: BaseException | None,
+        response: Any = None,
         scenario: str = "",
         model: str = "",
         method: str = "",
-        queue_time_ms: float = 0.0,
+        queue_time_ms: float | None = None,
         request_length: int = 0,
         **_: Any,
     ) -> None:
-        if not method:
-            return  # not one of ours
-        key = (scenario, model or method)
+        key = (scenario, model or method or f"{request_type} {name}")  # without a method it is another client's
         row = self._rows.get(key)
         if row is None:
             row = self._rows[key] = self.recorder.row(*key)
-        if exception is None:
-            row.record(int(response_time * 1e3), int(queue_time_ms * 1e3), request_length, response_length)
+        latency_us, received = int((response_time or 0) * 1e3), response_length or 0
+        if method and response is not None:
+            now_s = self.elapsed_s()
+            if self.recorder.outages.open:
+                self.recorder.outages.answered(now_s)
+            floor_s = self._slot_wait_s if scenario in SLOT_SCENARIOS else LATE_S
+            self.recorder.lateness.answered(now_s, scenario, key[1], row, latency_us / 1e6, floor_s)
+        if exception is not None:
+            row.record_error(str(exception) or repr(exception), request_length, received)
+            if isinstance(exception, RequestFailure) and exception.unreachable:
+                self.recorder.outages.failed(self.elapsed_s(), cut(exception.message()))
+            if not scenario:
+                what = {"request": key[1], "error": str(exception)}
+                self.recorder.failure("", self.elapsed_s(), f"{key[1]}: {exception}", what)
+        elif queue_time_ms is None:
+            row.record_elsewhere(latency_us, received)
         else:
-            row.record_error(str(exception), request_length, response_length)
+            row.record(latency_us, int(queue_time_ms * 1e3), request_length, received)
+
+    def _on_user_error(self, user_instance: Any, exception: BaseException, tb: Any, **_: Any) -> None:
+        user = getattr(user_instance, "user", user_instance)  # Locust also gives a user's tasks
+        if getattr(user, "played_error", None) is exception:
+            return  # it is a scenario's failed run
+        text = f"{type(exception).__name__}: {exception}"
+        self.recorder.exception(text)
+        where = "".join(traceback.format_exception(type(exception), exception, tb))
+        record = {"user": type(user).__name__, "traceback": where}
+        self.recorder.failure("", self.elapsed_s(), f"{type(user).__name__} raised {text}", record)
 
     def _on_request_unanswered(self, scenario: str, model: str, method: str, waited_s: float, **_: Any) -> None:
         self.recorder.row(scenario, model or method).unanswered.record(int(waited_s * 1e6))
@@ -140,9 +184,11 @@ class Node:
         duration_s: float,
         reason: str,
         record: Mapping[str, Any],
+        excusable: bool = True,
         **_: Any,
     ) -> None:
-        self.recorder.run_finished(scenario, outcome, requests, int(duration_s * 1e6), reason)
+        duration_us = int(duration_s * 1e6)
+        self.recorder.run_finished(scenario, outcome, requests, duration_us, reason, excusable=excusable)
         if outcome == "failed":
             self.recorder.failure(scenario, self.elapsed_s(), reason, record)
 

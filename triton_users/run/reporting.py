@@ -83,14 +83,22 @@ class Reporting:
             return self._report
         return build_report(self._info, self._collector, self._timeline, now_s=self._now_s(), state=state)
 
-    def finish(self, state: State, at_the_end: Sequence[str] = ()) -> int:
+    def finish(
+        self,
+        state: State,
+        at_the_end: Sequence[str] = (),
+        notes: Sequence[str] = (),
+        slow_questions: Sequence[tuple[float, float]] = (),
+    ) -> int:
         """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
 
-        `at_the_end`: what was wrong with how it ended. Raises OSError when it cannot be written.
+        `at_the_end`: what was wrong with how it ended. `notes`: what a person should know beside that.
+        `slow_questions`: see `RunInfo`. Raises OSError when it cannot be written.
         """
         self._ticker.kill(block=False)
         self._checkpoint.stop()
-        self._info = replace(self._info, at_the_end=at_the_end)
+        notes = [*self._info.notes, *notes]
+        self._info = replace(self._info, at_the_end=at_the_end, notes=notes, slow_questions=slow_questions)
         self._report = self.report(state)
         self.folder.write(self._report)
         return int(self._report["verdict"]["exit_code"])
@@ -98,6 +106,11 @@ class Reporting:
     @property
     def finished(self) -> bool:
         return self._report is not None
+
+    @property
+    def begun_s(self) -> float:
+        """When second 0 of the report was, by the monotonic clock."""
+        return self._begun_s
 
     @property
     def all_lost(self) -> bool:

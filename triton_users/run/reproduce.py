@@ -30,9 +30,8 @@ def command(options: Namespace, seed: int, *, host: str, workers: int) -> str:
         words += ["--master", "--expect-workers", str(workers)]
     for flag, names in (("--tags", options.tags), ("--exclude-tags", options.exclude_tags)):
         words += [flag, *names] if names else []
-    for name, default in own_options().items():
-        value = seed if name == "seed" else getattr(options, name)
-        if value != default:
-            flag = "--" + name.replace("_", "-")
-            words += [flag] if value is True else [flag, str(value)]
+    for option in own_options():
+        value = seed if option.name == "seed" else getattr(options, option.name, option.default)
+        if value != option.default:
+            words += [option.flag] if value is True else [option.flag, str(value)]
     return shlex.join(words)

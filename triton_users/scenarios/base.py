@@ -11,12 +11,17 @@ from typing import Any, ClassVar, Protocol
 
 from triton_users.settings import Settings
 
+SENT_ELSEWHERE = "models that other processes sent requests to"
+"""Where `Session.shared` has their names, as a set."""
+
 
 class ScenarioFailure(Exception):
     """The server did what it must not. `evidence` holds the ids and values that show it (plain values only)."""
 
-    def __init__(self, message: str, requests: int = 0, **evidence: Any) -> None:
+    def __init__(self, message: str, requests: int = 0, *, excusable: bool = True, **evidence: Any) -> None:
         super().__init__(message)
+        self.excusable = excusable
+        """Whether it fails nothing where its scenario is allowed to fail."""
         self.requests = requests
         """Inference requests the run had sent."""
         self.evidence = evidence
@@ -35,6 +40,8 @@ class Target:
     models: frozenset[str]
     """Names of the models that are ready."""
     server_version: str = ""
+    authority: str = ""
+    """The `:authority` that its ingress routes by; "" for the address."""
     secure: bool = False
     """Whether its gRPC endpoint wants TLS."""
     perf_analyzer: tuple[str, ...] = ()
@@ -54,6 +61,7 @@ class Client(Protocol):
     def stop_stream(self, cancel_requests: bool = False) -> None: ...
     def is_server_live(self, **kwargs: Any) -> bool: ...
     def is_server_ready(self, **kwargs: Any) -> bool: ...
+    def get_model_repository_index(self, **kwargs: Any) -> Any: ...
     def expect_error(self, matches: Callable[[Exception], bool]) -> Any:
         """A context manager: inside it, errors that match are wanted; Locust's statistics count them as successes."""
         ...
@@ -100,6 +108,10 @@ class Session:
     """What scenarios of this user share, by name (for instance which sequences are open)."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What all users of this process share, by name (for instance prepared pictures): one dict for all of them."""
+
+    def sent_elsewhere(self, model: str) -> None:
+        """Note that another process has sent this model requests on our behalf; those over `client` are counted."""
+        self.shared.setdefault(SENT_ELSEWHERE, set()).add(model)
 
 
 class Scenario(ABC):

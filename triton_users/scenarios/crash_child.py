@@ -1,6 +1,6 @@
 """The client that the Crashing scenario kills: sends one inference request and waits for its death.
 
-    python -I -S crash_child.py HOST PORT REQUEST_IN_HEX
+    python -I -S crash_child.py HOST PORT AUTHORITY REQUEST_IN_HEX
 
 A program of its own that needs nothing but the standard library, so that it starts in about 20 ms. It speaks just
 enough HTTP/2 for one gRPC call. Once the server has acknowledged a PING sent behind the request, so has read all of
@@ -86,11 +86,11 @@ def frames(connection: socket.socket) -> Iterator[tuple[int, int, bytes]]:
             received += piece
 
 
-def main(host: str, port: str, request: str) -> int:
+def main(host: str, port: str, authority: str, request: str) -> int:
     try:
         with socket.create_connection((host, int(port)), CONNECT_LIMIT_S) as connection:
             connection.settimeout(None)
-            connection.sendall(call(f"{host}:{port}"[:126], bytes.fromhex(request)))
+            connection.sendall(call(authority[:126], bytes.fromhex(request)))
             converse(connection)
         os.write(1, b"ended\n")
     except OSError as exc:

@@ -21,7 +21,7 @@ import numpy as np
 from tritonclient.grpc import InferInput, service_pb2
 from tritonclient.utils import InferenceServerException
 
-from triton_users.scenarios.base import Scenario, ScenarioFailure, Target
+from triton_users.scenarios.base import Client, Scenario, ScenarioFailure, Skip, Target
 from triton_users.scenarios.calls import check_identity, infer
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL, identity_models
 from triton_users.scenarios.sequences import draw_fresh_offset
@@ -110,7 +110,7 @@ class _Crash:
     def run(self) -> int:
         stage = "before the kill"
         try:
-            with _Child(self._session.target.address, doomed_request(self._id, self._plan.values)) as child:
+            with _Child(self._session.target, doomed_request(self._id, self._plan.values)) as child:
                 self._kill_while_executing(child)
             stage = f"after a client was killed by {self._plan.signal} in the middle of an inference"
             self._ask_afresh()
@@ -127,6 +127,7 @@ class _Crash:
         said = child.say(self._limit_s)
         if not said.startswith("reached"):
             raise ScenarioFailure(f"the client process never reached the server: {said}")
+        session.sent_elsewhere(SLOW_MODEL)
         self._requests += 1
         self._wait_until(True, f"{SLOW_MODEL} has read request {self._id} but not begun it")
         session.sleep(self._plan.delay_s)
@@ -157,14 +158,32 @@ class _Crash:
         answer = infer(self._session, self._session.client, WITNESS_MODEL, [tensor]).as_numpy("OUTPUT0")
         return bool(answer[0])
 
+    def _not_ready(self, client: Client) -> dict[str, str]:
+        """The models that were ready before the run and are not now, with the server's word for why."""
+        try:
+            index = client.get_model_repository_index(client_timeout=self._limit_s).models
+        except InferenceServerException:
+            return {}  # it keeps that to itself
+        ready = {model.name for model in index if model.state == "READY"}
+        return {
+            model.name: f"{model.state}: {model.reason}" if model.reason else model.state
+            for model in index
+            if model.name in self._session.target.models - ready
+        }
+
     def _ask_afresh(self) -> None:
         """Live, ready, and a fresh request on a fresh connection."""
         session = self._session
         client = session.connect()
         try:
-            for quality, ask in (("live", client.is_server_live), ("ready", client.is_server_ready)):
-                if not ask(client_timeout=self._limit_s):
-                    raise ScenarioFailure(f"the server is not {quality}")
+            if not client.is_server_live(client_timeout=self._limit_s):
+                raise ScenarioFailure("the server is not live")
+            if not client.is_server_ready(client_timeout=self._limit_s):
+                away = self._not_ready(client)
+                which = f": {', '.join(f'{model} ({state})' for model, state in away.items())}" if away else ""
+                if away and SLOW_MODEL not in away:
+                    raise Skip(f"the server is not ready for a model that no killed client had to do with{which}")
+                raise ScenarioFailure(f"the server is not ready{which}")
             self._requests += 1
             check_identity(session, client, identity_models(TRIALS, session.target.models)[0], self._plan.values)
         finally:
@@ -184,16 +203,18 @@ def doomed_request(correlation_id: int, values: tuple[int, ...]) -> bytes:
 class _Child:
     """The client process; killed and reaped on every way out of the `with` block."""
 
-    def __init__(self, address: str, request: bytes) -> None:
-        self._address = address
+    def __init__(self, target: Target, request: bytes) -> None:
+        self._target = target
         self._request = request
 
     def __enter__(self) -> _Child:
-        host, _, port = self._address.rpartition(":")
+        target = self._target
+        host, _, port = target.address.rpartition(":")
+        arguments = [host.strip("[]"), port, target.authority or target.address, self._request.hex()]
         self._output, theirs = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(CHILD), host.strip("[]"), port, self._request.hex()],
+                [sys.executable, "-I", "-S", str(CHILD), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=theirs,
                 stderr=theirs,

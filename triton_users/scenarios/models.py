@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,3 +97,35 @@ def _sequence_model(trial: str, datatype: str) -> SequenceModel:
 
 def _batches(trial: str) -> bool:
     return not trial.endswith("_nobatch")
+
+
+PACKAGED_TRIALS = ("custom", "custom_nobatch")
+"""The trials whose models are in the folder models/."""
+
+
+def names_of_all(trials: Iterable[str]) -> tuple[str, ...]:
+    """Every model that a scenario might use with these trials."""
+    kinds = ("sequence_int32", "sequence_float32", "zero_1_float32")
+    of_trials = (f"{trial}_{kind}" for trial in trials for kind in kinds)
+    return tuple(dict.fromkeys([*of_trials, SLOW_MODEL, WITNESS_MODEL, IMAGE_MODEL]))
+
+
+def how_to_get_a_sequence_model(trials: Sequence[str]) -> str:
+    """What to do where no sequence model of these trials is ready."""
+    names = {trial: f"{trial}_sequence_{'float32' if trial.startswith('plan') else 'int32'}" for trial in trials}
+    return _how_to_get(names, PACKAGED_TRIALS)
+
+
+def how_to_get_an_identity_model(trials: Sequence[str]) -> str:
+    """What to do where no identity model that answers at once is ready, of these trials."""
+    names = {trial: name for trial in trials if (name := f"{trial}_zero_1_float32") != SLOW_MODEL}
+    return _how_to_get(names, [trial for trial in PACKAGED_TRIALS if f"{trial}_zero_1_float32" != SLOW_MODEL])
+
+
+def _how_to_get(names: Mapping[str, str], packaged: Sequence[str]) -> str:
+    """`names`: trial -> its model. `packaged`: the trials whose model of this kind is in the folder models/."""
+    here = [names[trial] for trial in packaged if trial in names]
+    if here:
+        return f"load one ({', '.join(here)}; the folder models/ has {'it' if len(here) == 1 else 'them'})"
+    other = f"select trials whose models the folder models/ has (--trials {','.join(packaged)})"
+    return f"load one ({', '.join(names.values())}), or {other}" if names else other

@@ -34,6 +34,9 @@ TAIL_BYTES = 64 * 1024
 TAIL_SHOWN = 1500
 """Characters of it that a failure shows."""
 
+MISMATCH = "Output doesn't match expected output"
+"""What it says of an answer that is not what our data say: no load excuses that."""
+
 REAP_LIMIT_S = 5.0
 """How long it may take to be gone once killed."""
 
@@ -123,6 +126,8 @@ class PerfAnalyzer(Scenario):
                 f"answer, and the server may forget a sequence after {settings.idle_limit_s:g} s"
             )
         requests = request_count(output)
+        if requests:
+            session.sent_elsewhere(option.model)
         if code != 0 or requests is None:
             if code is None:
                 what = f"was killed after {settings.perf_analyzer_timeout_s:g} s, its limit"
@@ -133,6 +138,7 @@ class PerfAnalyzer(Scenario):
             raise ScenarioFailure(
                 f"perf_analyzer on {option.name} {what}: ...{output[-TAIL_SHOWN:].strip()}",
                 requests=requests or 0,
+                excusable=MISMATCH not in output,
                 command=command,
                 exit_code=code,
                 output=output[-TAIL_SHOWN:],

@@ -12,7 +12,7 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
 from triton_users.scenarios.calls import START_ERROR, infer
-from triton_users.scenarios.models import SequenceModel, sequence_models
+from triton_users.scenarios.models import SequenceModel, how_to_get_a_sequence_model, sequence_models
 from triton_users.scenarios.sequences import draw_offset, draw_values
 from triton_users.scenarios.streaming import open_sequences, run_sequence
 from triton_users.settings import Settings
@@ -40,10 +40,9 @@ class SequenceScenario(Scenario):
     def unavailable(cls, target: Target, settings: Settings) -> str:
         if sequence_models(settings.trials, target.models):
             return ""
-        wanted = ", ".join(f"{trial}_sequence_int32" for trial in settings.trials[:2])
         return (
-            f"no sequence model of the trials {', '.join(settings.trials)} is ready on the server; load one "
-            f"({wanted}, ...; the folder models/ has some), or give {cls.name} weight 0"
+            f"no sequence model of the trials {', '.join(settings.trials)} is ready on the server; "
+            f"{how_to_get_a_sequence_model(settings.trials)}, or give {cls.name} weight 0"
         )
 
     def correlation_id(self, offset: int) -> int:

@@ -16,7 +16,7 @@ from tritonclient.utils import InferenceServerException
 from triton_users.client.streamed import PIECE_BYTES, StreamedRequest, streamed_infer
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip, Target
 from triton_users.scenarios.calls import DEADLINE_EXCEEDED, check_identity
-from triton_users.scenarios.models import IdentityModel, identity_models
+from triton_users.scenarios.models import IdentityModel, how_to_get_an_identity_model, identity_models
 from triton_users.settings import Settings
 
 BUSY_S = 0.025
@@ -54,8 +54,8 @@ class Timeout(Scenario):
         if identity_models(settings.trials, target.models):
             return ""
         return (
-            f"no identity model of the trials {', '.join(settings.trials)} is ready on the server; load one "
-            f"(custom_nobatch_zero_1_float32, ...; the folder models/ has one), or give {cls.name} weight 0"
+            f"no identity model of the trials {', '.join(settings.trials)} that answers at once is ready; "
+            f"{how_to_get_an_identity_model(settings.trials)}, or give {cls.name} weight 0"
         )
 
     def plan(self, draw: random.Random) -> TimeoutPlan:
