@@ -1,4 +1,4 @@
-"""What the master decides travels to the workers whole."""
+"""What the master settles travels to the workers whole."""
 
 import dataclasses
 
@@ -35,8 +35,8 @@ def any_of(kind: type) -> st.SearchStrategy:
         settings=any_of(Settings),
         target=any_of(Target),
         left_out=st.dictionaries(TEXTS, TEXTS, max_size=2),
-        ledger=TEXTS,
+        epoch=TEXTS,
     )
 )
-def test_what_a_worker_gets_is_what_was_decided(configuration: RunConfiguration) -> None:
+def test_what_a_worker_gets_is_what_was_settled(configuration: RunConfiguration) -> None:
     assert RunConfiguration.unpack(msgpack.loads(msgpack.dumps(configuration.pack()))) == configuration

@@ -17,11 +17,11 @@ FORMAT = 4
 class Recorder:
     """Counts what this node's users do. No method yields, so a snapshot never shows half a request."""
 
-    def __init__(self, worker: str, run: str) -> None:
+    def __init__(self, worker: str, epoch: str) -> None:
         self.worker = worker
         """This node's name, as the master knows it."""
-        self.run = run
-        """Which run this counts for: any text, the same on all nodes, new for every run and every reset."""
+        self.epoch = epoch
+        """What this counts for: any text, the same on all nodes, new for every run and every reset."""
         self.incarnation = secrets.token_hex(8)
         """Tells this process from an earlier one of the same name."""
         self.ledger = Ledger()
@@ -87,9 +87,9 @@ class Recorder:
         gauges: Mapping[str, int] | None = None,
         selfcheck: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Everything counted in this run so far, as plain values.
+        """Everything counted in this epoch so far, as plain values.
 
-        `at_s`: seconds since this node began to count for the run, or since the reset. `gauges` are values of this
+        `at_s`: seconds since this node began to count for the epoch. `gauges` are values of this
         moment ("users", "open_sequences"), summed over workers. `final`: this node will count no more.
         Evidence is sent when there is new one, and all of it in a final snapshot.
         """
@@ -102,7 +102,7 @@ class Recorder:
         self._sent_evidence = {name: evidence.seen for name, evidence in self._evidence.items()}
         return {
             "format": FORMAT,
-            "run": self.run,
+            "epoch": self.epoch,
             "worker": self.worker,
             "incarnation": self.incarnation,
             "sequence": self._sequence,
@@ -114,9 +114,9 @@ class Recorder:
             "selfcheck": dict(selfcheck or {}),
         }
 
-    def reset(self, run: str) -> None:
-        """Forget everything and count for another run from here on."""
-        self.run = run
+    def reset(self, epoch: str) -> None:
+        """Forget everything and count for another epoch from here on."""
+        self.epoch = epoch
         self.ledger.clear()
         self._evidence.clear()
         self._sent_evidence.clear()

@@ -90,7 +90,7 @@ class RunConfiguration:
     """From the options at the run's start; those that a worker is sent later may be others."""
     target: Target
     left_out: Mapping[str, str]
-    ledger: str
+    epoch: str
     """Names what the ledgers count; new for each run and for each reset of the statistics."""
 
     def pack(self) -> dict[str, Any]:
