@@ -41,6 +41,7 @@ class Run:
     def count(self, epoch: str, worker: str = "w", outcome: str = "passed", final: bool = True) -> bool:
         recorder = Recorder(worker, epoch)
         recorder.run_finished("Timeout", outcome, 1, 1_000)
+        recorder.row("Timeout", "m").record(1_000, 0, 1, 1)
         return self.coordinator.merge(recorder.snapshot(0.1, final=final))
 
     def end(self) -> None:
@@ -127,6 +128,7 @@ def test_at_the_end_the_nodes_stop_before_their_last_counts_are_asked_for(tmp_pa
     run.coordinator.start()
     recorder = Recorder("local", run.epoch)
     recorder.run_finished("Timeout", "passed", 1, 1_000)
+    recorder.row("Timeout", "m").record(1_000, 0, 1, 1)
     run.nodes.snapshot = recorder.snapshot(1.0, final=True)
     run.end()
     assert run.nodes.asked == ["start", "stopping", "last"]
