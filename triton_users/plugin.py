@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from typing import Any
 
 from locust.env import Environment
@@ -15,6 +16,7 @@ from triton_users.locust_compat.command import LocustCommand
 from triton_users.locust_compat.forks import forgive_the_wait_for_a_worker_that_is_forgotten
 from triton_users.locust_compat.interrupts import take_interrupts_that_locust_does_not_expect
 from triton_users.locust_compat.listeners import listen_before_those_already_there
+from triton_users.locust_compat.logs import escape_control_characters_that_locust_logs_raw
 from triton_users.locust_compat.master import LocustMaster
 from triton_users.locust_compat.start_gate import on_test_start
 from triton_users.locust_compat.worker import LocustWorker
@@ -38,6 +40,13 @@ def install(environment: Environment) -> None:
     if getattr(environment, "triton_plugin", False):
         return
     environment.triton_plugin = True  # type: ignore[attr-defined]  # our mark that this was done
+    if not hasattr(environment.parsed_options, "report_dir"):
+        sys.stderr.write(
+            "locust: error: the locustfile installs the plugin but lacks its options: add "
+            "events.init_command_line_parser.add_listener(triton_users.options.add_options) to it\n"
+        )
+        sys.exit(EXIT_USAGE)
+    escape_control_characters_that_locust_logs_raw()
     add_hooks(environment)
     command, runner = LocustCommand(environment), environment.runner
     if isinstance(runner, WorkerRunner):

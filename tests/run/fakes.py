@@ -43,6 +43,7 @@ class FakeCommand:
         self.user_classes: list[Any] = list(user_classes)
         self.host = HOST
         self.tags: tuple[Collection[str], Collection[str]] = ((), ())
+        self.shaped = False
         self.run_time_s: float | None = None
         self.stop_timeout_s = 0.0
         self.distributed = distributed
@@ -183,4 +184,6 @@ def target() -> Target:
 
 
 def configuration(epoch: str = "one", **settings: Any) -> RunConfiguration:
-    return RunConfiguration(run_id=1, settings=Settings(seed=1, **settings), target=target(), left_out={}, epoch=epoch)
+    return RunConfiguration(
+        run_id=1, settings=Settings(seed=1, **settings), target=target(), left_out={}, host="", epoch=epoch
+    )

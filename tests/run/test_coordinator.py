@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import gevent
 import pytest
 from locust.exception import StopTest
 
-from tests.run.fakes import FakeCommand, FakeNodes, options, target
+from tests.run.fakes import HOST, FakeCommand, FakeNodes, options, target
 from triton_users.ledger import Recorder
 from triton_users.run import coordinator as module
 from triton_users.run.configuration import RunConfiguration
-from triton_users.run.coordinator import Coordinator
+from triton_users.run.coordinator import Coordinator, print_what_the_terminal_can_show
 from triton_users.settings import UsageError
+from triton_users.users import TritonGrpcUser
 
 
 @pytest.fixture(autouse=True)
@@ -232,3 +234,39 @@ def test_a_node_that_has_not_begun_yet_when_the_run_is_polled_misses_nothing(tmp
 
 def test_what_comes_before_the_first_run_is_of_nobody(tmp_path: Path) -> None:
     assert Run(tmp_path).count("an earlier master's")
+
+
+def test_what_a_terminal_cannot_encode_is_printed_as_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    print_what_the_terminal_can_show("caf\xe9 \u2713")
+    assert shown.getvalue() == b"caf\\xe9 \\u2713\n"
+
+
+class Own(TritonGrpcUser):
+    host = "grpc://own:1"
+
+
+class TestTheHost:
+    def test_a_class_s_own_one_is_tested_and_not_replaced(self, tmp_path: Path, no_embedded: None) -> None:
+        run = Run(tmp_path)
+        run.command.host = ""
+        run.command.user_classes = [Own]
+        run.coordinator.set_up()
+        run.coordinator.start()
+        assert run.command.host == ""
+        assert run.nodes.configuration is not None
+        assert run.nodes.configuration.host == "grpc://own:1"
+        run.end()
+        (report,) = run.reports()
+        assert report["server"]["address"] == "grpc://own:1"
+
+    def test_that_of_the_command_line_counts_more(self, tmp_path: Path, no_embedded: None) -> None:
+        run = Run(tmp_path)
+        run.command.user_classes = [Own]
+        run.coordinator.set_up()
+        assert run.coordinator.host == HOST
+
+    @pytest.fixture
+    def no_embedded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module.server, "EmbeddedTriton", lambda **_: pytest.fail("there is a host"))

@@ -15,5 +15,6 @@ has moved.
     forks.py         the workers that `--processes` forks
     master_port.py   the port on which workers meet their master
     start_gate.py    a start that comes before `init`, or without it
+    logs.py          what Locust's logs show
     web_ui.py        Locust's web page and its start form
 """

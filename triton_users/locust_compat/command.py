@@ -67,6 +67,11 @@ class LocustCommand:
         return tags_in_force(self._environment)
 
     @property
+    def shaped(self) -> bool:
+        """Whether a load shape says how many users there are."""
+        return self._environment.shape_class is not None
+
+    @property
     def run_time_s(self) -> float | None:
         return run_time_in_force(self._environment)
 

@@ -21,14 +21,22 @@ from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
 from triton_users.run import preflight, reproduce
-from triton_users.run.configuration import RunConfiguration, new_run_id, new_seed, weights
+from triton_users.run.configuration import (
+    RunConfiguration,
+    check_users,
+    host_of_classes,
+    new_run_id,
+    new_seed,
+    only_tagged,
+    weights,
+)
 from triton_users.run.locust import Command
 from triton_users.run.reporting import Reporting
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
-from triton_users.stress import runs_scenarios
-from triton_users.users import tls_from
+from triton_users.stress import TritonLoadUser, runs_scenarios
+from triton_users.users import own_host, tls_from
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +63,7 @@ class Coordinator:
     def __init__(self, command: Command, nodes: Nodes) -> None:
         self._command = command
         self._nodes = nodes
+        self._host = ""
         self._embedded: server.EmbeddedTriton | None = None
         self._ending = RLock()
         self._quitting = RLock()
@@ -64,6 +73,11 @@ class Coordinator:
         self._stopping_s = math.inf
         self.reporting: Reporting | None = None
 
+    @property
+    def host(self) -> str:
+        """The server under test."""
+        return self._command.host or self._host
+
     def set_up(self) -> None:
         """Check the options and, where no host was given, install and start the embedded Triton.
 
@@ -72,17 +86,20 @@ class Coordinator:
         """
         options = self._command.options
         try:
-            settings_from(options, drawn_seed=1)
+            settings = self._settings(drawn_seed=1)
             judging_from(options)
             tls_from(options)
             report_dir_from(options)
-            if not self._command.host:
+            self._host = host_of_classes(self._command.user_classes)
+            if not self.host:
                 with server.ProgressLine() as progress:
                     self._embedded = server.EmbeddedTriton(progress=progress)
                     self._embedded.start()
-                self._command.host = f"grpc://{self._embedded.grpc_url}"
+                self._host = f"grpc://{self._embedded.grpc_url}"
+            if not any(map(own_host, self._command.user_classes)):
+                self._command.host = self.host  # where a class has its own, Locust would replace that
             if options.headless:
-                self._preflight(settings_from(options, drawn_seed=1))
+                self._preflight(settings)
         except (UsageError, OSError, server.ServerError) as error:
             self.tear_down()
             sys.stderr.write(f"locust: error: {error}\n")
@@ -170,17 +187,31 @@ class Coordinator:
 
     def _configure(self) -> RunConfiguration:
         command, options = self._command, self._command.options
-        settings = settings_from(options, drawn_seed=new_seed())
+        settings = self._settings(drawn_seed=new_seed())
         judging = judging_from(options)
         target, reasons = self._preflight(settings)
         configuration = RunConfiguration(
-            run_id=new_run_id(), settings=settings, target=target, left_out=reasons, epoch=secrets.token_hex(8)
+            run_id=new_run_id(),
+            settings=settings,
+            target=target,
+            left_out=reasons,
+            host="" if command.host else self._host,
+            epoch=secrets.token_hex(8),
         )
-        info = replace(_info(configuration, command.host), **judging, reproduce=self._reproduce(settings.seed))
+        info = replace(_info(configuration, self.host), **judging, reproduce=self._reproduce(settings.seed))
         if not runs_scenarios(command.user_classes):
             info = replace(info, weights={})
         self.reporting = Reporting(info, report_dir_from(options), configuration.epoch, self._poll)
         return configuration
+
+    def _settings(self, drawn_seed: int) -> Settings:
+        command = self._command
+        settings = settings_from(command.options, drawn_seed)
+        if runs_scenarios(command.user_classes):
+            settings = only_tagged(settings, *command.tags)
+            if not command.shaped and any(issubclass(each, TritonLoadUser) for each in command.user_classes):
+                check_users(settings, command.options.num_users or (1 if command.options.headless else 0))
+        return settings
 
     def _poll(self) -> None:
         self.merge(self._nodes.poll())
@@ -188,10 +219,10 @@ class Coordinator:
     def _preflight(self, settings: Settings) -> tuple[Target, dict[str, str]]:
         command = self._command
         tls = tls_from(command.options)
-        return preflight.look_at(command.host, tls, settings, scenarios=runs_scenarios(command.user_classes))
+        return preflight.look_at(self.host, tls, settings, scenarios=runs_scenarios(command.user_classes))
 
     def _reproduce(self, seed: int) -> str:
-        host = "" if self._embedded else self._command.host
+        host = "" if self._embedded else self._command.host  # a class says its own again
         return reproduce.command(self._command.options, seed, host=host, workers=self._command.worker_count)
 
     def _settle(self, configuration: RunConfiguration) -> None:
@@ -204,14 +235,10 @@ class Coordinator:
             if reporting is None or reporting.finished:
                 return
             state: State = "interrupted" if self._interrupted else "finished"
-            try:
-                self._command.exit_with(reporting.finish(state, self._at_the_end(reporting)))
-            except OSError as error:
-                logger.error("The report cannot be written: %s", error)
-                self._command.exit_with(EXIT_USAGE)
+            self._command.exit_with(reporting.finish(state, self._at_the_end(reporting)))
 
     def _at_the_end(self, reporting: Reporting) -> list[str]:
-        not_ready = preflight.why_not_ready(self._command.host, tls_from(self._command.options))
+        not_ready = preflight.why_not_ready(self.host, tls_from(self._command.options))
         lost = "it ended because all its workers were lost" if reporting.all_lost else ""
         return [reason for reason in (self._cut_short(), lost, not_ready) if reason]
 
@@ -225,7 +252,13 @@ class Coordinator:
 
     def _print_report(self) -> None:
         if self.reporting is not None and self.reporting.finished:
-            print(self.reporting.text(), flush=True)
+            print_what_the_terminal_can_show(self.reporting.text())
+
+
+def print_what_the_terminal_can_show(text: str) -> None:
+    """Print `text`; characters that standard output cannot encode are written as escapes."""
+    encoding = sys.stdout.encoding or "ascii"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def _info(configuration: RunConfiguration, host: str) -> RunInfo:

@@ -21,6 +21,7 @@ from triton_users.scenarios import ALL
 from triton_users.scenarios.streaming import open_sequences
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
 from triton_users.system import scratch
+from triton_users.users import TritonGrpcUser, own_host
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Node:
         """Begin a run as the master configured it."""
         self.end()
         settings = configuration.settings
-        target = with_perf_analyzer(configuration.target, self._command.host)
+        target = with_perf_analyzer(configuration.target, configuration.host or self._command.host)
         scenarios = runs_scenarios(self._command.user_classes)
         local_reasons = left_out(target, dataclasses.replace(settings, scenarios=())) if scenarios else {}
         for name in local_reasons.keys() - configuration.left_out.keys():
@@ -158,12 +159,14 @@ class Node:
 
 
 def set_tasks(command: Command, configuration: RunConfiguration) -> None:
-    """Give the stress users the run's scenarios and weights, and as many load users as were asked for.
+    """Give the users their server, the stress users their scenarios and weights, and as many load users as asked for.
 
     Locust turned the weights into a list when it made the classes, so that is done again here.
     """
     settings = configuration.settings
     for user_class in command.user_classes:
+        if configuration.host and issubclass(user_class, TritonGrpcUser) and not own_host(user_class):
+            user_class.host = configuration.host
         if issubclass(user_class, TritonStressUser):
             user_class.tasks = expanded_tasks(weights(settings, configuration.left_out))
         elif issubclass(user_class, TritonLoadUser):

@@ -86,14 +86,21 @@ class Reporting:
     def finish(self, state: State, at_the_end: Sequence[str] = ()) -> int:
         """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
 
-        `at_the_end`: what was wrong with how it ended. Raises OSError when it cannot be written.
+        `at_the_end`: what was wrong with how it ended. A run whose report cannot be written has not passed.
         """
         self._ticker.kill(block=False)
         self._checkpoint.stop()
         self._info = replace(self._info, at_the_end=at_the_end)
-        self._report = self.report(state)
-        self.folder.write(self._report)
-        return int(self._report["verdict"]["exit_code"])
+        report = self.report(state)
+        try:
+            self.folder.write(report)
+        except OSError as error:
+            why = f"its report could not be written whole to {self.folder.path}: {error}"
+            self._info = replace(self._info, at_the_end=[*at_the_end, why])
+            report = self.report(state)
+            self.folder.write_what_fits(report)
+        self._report = report
+        return int(report["verdict"]["exit_code"])
 
     @property
     def finished(self) -> bool:

@@ -15,6 +15,7 @@ from locust.util.timespan import parse_timespan
 
 from triton_users.ledger.plain import cut
 from triton_users.options import judging_from, own_options, report_dir_from, settings_from
+from triton_users.run.configuration import only_tagged
 from triton_users.run.preflight import look_at
 from triton_users.users import tls_from
 
@@ -44,6 +45,10 @@ def refusal(
         changes = _converted(form, vars(options))
         candidate = Namespace(**{**vars(options), **changes})
         settings = settings_from(candidate, drawn_seed=1)
+        if scenarios:
+            settings = only_tagged(
+                settings, getattr(options, "tags", None) or (), getattr(options, "exclude_tags", None) or ()
+            )
         judging_from(candidate)
         tls = tls_from(candidate)
         host, in_force = form.get("host", host).strip(), host
