@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 from typing import Any
@@ -24,8 +23,6 @@ from triton_users.run.configuration import RunConfiguration
 from triton_users.run.coordinator import EXIT_USAGE, Coordinator
 from triton_users.run.node import Node
 from triton_users.run.snapshots import LocalNode, SnapshotCollector, SnapshotSender
-
-logger = logging.getLogger(__name__)
 
 QUIT_LIMIT_S = 30.0
 """How long a worker may take to end beyond its users' stop timeout, in seconds; then the kernel ends it."""
@@ -67,10 +64,7 @@ def _install_worker(environment: Environment, command: LocustCommand, runner: Wo
     def start(**_: Any) -> None:
         packed = command.came_with_the_order()
         if packed is None:
-            logger.error("The master of this worker runs without this plugin: start both with the same locustfile")
-            command.exit_with(EXIT_USAGE)
-            command.quit()
-            return
+            command.refuse_to_start("the master of this worker runs without this plugin: give both the same locustfile")
         sender.start(RunConfiguration.unpack(packed))
 
     def quitting(**_: Any) -> None:

@@ -95,7 +95,7 @@ def test_what_would_run_nothing_is_an_error(tmp_path: Path, arguments: tuple[str
     ("text", "message"),
     [
         (INSTALL + STRESS, "the locustfile installs the plugin but lacks its options"),
-        (OPTIONS + STRESS, "The locustfile adds the plugin's options but does not install it"),
+        (OPTIONS + STRESS, "the locustfile adds the plugin's options but does not install it"),
     ],
 )
 def test_half_of_the_plugin_is_an_error_at_once(tmp_path: Path, text: str, message: str) -> None:

@@ -1,14 +1,12 @@
 """A worker that is told to start before the plugin is there waits for it."""
 
-from types import SimpleNamespace
+from argparse import Namespace
 
 import gevent
 import pytest
-from gevent.event import Event
 from locust.env import Environment
 from locust.event import Events
-from locust.exception import StopTest
-from locust.runners import WorkerRunner
+from locust.runners import STATE_INIT, WorkerRunner
 
 from triton_users.locust_compat import start_gate
 from triton_users.locust_compat.start_gate import hold_starts_that_come_before_init, on_test_start
@@ -53,11 +51,21 @@ def test_without_our_options_the_plugin_listens_for_itself(environment: Environm
     assert len(started) == 1
 
 
-def test_where_the_plugin_never_comes_nothing_starts(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = Event()
-    environment.runner = SimpleNamespace(quit=ended.set)  # type: ignore[assignment]
+@pytest.mark.parametrize("headless", [True, False])
+def test_where_the_plugin_never_comes_nothing_starts_and_nothing_is_a_traceback(
+    environment: Environment, headless: bool, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[str] = []
+    made = Environment(events=environment.events, parsed_options=Namespace(headless=headless))
+    runner = made.create_local_runner()
+    runner.quit = lambda: ended.append("quit")  # type: ignore[method-assign]
     hold_starts_that_come_before_init()
-    with pytest.raises(StopTest, match="does not install it"):
-        environment.events.test_start.fire(environment=environment)
-    assert environment.process_exit_code == 2
-    assert ended.wait(1)
+    runner.start(1, 1)
+    assert runner.spawning_greenlet is not None
+    runner.spawning_greenlet.join(5)
+    gevent.sleep(0)
+    assert "does not install it" in caplog.text
+    assert (made.process_exit_code, runner.state) == (2, STATE_INIT)
+    assert ended == (["quit"] if headless else [])
+    assert "Traceback" not in capfd.readouterr().err + caplog.text
+    runner.greenlet.kill()

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from triton_users.options import _add
 from triton_users.run.configuration import RunConfiguration
@@ -33,6 +33,10 @@ def options(report_dir: Path | str, *arguments: str, headless: bool = True) -> N
         "exclude_tags": None,
     }
     return Namespace(**locusts, **ours)
+
+
+class Refused(Exception):
+    """A run was not to start."""
 
 
 class FakeCommand:
@@ -69,6 +73,9 @@ class FakeCommand:
 
     def quit(self) -> None:
         self.asked.append("quit")
+
+    def refuse_to_start(self, why: str) -> NoReturn:
+        raise Refused(why)
 
     def give_to_users(self, run: object) -> None:
         self.run = run

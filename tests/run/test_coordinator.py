@@ -9,9 +9,8 @@ from typing import Any
 
 import gevent
 import pytest
-from locust.exception import StopTest
 
-from tests.run.fakes import HOST, FakeCommand, FakeNodes, options, target
+from tests.run.fakes import HOST, FakeCommand, FakeNodes, Refused, options, target
 from triton_users.ledger import Recorder
 from triton_users.run import coordinator as module
 from triton_users.run.configuration import RunConfiguration
@@ -78,25 +77,22 @@ def test_each_run_has_an_epoch_of_its_own(tmp_path: Path) -> None:
     assert [report["totals"]["runs"] for report in run.reports()] == [0, 1]
 
 
-def test_a_run_that_cannot_start_begins_nowhere_and_ends_the_command_with_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_cannot_start_begins_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise UsageError("there is nobody")
 
     monkeypatch.setattr(module.preflight, "look_at", refuse)
     run = Run(tmp_path)
-    with pytest.raises(StopTest, match="there is nobody"):
+    with pytest.raises(Refused, match="there is nobody"):
         run.coordinator.start()
     assert run.nodes.asked == []
-    assert (run.command.exit_code, run.command.asked) == (2, ["quit"])
+    assert run.coordinator.reporting is None
 
 
-def test_in_the_web_ui_it_leaves_the_command_running(tmp_path: Path) -> None:
+def test_options_are_checked_again_at_each_start(tmp_path: Path) -> None:
     run = Run(tmp_path, "--scenarios", "Nothing", headless=False)
-    with pytest.raises(StopTest, match="there is no 'Nothing'"):
+    with pytest.raises(Refused, match="there is no 'Nothing'"):
         run.coordinator.start()
-    assert run.command.asked == []
 
 
 def test_a_reset_begins_another_epoch_and_another_report(tmp_path: Path) -> None:

@@ -16,5 +16,6 @@ has moved.
     master_port.py   the port on which workers meet their master
     start_gate.py    a start that comes before `init`, or without it
     logs.py          what Locust's logs show
+    stack_of_stop.py the time that a run's stop takes to find its caller
     web_ui.py        Locust's web page and its start form
 """

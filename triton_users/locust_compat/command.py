@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import gevent
 from locust.env import Environment
 from locust.runners import MasterRunner
 
+from triton_users.locust_compat.start_gate import refuse_to_start_without_a_traceback
 from triton_users.locust_compat.tasks import tags_in_force, users_that_have_not_ended
 
 CARRIED = "triton_run"
@@ -113,6 +114,10 @@ class LocustCommand:
         """End the command soon; a web UI goes on. Returns at once."""
         runner: Any = self._environment.runner
         gevent.spawn(runner.quit)
+
+    def refuse_to_start(self, why: str) -> NoReturn:
+        """End the start of a run that is under way, and a headless command with it."""
+        refuse_to_start_without_a_traceback(self._environment, why)
 
     def give_to_users(self, run: object) -> None:
         """Let the users of this process find the run, as their environment's `triton_run`."""

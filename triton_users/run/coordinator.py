@@ -13,7 +13,6 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from gevent.lock import RLock
-from locust.exception import StopTest
 
 from triton_users import server
 from triton_users.judge.client_limited import hms
@@ -115,18 +114,12 @@ class Coordinator:
             embedded.stop()
 
     def start(self) -> None:
-        """Settle a new run and have its nodes begin it.
-
-        Raises StopTest, with the exit code set, when it cannot run.
-        """
+        """Settle a new run and have its nodes begin it; one that cannot run is refused."""
         self._begun_s, self._stopping_s = time.monotonic(), math.inf
         try:
             configuration = self._configure()
         except (UsageError, OSError) as error:
-            self._command.exit_with(EXIT_USAGE)
-            if self._command.options.headless:
-                self._command.quit()
-            raise StopTest(str(error)) from None
+            self._command.refuse_to_start(str(error))
         for name, reason in configuration.left_out.items():
             logger.warning("%s is left out: %s", name, reason)
         self._settle(configuration)
