@@ -58,7 +58,8 @@ def install(environment: Environment) -> None:
 def _install_worker(environment: Environment, command: LocustCommand, runner: WorkerRunner) -> None:
     node = Node(command, runner.client_id)
     node.listen(environment.events)
-    sender = SnapshotSender(node, LocustWorker(runner))
+    worker = LocustWorker(runner)
+    sender = SnapshotSender(node, worker)
     environment.reset_stats = False  # the master says when, so that Locust's counts and ours are reset as one
 
     def start(**_: Any) -> None:
@@ -78,6 +79,7 @@ def _install_worker(environment: Environment, command: LocustCommand, runner: Wo
     events.test_stopping.add_listener(lambda **_: sender.stopping())
     events.test_stop.add_listener(lambda **_: sender.stopped())
     events.quitting.add_listener(quitting)
+    events.quit.add_listener(lambda **_: worker.hang_up())
 
 
 def _install_master(environment: Environment, command: LocustCommand, runner: MasterRunner) -> None:

@@ -13,6 +13,7 @@ from triton_users.locust_compat.worker import (
     forget_statistics_not_yet_sent,
     send_report_before_its_interval_is_over,
     void_an_order_to_start_that_was_overtaken,
+    wait_until_the_last_messages_are_sent,
 )
 
 USERS = {"Idle": 1}
@@ -64,3 +65,14 @@ def test_messages_go_both_ways(master: MasterRunner, connect: Callable[[], Worke
     until(lambda: heard == [{"epoch": "one"}])
     worker.send("up")
     until(lambda: heard[1:] == [(runner.client_id, None)])
+
+
+def test_the_last_message_is_sent_before_a_worker_hangs_up(master: MasterRunner, worker: WorkerRunner) -> None:
+    heard: list[Any] = []
+    master.register_message("last", lambda msg, **_: heard.append(msg.data))
+    worker.greenlet.kill()  # as Locust does before it says `quit`
+    worker.send_message("last", {"bytes": "x" * 1_000_000})
+    context = worker.client.socket.context
+    wait_until_the_last_messages_are_sent(worker)
+    assert context.closed
+    until(lambda: heard)

@@ -37,6 +37,24 @@ def forget_statistics_not_yet_sent(runner: WorkerRunner) -> None:
     runner.stats.reset_all()
 
 
+LINGER_MS = 3_000
+"""How long a worker that ends waits until its last messages are on their way, in milliseconds; mostly under one."""
+
+
+def wait_until_the_last_messages_are_sent(runner: WorkerRunner) -> None:
+    """Close the connection to the master, when all that was given to it is sent; the last thing a worker does.
+
+    Locust's worker exits with its messages in the hands of ZeroMQ's own thread, which the exit ends too: where that
+    thread has had no CPU yet, the last report never leaves. ZeroMQ waits for it when a context is terminated, which
+    pyzmq does not do at an exit. Seen in 2.46 and 2.47. Can go when a worker closes its connection before it
+    exits.
+    """
+    socket = runner.client.socket
+    context = socket.context
+    socket.close(linger=LINGER_MS)
+    context.term()
+
+
 class NoUsersWhileStopping:
     """Lets a worker that is stopping start no users.
 
@@ -82,6 +100,10 @@ class LocustWorker:
         """Stop all users; orders that the master gave before `at` are void."""
         void_an_order_to_start_that_was_overtaken(self._runner, at)
         self._runner.stop()
+
+    def hang_up(self) -> None:
+        """Send what is left to send, and nothing after it."""
+        wait_until_the_last_messages_are_sent(self._runner)
 
     def forget_statistics(self) -> None:
         """Reset what Locust has counted here."""
