@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from triton_users.declaration import Option, Value, declared, digits, names, read, typed
 from triton_users.judge.client_limited import Limits
 from triton_users.judge.thresholds import JudgingSettings
-from triton_users.locust_compat.master_port import settle_when_parsed
-from triton_users.locust_compat.start_gate import hold_starts
+from triton_users.locust_compat.command_line import act_before_locust_forks
+from triton_users.locust_compat.interrupts import take_interrupts_that_locust_does_not_expect
+from triton_users.locust_compat.master_port import keep_forked_workers_from_another_runs_master
+from triton_users.locust_compat.start_gate import hold_starts_that_come_before_init
 from triton_users.settings import ConnectionSettings, ReportSettings, Settings, UsageError
 from triton_users.system.parent_death import tie_forks
 
@@ -46,10 +48,14 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         _add(parser, option)
     # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
     parser.set_defaults(web_host="127.0.0.1")
-    # Here, since Locust calls nothing else of ours before it forks the workers of `--processes` and connects a worker.
-    tie_forks()
-    if hold_starts():  # Locust's web UI makes parsers too, when the port is its own
-        settle_when_parsed(parser)
+    if hold_starts_that_come_before_init():  # Locust's web UI makes parsers too, long after
+        tie_forks()
+        act_before_locust_forks(parser, lambda options: _before_locust_forks(options, parser))
+
+
+def _before_locust_forks(options: Namespace, parser: LocustArgumentParser) -> None:
+    take_interrupts_that_locust_does_not_expect()
+    keep_forked_workers_from_another_runs_master(options, parser)
 
 
 def own_options() -> list[Option]:

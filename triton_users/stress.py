@@ -1,4 +1,4 @@
-"""The stress test's Locust users: each picks scenarios by weight, plays them and tells the events what came of it."""
+"""The stress test's Locust users: each picks scenarios by weight, plays them and fires an event for each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImm
 from tritonclient.utils import InferenceServerException
 
 from triton_users.ledger import plain
+from triton_users.locust_compat.tasks import pick_with_a_generator_of_ones_own
 from triton_users.run.configuration import Run
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
@@ -73,9 +74,7 @@ class ScenarioUser(TritonGrpcUser):
             sleep=gevent.sleep,
             shared=run.shared,
         )
-        # Locust picks with the global random generator, which no seed can hold; ours picks from the plan.
-        taskset: Any = self._taskset_instance
-        taskset.get_next_task = self._next_task
+        pick_with_a_generator_of_ones_own(self, self._next_task)
 
     def _next_task(self) -> Task:
         self.draw = self.run_of_test.draw(self.number, self.plays)
@@ -117,7 +116,7 @@ class ScenarioUser(TritonGrpcUser):
             outcome, reason = "failed", str(error)
         except _LOCUST_CONTROL:
             raise
-        except Exception as error:  # ours to mend, so it must be seen: Locust shows it with its traceback
+        except Exception as error:  # ours to fix, so it must be seen: Locust shows it with its traceback
             outcome, reason = "failed", f"{type(error).__name__}: {error}"
             self.played_error = error
             raise
@@ -195,9 +194,9 @@ class TritonLoadUser(ScenarioUser):
     tasks = [_task(ImageLoad)]  # noqa: RUF012 - Locust's own form
 
 
-def runs_scenarios(environment: Environment) -> bool:
-    """Whether the locustfile has users that pick scenarios; one with users of its own need not have any."""
-    return any(issubclass(user_class, TritonStressUser) for user_class in environment.user_classes)
+def runs_scenarios(user_classes: Iterable[type]) -> bool:
+    """Whether there are users that pick scenarios among them; a locustfile with users of its own need not have any."""
+    return any(issubclass(user_class, TritonStressUser) for user_class in user_classes)
 
 
 def expanded_tasks(weights: dict[str, int]) -> list[Task]:
@@ -206,22 +205,22 @@ def expanded_tasks(weights: dict[str, int]) -> list[Task]:
 
 
 class FailureLog:
-    """Tells failures to the log, but not each of the thousands that a dead server makes in a night."""
+    """Logs failures, but not each of the thousands that a dead server makes in a night."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._told: dict[str, tuple[int, float]] = {}
+        self._logged: dict[str, tuple[int, float]] = {}
         """Scenario -> how many of its failures were logged, and when the last one was."""
         self._left_out: dict[str, int] = {}
         """Scenario -> how many were not, since then."""
 
     def failed(self, scenario: str, reason: str) -> None:
         """Log it, or count it towards the next one that is logged."""
-        number, last_s = self._told.get(scenario, (0, 0.0))
+        number, last_s = self._logged.get(scenario, (0, 0.0))
         if number >= LOGGED_FAILURES and self._clock() - last_s < LOG_EVERY_S:
             self._left_out[scenario] = self._left_out.get(scenario, 0) + 1
             return
-        self._told[scenario] = (number + 1, self._clock())
+        self._logged[scenario] = (number + 1, self._clock())
         more = self._left_out.pop(scenario, 0)
         logger.warning("%s failed: %s%s", scenario, reason, f" (and {more} more before that)" if more else "")
 

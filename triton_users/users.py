@@ -83,6 +83,16 @@ class TritonGrpcUser(User):
         return greenlet
 
 
+def own_host(user_class: type[User]) -> str:
+    """The host that a class, or one of a locustfile that it is made from, sets for itself; "" when none does."""
+    for each in user_class.__mro__:
+        if each is TritonGrpcUser or each.__module__.split(".")[0] == "locust":
+            return ""
+        if "host" in vars(each):
+            return vars(each)["host"] or ""
+    return ""
+
+
 def connections_of(environment: Environment) -> Connections:
     """The connections that users of this environment share; there is one `Connections` in each."""
     found: Connections | None = getattr(environment, "triton_connections", None)

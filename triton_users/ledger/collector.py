@@ -66,18 +66,18 @@ class Change:
 class Collector:
     """All workers' counts of a run. A snapshot that comes twice, late or never changes nothing if a later one comes."""
 
-    def __init__(self, run: str) -> None:
-        self.run = run
-        """Only snapshots of this run are merged."""
+    def __init__(self, epoch: str) -> None:
+        self.epoch = epoch
+        """Only snapshots of this epoch are merged."""
         self.total = Ledger()
         """Everybody's counts together."""
         self.workers: dict[tuple[str, str], WorkerState] = {}
         """(worker, incarnation) -> what is known of it."""
         self.refused: dict[str, int] = {}
-        """Why a snapshot could not be merged -> how many of them; those of another run are not among them."""
+        """Why a snapshot could not be merged -> how many of them; those of another epoch are not among them."""
 
     def merge(self, snapshot: Mapping[str, Any], now_s: float) -> Change | None:
-        """Take a snapshot in; None when it brings nothing: an old one, a repeated one, one of another run.
+        """Take a snapshot in; None when it brings nothing: an old one, a repeated one, one of another epoch.
 
         `now_s`: seconds into the run. A snapshot that cannot be read is counted under `refused` and changes nothing.
         """
@@ -86,7 +86,7 @@ class Collector:
                 reason = f"worker {snapshot['worker']} sends ledger format {snapshot['format']}, not {FORMAT} as here"
                 self.refused[reason] = self.refused.get(reason, 0) + 1
                 return None
-            if snapshot["run"] != self.run:
+            if snapshot["epoch"] != self.epoch:
                 return None
             key = (str(snapshot["worker"]), str(snapshot["incarnation"]))
             sequence, at_s, final = int(snapshot["sequence"]), float(snapshot["at_s"]), bool(snapshot["final"])
@@ -147,9 +147,9 @@ class Collector:
         """Workers that never said they were done: after the end of a run, those whose last counts may be missing."""
         return [state for state in self.workers.values() if not state.final]
 
-    def reset(self, run: str) -> None:
-        """Forget everything and collect another run from here on."""
-        self.run = run
+    def reset(self, epoch: str) -> None:
+        """Forget everything and collect another epoch from here on."""
+        self.epoch = epoch
         self.total = Ledger()
         self.workers.clear()
         self.refused.clear()

@@ -19,11 +19,11 @@ FORMAT = 4
 class Recorder:
     """Counts what this node's users do. No method yields, so a snapshot never shows half a request."""
 
-    def __init__(self, worker: str, run: str) -> None:
+    def __init__(self, worker: str, epoch: str) -> None:
         self.worker = worker
         """This node's name, as the master knows it."""
-        self.run = run
-        """Which run this counts for: any text, the same on all nodes, new for every run and every reset."""
+        self.epoch = epoch
+        """What this counts for: any text, the same on all nodes, new for every run and every reset."""
         self.incarnation = secrets.token_hex(8)
         """Tells this process from an earlier one of the same name."""
         self.ledger = Ledger()
@@ -102,9 +102,9 @@ class Recorder:
         selfcheck: Mapping[str, Any] | None = None,
         sent_elsewhere: Iterable[str] = (),
     ) -> dict[str, Any]:
-        """Everything counted in this run so far, as plain values.
+        """Everything counted in this epoch so far, as plain values.
 
-        `at_s`: seconds since this node began to count for the run, or since the reset. `gauges` are values of this
+        `at_s`: seconds since this node began to count for the epoch. `gauges` are values of this
         moment ("users", "open_sequences"), summed over workers. `final`: this node will count no more.
         `sent_elsewhere`: models that processes of this node sent requests to that no row has.
         Evidence is sent when there is new one, and all of it in a final snapshot.
@@ -118,7 +118,7 @@ class Recorder:
         self._sent_evidence = {name: evidence.seen for name, evidence in self._evidence.items()}
         return {
             "format": FORMAT,
-            "run": self.run,
+            "epoch": self.epoch,
             "worker": self.worker,
             "incarnation": self.incarnation,
             "sequence": self._sequence,
@@ -133,9 +133,9 @@ class Recorder:
             "sent_elsewhere": sorted(sent_elsewhere),
         }
 
-    def reset(self, run: str) -> None:
-        """Forget everything and count for another run from here on."""
-        self.run = run
+    def reset(self, epoch: str) -> None:
+        """Forget everything and count for another epoch from here on."""
+        self.epoch = epoch
         self.ledger.clear()
         self.outages.clear()
         self.lateness.clear()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from locust import User
+
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
+from triton_users.scenarios.perf_analyzer import ImageLoad
 from triton_users.scenarios.sequences import USERS
-from triton_users.settings import Settings, UsageError
+from triton_users.settings import DEFAULT_WEIGHTS, Settings, UsageError
+from triton_users.users import TritonGrpcUser, own_host
 
 MAX_NAMED = 10
 """Models of the server that the message names when none of them is of use."""
@@ -97,6 +101,60 @@ def _nothing_usable(target: Target, reasons: Mapping[str, str], failed_to_load: 
     )
 
 
+def only_tagged(settings: Settings, tags: Collection[str], excluded: Collection[str]) -> Settings:
+    """The settings without what `--tags` and `--exclude-tags` leave out; a scenario's only tag is its name.
+
+    Raises UsageError when that was asked for by name, or when nothing is left.
+    """
+    if not tags and not excluded:
+        return settings
+    kept = [name for name in ALL if (not tags or name in tags) and name not in excluded]
+    flags = " and ".join(
+        f"{flag} {' '.join(names)}" for flag, names in (("--tags", tags), ("--exclude-tags", excluded)) if names
+    )
+    for name in settings.scenarios:
+        if name not in kept:
+            raise UsageError(f"{name} is asked for by name, but {flags} leaves it out; give one or the other")
+    tagged = replace(
+        settings,
+        weights={name: settings.weights.get(name, DEFAULT_WEIGHTS[name]) if name in kept else 0 for name in ALL},
+        load_users=settings.load_users if ImageLoad.name in kept else 0,
+    )
+    if not any(map(tagged.weight_of, ALL)):
+        raise UsageError(
+            f"{flags} leaves no scenario to run; the tag of each scenario is its name: {', '.join(ALL)}. "
+            "To run other users only, name their classes on the command line"
+        )
+    return tagged
+
+
+def check_users(settings: Settings, users: int) -> None:
+    """Raise UsageError when none of so many users would play a scenario: Locust starts the load users first."""
+    if 0 < users <= settings.load_users:
+        raise UsageError(
+            f"--load-users {settings.load_users} takes all of the {users} users (-u), so that none would run a "
+            f"scenario; give -u {settings.load_users + 1} or more, or fewer load users"
+        )
+
+
+def host_of_classes(user_classes: Iterable[type[User]]) -> str:
+    """The server that the user classes of a run without `--host` set for themselves; "" where none sets one.
+
+    Raises UsageError where several are set and some class needs to be told which.
+    """
+    ours = [each for each in user_classes if issubclass(each, TritonGrpcUser)]
+    hosts = {each.__name__: own_host(each) for each in ours}
+    different = sorted({host for host in hosts.values() if host})
+    homeless = [name for name, host in hosts.items() if not host]
+    if len(different) > 1 and homeless:
+        named = ", ".join(f"{name} {host}" for name, host in hosts.items() if host)
+        raise UsageError(
+            f"{homeless[0]} has no host of its own, and the others have different ones ({named}); "
+            "give it one, or give --host for all"
+        )
+    return next((host for each in ours if (host := own_host(each))), "")
+
+
 @dataclass(frozen=True)
 class RunConfiguration:
     """What the master settles once for all workers of a run."""
@@ -106,7 +164,9 @@ class RunConfiguration:
     """From the options at the run's start; those that a worker is sent later may be others."""
     target: Target
     left_out: Mapping[str, str]
-    ledger: str
+    host: str
+    """The server of all users whose class has none of its own; "" where Locust gives all users `--host`."""
+    epoch: str
     """Names what the ledgers count; new for each run and for each reset of the statistics."""
 
     def pack(self) -> dict[str, Any]:

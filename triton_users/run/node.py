@@ -1,4 +1,4 @@
-"""What each node with users does in a run: takes over the master's decisions, sets the tasks, counts what happens."""
+"""What each node with users does in a run: takes the master's configuration over, sets the tasks, counts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from locust.env import Environment
-
 from triton_users import ledger
 from triton_users.client.rpc_events import RequestFailure
 from triton_users.ledger.lateness import LATE_S
 from triton_users.ledger.plain import cut
 from triton_users.locust_compat.stack_of_stop import look_early
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
+from triton_users.run.locust import Command
 from triton_users.run.preflight import with_perf_analyzer
 from triton_users.run.selfcheck import SelfCheck
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import SENT_ELSEWHERE
 from triton_users.scenarios.streaming import open_sequences
-from triton_users.settings import Settings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
 from triton_users.system import scratch
+from triton_users.users import TritonGrpcUser, own_host
 
 logger = logging.getLogger(__name__)
 
@@ -38,29 +37,33 @@ SLOT_SCENARIOS = frozenset(name for name in ALL if name.startswith("Sequence"))
 class Node:
     """The local runner's or a worker's side of the plugin."""
 
-    def __init__(self, environment: Environment, name: str) -> None:
-        self._environment = environment
-        self.recorder = ledger.Recorder(worker=name, run="")
+    def __init__(self, command: Command, name: str) -> None:
+        """`name`: this node's, as the master knows it. `listen` has it count."""
+        self._command = command
+        self.recorder = ledger.Recorder(worker=name, epoch="")
         self._rows: dict[tuple[str, str], ledger.Row] = {}
         self._begun_s = time.monotonic()
         self._slot_wait_s = math.inf
         self._self_check = SelfCheck(clock=self.elapsed_s, queue_time=self.recorder.ledger.queue_times)
-        events: Any = environment.events
+        self._run: Run | None = None
+
+    def listen(self, events: Any) -> None:
+        """Count what these events say, Locust's and ours (`events.add_hooks`)."""
         events.request.add_listener(self._on_request)
         events.scenario_finished.add_listener(self._on_scenario_finished)
         events.deadline_exceeded.add_listener(self._on_deadline_exceeded)
         events.sequence_validation_failure.add_listener(self._on_sequence_validation_failure)
         events.request_unanswered.add_listener(self._on_request_unanswered)
         events.reconnected.add_listener(self._on_reconnected)
-        events.deferred_checks_settled.add_listener(self._on_claims_settled)
+        events.deferred_checks_settled.add_listener(self._on_deferred_checks_settled)
         events.user_error.add_listener(self._on_user_error)
 
     def start(self, configuration: RunConfiguration) -> Run:
-        """Begin a run as the master configuration it."""
+        """Begin a run as the master configured it."""
         self.end()
-        environment, settings = self._environment, configuration.settings
-        target = with_perf_analyzer(configuration.target, environment.host or "")
-        scenarios = runs_scenarios(environment)
+        settings = configuration.settings
+        target = with_perf_analyzer(configuration.target, configuration.host or self._command.host)
+        scenarios = runs_scenarios(self._command.user_classes)
         local_reasons = left_out(target, dataclasses.replace(settings, scenarios=())) if scenarios else {}
         for name in local_reasons.keys() - configuration.left_out.keys():
             logger.warning("This worker leaves %s out: %s", name, local_reasons[name])
@@ -69,7 +72,7 @@ class Node:
             settings=settings,
             target=target,
             left_out={**configuration.left_out, **local_reasons},
-            worker=getattr(environment.runner, "worker_index", 0),
+            worker=self._command.worker_index,
             scratch=scratch.make(),
         )
         for name in weights(settings, run.left_out) if scenarios else ():
@@ -77,45 +80,42 @@ class Node:
         look_early()
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
-        environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it
+        self._command.give_to_users(run)
+        self._run = run
         self._slot_wait_s = settings.idle_limit_s + settings.idle_margin_s
-        set_tasks(environment, settings, run.left_out)
-        self.reset(configuration.ledger)
+        set_tasks(self._command, dataclasses.replace(configuration, left_out=run.left_out))
+        self.reset(configuration.epoch)
         self._self_check.start()
         return run
 
     def end(self) -> None:
         """Stop watching this process, and remove what the run left on disk. Safe to call twice."""
         self._self_check.stop()
-        run: Run | None = getattr(self._environment, "triton_run", None)
-        if run is not None:
-            shutil.rmtree(run.scratch, ignore_errors=True)
+        if self._run is not None:
+            shutil.rmtree(self._run.scratch, ignore_errors=True)
 
-    def reset(self, run: str) -> None:
-        """Forget all counts; `run` names what is counted from here on (`ledger.Recorder.run`)."""
-        self.recorder.reset(run)
+    def reset(self, epoch: str) -> None:
+        """Forget all counts; what comes is of `epoch` from here on (`ledger.Recorder.epoch`)."""
+        self.recorder.reset(epoch)
         self._begun_s = time.monotonic()
         self._self_check.reset()
 
     def snapshot(self, final: bool) -> dict[str, Any] | None:
         """This node's counts so far; None while there is no run."""
-        if not self.recorder.run:
+        if not self.recorder.epoch:
             return None
-        runner = self._environment.runner
-        greenlets = runner.user_greenlets if runner else ()
-        users = [greenlet.args[0] for greenlet in greenlets if greenlet.args]  # one that has just ended has none
+        users = self._command.users()
         sessions = [user.session for user in users if hasattr(user, "session")]  # a user that starts has none yet
         gauges = {
             "users": len(users),
             "open_sequences": sum(open_sequences(session).open_at(session.clock()) for session in sessions),
         }
-        run: Run | None = getattr(self._environment, "triton_run", None)
         return self.recorder.snapshot(
             self.elapsed_s(),
             final=final,
             gauges=gauges,
             selfcheck=self._self_check.dump(),
-            sent_elsewhere=run.shared.get(SENT_ELSEWHERE, ()) if run is not None else (),
+            sent_elsewhere=self._run.shared.get(SENT_ELSEWHERE, ()) if self._run is not None else (),
         )
 
     def elapsed_s(self) -> float:
@@ -198,20 +198,21 @@ class Node:
     def _on_sequence_validation_failure(self, scenario: str, **_: Any) -> None:
         self.recorder.sequence_failure(scenario)
 
-    def _on_claims_settled(self, scenario: str, confirmed: int, unchecked: int, **_: Any) -> None:
+    def _on_deferred_checks_settled(self, scenario: str, confirmed: int, unchecked: int, **_: Any) -> None:
         self.recorder.deferred_checks_settled(scenario, confirmed, unchecked)
 
 
-def set_tasks(environment: Environment, settings: Settings, reasons: Mapping[str, str]) -> None:
-    """Give the stress users the run's scenarios and weights, and as many load users as were asked for.
+def set_tasks(command: Command, configuration: RunConfiguration) -> None:
+    """Give the users their server, the stress users their scenarios and weights, and as many load users as asked for.
 
-    Locust turned the weights into a list when it made the classes, and applied `--tags` to that list, so both are done
-    again here. `reasons` names the scenarios that are left out.
+    Locust turned the weights into a list when it made the classes, so that is done again here.
     """
-    for user_class in environment.user_classes:
+    settings = configuration.settings
+    for user_class in command.user_classes:
+        if configuration.host and issubclass(user_class, TritonGrpcUser) and not own_host(user_class):
+            user_class.host = configuration.host
         if issubclass(user_class, TritonStressUser):
-            user_class.tasks = expanded_tasks(weights(settings, reasons))  # type: ignore[assignment]  # Locust's own form
+            user_class.tasks = expanded_tasks(weights(settings, configuration.left_out))
         elif issubclass(user_class, TritonLoadUser):
             user_class.fixed_count = settings.load_users
             user_class.weight = 0
-    environment._filter_tasks_by_tags()

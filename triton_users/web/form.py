@@ -16,6 +16,7 @@ from locust.util.timespan import parse_timespan
 from triton_users.declaration import read, shown, typed
 from triton_users.ledger.plain import cut
 from triton_users.options import judging_from, own_options, report_dir_from, settings_from
+from triton_users.run.configuration import only_tagged
 from triton_users.run.preflight import look_at
 from triton_users.settings import ConnectionSettings, UsageError
 
@@ -40,6 +41,10 @@ def refusal(
         changes = _converted(form, vars(options))
         candidate = Namespace(**{**vars(options), **changes})
         settings = settings_from(candidate, drawn_seed=1)
+        if scenarios:
+            settings = only_tagged(
+                settings, getattr(options, "tags", None) or (), getattr(options, "exclude_tags", None) or ()
+            )
         judging = judging_from(candidate)
         connection = read(ConnectionSettings, candidate)
         host, in_force = form.get("host", host).strip(), host

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from flask import Blueprint, Response, request
 from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
+from triton_users.locust_compat.web_ui import add_a_tab, base_path, check_the_start_form
 from triton_users.report.folder import RENDERERS, ReportFolder
 from triton_users.stress import runs_scenarios
 from triton_users.web import form, view
 
 if TYPE_CHECKING:
-    from flask.typing import ResponseReturnValue
     from locust.env import Environment
 
     from triton_users.run.reporting import Reporting
@@ -27,7 +27,7 @@ FRESH_S = 1.0
 TAB = "scenarios"
 """The tab's key in the page's address."""
 
-_SCRIPT = b'<script type="module" src="./triton/tab.js"></script></body>'
+_SCRIPT = b'<script type="module" src="./triton/tab.js"></script>'
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
 """Our pages load nothing from anywhere else, and run no script that a server's answer might smuggle in."""
 
@@ -38,44 +38,21 @@ def register(environment: Environment, reporting: Callable[[], Reporting | None]
     `reporting` gives the newest run's reporting, None before the first run.
     """
     web_ui: Any = environment.web_ui
-    app = web_ui.app
-    newest = _Newest(reporting)
-    web_ui.template_args["extended_tabs"] = [
-        *web_ui.template_args.get("extended_tabs", ()),
-        {"title": "Scenarios", "key": TAB},
-    ]
-    prefix = app.blueprints["locust"].url_prefix or ""  # --web-base-path
-    app.register_blueprint(_pages(environment, newest), url_prefix=f"{prefix}/triton")
+    add_a_tab(web_ui, "Scenarios", TAB, _SCRIPT)
+    web_ui.app.register_blueprint(_pages(environment, _Newest(reporting)), url_prefix=f"{base_path(web_ui)}/triton")
 
-    @app.after_request  # type: ignore[untyped-decorator]  # Locust types its app as Any
-    def add_the_tab(response: Response) -> Response:
-        if request.endpoint == "locust.index" and response.status_code == 200 and response.mimetype == "text/html":
-            response.set_data(response.get_data().replace(b"</body>", _SCRIPT, 1))
-        return response
-
-    @web_ui.auth_required_if_enabled  # type: ignore[untyped-decorator]
-    def look_at_the_form() -> ResponseReturnValue | None:
+    def refusal(values: Mapping[str, str]) -> str:
         runner = environment.runner
-        message = form.refusal(
-            request.form,
+        return form.refusal(
+            values,
             environment.parsed_options,  # type: ignore[arg-type]  # the locust command sets them
             environment.host or "",
             running=runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING),
-            scenarios=runs_scenarios(environment),
+            scenarios=runs_scenarios(environment.user_classes),
             shaped=environment.shape_class is not None,
         )
-        if message:
-            return _json({"success": False, "message": message, "host": environment.host})
-        if not request.form.get("run_time"):
-            # Locust sets no timer then, but leaves the former run's time in the options, where our verdict looks.
-            environment.parsed_options.run_time = None  # type: ignore[union-attr]
-        return None
 
-    @app.before_request  # type: ignore[untyped-decorator]
-    def refuse_a_bad_form() -> ResponseReturnValue | None:
-        if request.endpoint == "locust.swarm" and request.method == "POST":
-            return look_at_the_form()  # type: ignore[no-any-return]
-        return None
+    check_the_start_form(web_ui, refusal)
 
 
 class _Newest:
