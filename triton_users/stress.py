@@ -20,8 +20,8 @@ from triton_users.locust_compat.tasks import pick_with_a_generator_of_ones_own
 from triton_users.run.configuration import Run
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
+from triton_users.scenarios.correlation_ids import id_block
 from triton_users.scenarios.perf_analyzer import ImageLoad
-from triton_users.scenarios.sequences import id_block
 from triton_users.settings import DEFAULT_WEIGHTS
 from triton_users.users import TritonGrpcUser
 

@@ -15,7 +15,7 @@ import numpy as np
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from triton_users.scenarios.base import Session, Target
-from triton_users.scenarios.sequences import id_block
+from triton_users.scenarios.correlation_ids import id_block
 from triton_users.settings import Settings
 
 SEQUENCE_MODELS = ("custom_sequence_int32", "custom_nobatch_sequence_int32")

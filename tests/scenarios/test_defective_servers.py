@@ -15,8 +15,8 @@ from triton_users import server
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import ScenarioFailure, Session
 from triton_users.scenarios.perf_analyzer import PerfAnalyzer, PerfAnalyzerPlan
-from triton_users.scenarios.sequence import SequencePlan
 from triton_users.scenarios.sequence_no_end import SequenceNoEnd
+from triton_users.scenarios.sequence_scenario import SequencePlan
 
 pytestmark = pytest.mark.triton
 

@@ -14,11 +14,11 @@ from tests.scenarios.real import open_session
 from triton_users import server
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import ScenarioFailure, Session, Skip
-from triton_users.scenarios.models import all_sequence_models
 from triton_users.scenarios.perf_analyzer import PerfAnalyzer, PerfAnalyzerPlan
-from triton_users.scenarios.sequence import SequencePlan
+from triton_users.scenarios.sequence_models import all_sequence_models
 from triton_users.scenarios.sequence_no_end import SequenceNoEnd
 from triton_users.scenarios.sequence_no_start import NoStartPlan, SequenceNoStart
+from triton_users.scenarios.sequence_scenario import SequencePlan
 from triton_users.scenarios.sequence_valid import SequenceValid
 from triton_users.scenarios.sequence_valid_no_end import SequenceValidNoEnd
 from triton_users.settings import TRIALS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from triton_users.scenarios.models import SLOW_MODEL, all_sequence_models, identity_models, sequence_models
+from triton_users.scenarios.models import SLOW_MODEL, identity_models
+from triton_users.scenarios.sequence_models import all_sequence_models, sequence_models
 from triton_users.settings import TRIALS
 
 

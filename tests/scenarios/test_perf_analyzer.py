@@ -13,8 +13,8 @@ from gevent import GreenletExit
 
 from tests.scenarios.fakes import make_session
 from triton_users.scenarios.base import SENT_ELSEWHERE, ScenarioFailure, Skip, Target
+from triton_users.scenarios.correlation_ids import perf_analyzer_ids
 from triton_users.scenarios.perf_analyzer import ImageLoad, PerfAnalyzer, PerfAnalyzerPlan
-from triton_users.scenarios.sequences import perf_analyzer_ids
 from triton_users.settings import Settings
 from triton_users.system.priority import NICER
 

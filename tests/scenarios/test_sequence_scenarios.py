@@ -13,9 +13,9 @@ from tests.scenarios.fakes import Accumulators, FakeClient, FakeClock, Request, 
 from triton_users.ledger import normalise
 from triton_users.scenarios import sequence_no_end
 from triton_users.scenarios.base import ScenarioFailure, Session, Skip
-from triton_users.scenarios.sequence import SequencePlan
 from triton_users.scenarios.sequence_no_end import SequenceNoEnd
 from triton_users.scenarios.sequence_no_start import NoStartPlan, SequenceNoStart
+from triton_users.scenarios.sequence_scenario import SequencePlan
 from triton_users.scenarios.sequence_valid import SequenceValid
 from triton_users.scenarios.sequence_valid_no_end import SequenceValidNoEnd
 from triton_users.scenarios.sequence_valid_valid import SequenceValidValid

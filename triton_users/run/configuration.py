@@ -14,8 +14,8 @@ from locust import User
 
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
+from triton_users.scenarios.correlation_ids import USERS
 from triton_users.scenarios.perf_analyzer import ImageLoad
-from triton_users.scenarios.sequences import USERS
 from triton_users.settings import DEFAULT_WEIGHTS, Settings, UsageError
 from triton_users.users import TritonGrpcUser, own_host
 
@@ -28,7 +28,7 @@ class Run:
     """What every user of this process needs to know of the run."""
 
     run_id: int
-    """Random, drawn once for the whole run: it keeps two runs' correlation ids apart (`sequences.id_block`)."""
+    """Random, drawn once for the whole run: it keeps two runs' correlation ids apart (`correlation_ids.id_block`)."""
     settings: Settings
     target: Target
     left_out: Mapping[str, str]

@@ -23,7 +23,7 @@ from triton_users.run.preflight import with_perf_analyzer
 from triton_users.run.selfcheck import SelfCheck
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import SENT_ELSEWHERE
-from triton_users.scenarios.streaming import open_sequences
+from triton_users.scenarios.open_sequences import open_sequences
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
 from triton_users.system import scratch
 from triton_users.users import TritonGrpcUser, own_host

@@ -23,8 +23,8 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.scenarios.base import Client, Scenario, ScenarioFailure, Skip, Target
 from triton_users.scenarios.calls import check_identity, infer
+from triton_users.scenarios.correlation_ids import draw_fresh_offset
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL, identity_models
-from triton_users.scenarios.sequences import draw_fresh_offset
 from triton_users.settings import TRIALS, Settings
 from triton_users.system.priority import yield_to_parent
 

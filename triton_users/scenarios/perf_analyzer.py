@@ -13,6 +13,7 @@ from pathlib import Path
 
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip, Target
 from triton_users.scenarios.calls import START_ERROR
+from triton_users.scenarios.correlation_ids import perf_analyzer_ids
 from triton_users.scenarios.perf_options import (
     PerfOption,
     arguments,
@@ -23,7 +24,7 @@ from triton_users.scenarios.perf_options import (
     request_count,
     server_queue_us,
 )
-from triton_users.scenarios.sequences import draw_values, perf_analyzer_ids
+from triton_users.scenarios.sequence_models import draw_values
 from triton_users.settings import Settings
 from triton_users.system.parent_death import die_with_parent
 from triton_users.system.priority import yield_to_parent

@@ -10,14 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from triton_users.scenarios.base import Target
-from triton_users.scenarios.models import (
-    IMAGE_MODEL,
-    IdentityModel,
-    SequenceModel,
-    all_sequence_models,
-    identity_models,
-)
-from triton_users.scenarios.sequences import expected_answers
+from triton_users.scenarios.models import IMAGE_MODEL, IdentityModel, identity_models
+from triton_users.scenarios.sequence_models import SequenceModel, all_sequence_models, expected_answers
 from triton_users.settings import Settings
 
 MAX_CONCURRENCY = 4

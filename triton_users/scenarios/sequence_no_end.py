@@ -6,8 +6,10 @@ import random
 from collections import OrderedDict
 
 from triton_users.scenarios.base import ScenarioFailure, Session
-from triton_users.scenarios.sequence import SequencePlan, SequenceScenario, answer_without_start, evidence
-from triton_users.scenarios.sequences import draw_fresh_offset, draw_values
+from triton_users.scenarios.correlation_ids import draw_fresh_offset
+from triton_users.scenarios.sequence_models import draw_values
+from triton_users.scenarios.sequence_scenario import SequencePlan, SequenceScenario
+from triton_users.scenarios.without_start import answer_without_start, evidence
 
 PROOFS_A_RUN = 4
 """How many due proofs one run checks, oldest first. Each run adds one claim, so these never pile up."""

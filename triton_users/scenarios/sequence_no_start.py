@@ -6,9 +6,10 @@ import random
 from dataclasses import dataclass
 
 from triton_users.scenarios.base import ScenarioFailure, Skip
-from triton_users.scenarios.sequence import SequenceScenario, answer_without_start, evidence
-from triton_users.scenarios.sequences import draw_offset
-from triton_users.scenarios.streaming import open_sequences
+from triton_users.scenarios.correlation_ids import draw_offset
+from triton_users.scenarios.open_sequences import open_sequences
+from triton_users.scenarios.sequence_scenario import SequenceScenario
+from triton_users.scenarios.without_start import answer_without_start, evidence
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ from tests.scenarios.fakes import (
     start_error,
     status_error,
 )
-from triton_users.scenarios import streaming
+from triton_users.scenarios import sequence_stream
 from triton_users.scenarios.base import ScenarioFailure, Session
-from triton_users.scenarios.models import sequence_models
-from triton_users.scenarios.streaming import open_sequences, run_sequence
+from triton_users.scenarios.open_sequences import open_sequences
+from triton_users.scenarios.sequence_models import sequence_models
+from triton_users.scenarios.sequence_stream import run_sequence
 
 (MODEL,) = sequence_models(["custom"], ["custom_sequence_int32"])
 ID = 4711
@@ -159,7 +160,7 @@ def test_after_a_wrong_answer_what_is_under_way_is_answered_before_the_stream_en
 
 
 def test_after_a_wrong_answer_a_silent_server_holds_the_user_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "DRAIN_S", 0.01)
+    monkeypatch.setattr(sequence_stream, "DRAIN_S", 0.01)
     server = AnswersLater(instead(0, np.full((1, 1), 99, np.int32)))
     job = gevent.spawn(run_sequence, server.session, MODEL, ID, (5, 7, 1))
     gevent.idle()
@@ -182,7 +183,7 @@ def test_when_the_user_is_stopped_what_is_under_way_is_answered_before_the_strea
 
 
 def test_when_the_user_is_stopped_a_silent_server_holds_it_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "DRAIN_S", 0.01)
+    monkeypatch.setattr(sequence_stream, "DRAIN_S", 0.01)
     server = AnswersLater(Accumulators(lambda: 0.0))
     job = gevent.spawn(run_sequence, server.session, MODEL, ID, (5, 7, 1))
     gevent.idle()
@@ -226,7 +227,7 @@ def test_a_deadline_of_the_stream_is_told_as_unexpected() -> None:
 
 
 def test_a_server_that_never_answers_does_not_hold_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "GRACE_S", 0.01)
+    monkeypatch.setattr(sequence_stream, "GRACE_S", 0.01)
 
     def silent(request: Request) -> Any:
         raise Silent
@@ -292,5 +293,5 @@ def test_a_failure_shows_a_bounded_number_of_steps() -> None:
     with pytest.raises(ScenarioFailure) as caught:
         run_sequence(session, MODEL, ID, tuple(range(1000)))
     steps = caught.value.evidence["steps"]
-    assert len(steps) == streaming.STEPS_SHOWN
+    assert len(steps) == sequence_stream.STEPS_SHOWN
     assert steps[-1] == ("", 900, sum(range(901)), -1)

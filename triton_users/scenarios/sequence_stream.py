@@ -20,8 +20,8 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.scenarios.base import ScenarioFailure, Session
 from triton_users.scenarios.calls import DEADLINE_EXCEEDED
-from triton_users.scenarios.models import SequenceModel
-from triton_users.scenarios.sequences import OpenSequences, expected_answers
+from triton_users.scenarios.open_sequences import open_sequences
+from triton_users.scenarios.sequence_models import SequenceModel, expected_answers
 
 GRACE_S = 2.0
 """How much longer than the stream's own deadline we wait for its end; only a defect of the client needs it."""
@@ -41,13 +41,6 @@ STEPS_SHOWN = 100
 """The last steps that a failure shows; a sequence of the default length has fewer than that."""
 
 
-def open_sequences(session: Session) -> OpenSequences:
-    """The sequences this user has open, the same for all its scenarios."""
-    held_s = session.settings.idle_limit_s + session.settings.idle_margin_s
-    opened: OpenSequences = session.state.setdefault("open sequences", OpenSequences(held_s))
-    return opened
-
-
 def run_sequence(
     session: Session, model: SequenceModel, correlation_id: int, values: tuple[int, ...], *, end: bool = True
 ) -> int:
@@ -57,20 +50,20 @@ def run_sequence(
     What the server may still hold is noted in the user's open sequences, however this ends.
     """
     opened = open_sequences(session)
-    exchange = _Exchange(session, model, correlation_id, values, end)
+    sent_sequence = _SentSequence(session, model, correlation_id, values, end)
     ended = False
     try:
-        exchange.run()
+        sent_sequence.run()
         ended = end
     finally:
         if ended:
             opened.ended(model.name, correlation_id)
-        elif exchange.sent:
+        elif sent_sequence.sent:
             opened.seen(model.name, correlation_id, session.clock())
-    return exchange.sent
+    return sent_sequence.sent
 
 
-class _Exchange:
+class _SentSequence:
     """The state of one sequence on its way. `take` runs in the stream's reader, all else in the user's greenlet."""
 
     def __init__(
