@@ -74,14 +74,15 @@ class Reconnected(EventHook):
 
 
 class DeferredChecksSettled(EventHook):
-    """Fired when it is known what became of claims that runs of a scenario made of the server's later behaviour.
+    """Fired when it is known what became of checks that runs of a scenario put off.
 
-    A run of SequenceNoEnd claims that the server will take the sequence's slot back. A claim that does not hold fails
-    the run that looks at it, and is not told here.
+    A run of SequenceNoEnd leaves the check behind that the server takes the sequence's slot back. A check that fails is
+    a failed run, and is not reported here.
 
     :param scenario: Name of the scenario
-    :param confirmed: How many claims were seen to hold
-    :param unchecked: How many will never be looked at: the user stopped before their time came
+    :param confirmed: How many came out well
+    :param unchecked: How many proved nothing or will never be made: the user stopped before their time came
+    :param requests: Inference requests that were sent for them outside of any run, when the user stopped
     """
 
 

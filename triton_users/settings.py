@@ -83,6 +83,39 @@ class Settings:
     sequence_timeout_ms: int = option(
         25_000, "Limit for a whole sequence, waiting for a slot included.", unit="ms", low=1, high=3_600_000
     )
+    reference_datatypes: bool = option(
+        False,
+        "One sequence model a trial, FP32 for plan and INT32 for others, as Triton's own test; else all there are.",
+    )
+    pause_share: float = option(
+        0.1,
+        "Share of the sequences that pause between two requests, for up to 0.8 of the idle limit.",
+        unit="of the sequences",
+        low=0,
+        high=1,
+    )
+    burst_share: float = option(
+        0.5,
+        "Share of SequenceValid's runs on models that batch that send several sequences at the same time.",
+        unit="of the runs",
+        low=0,
+        high=1,
+    )
+    burst_sequences: int = option(
+        8,
+        "Sequences in such a burst; it fills batches of up to as many.",
+        unit="sequences",
+        low=2,
+        high=64,
+        label="number of sequences in a burst",
+    )
+    deferred_check_wait_s: float = option(
+        0.0,
+        "How long a stopping user may wait for the checks that its runs put off; 0: not at all.",
+        unit="s",
+        low=0,
+        high=3600,
+    )
     request_timeout_ms: int = option(25_000, "Limit for any other single request.", unit="ms", low=1, high=3_600_000)
     deadline_ms: int = option(100, "Client deadline of the Timeout scenario.", unit="ms", low=1, high=60_000)
     deadline_tolerance_ms: int = option(

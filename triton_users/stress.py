@@ -108,7 +108,7 @@ class ScenarioUser(TritonGrpcUser):
             requests = scenario.run(plan)
             outcome = "passed"
         except Skip as skip:
-            outcome, reason = "skipped", str(skip)
+            outcome, requests, reason = "skipped", skip.requests, str(skip)
         except ScenarioFailure as failure:
             outcome, requests, reason, evidence = "failed", failure.requests, str(failure), failure.evidence
             excusable = failure.excusable
@@ -163,10 +163,40 @@ class ScenarioUser(TritonGrpcUser):
         )
 
     def on_stop(self) -> None:
-        with gevent.Timeout(self.stop_timeout_s, False):  # type: ignore[arg-type]  # False: no exception
+        try:
+            self._make_deferred_checks()
+        finally:  # Locust may kill a user that takes its time
+            with gevent.Timeout(self.stop_timeout_s, False):  # type: ignore[arg-type]  # False: no exception
+                for scenario in self._scenarios.values():
+                    self.rpc_events.scenario = self._signals.scenario = scenario.name
+                    scenario.close()
+
+    def _make_deferred_checks(self) -> None:
+        """Wait until the checks that runs put off are due, and make them, as long as the settings allow."""
+        limit_s = self.session.settings.deferred_check_wait_s
+        end_s = time.monotonic() + limit_s
+        with gevent.Timeout(limit_s or 1.0, False):  # type: ignore[arg-type]  # False: no exception
             for scenario in self._scenarios.values():
-                self.rpc_events.scenario = self._signals.scenario = scenario.name
-                scenario.close()
+                while (deferred := scenario.next_deferred()) is not None:
+                    plan, due_s = deferred
+                    if self.run_of_test.hurry or due_s >= end_s:
+                        return
+                    gevent.sleep(max(0.0, due_s - time.monotonic()))
+                    self._make_deferred_check(scenario, plan)
+
+    def _make_deferred_check(self, scenario: Scenario, plan: Any) -> None:
+        self.rpc_events.scenario = self._signals.scenario = scenario.name
+        begun_s = time.perf_counter()
+        try:
+            requests = scenario.check_deferred()
+        except ScenarioFailure as failure:
+            duration_s = time.perf_counter() - begun_s
+            told, excusable = str(failure), failure.excusable
+            self._finished(scenario, plan, "failed", failure.requests, duration_s, told, failure.evidence, excusable)
+        else:
+            self._signals.deferred_checks_settled(requests=requests)
+        finally:
+            self.rpc_events.scenario = ""
 
 
 def _task(scenario_type: type[Scenario]) -> Task:
@@ -250,5 +280,7 @@ class _Signals:
             steps=steps,
         )
 
-    def deferred_checks_settled(self, *, confirmed: int = 0, unchecked: int = 0) -> None:
-        self._events.deferred_checks_settled.fire(scenario=self.scenario, confirmed=confirmed, unchecked=unchecked)
+    def deferred_checks_settled(self, *, confirmed: int = 0, unchecked: int = 0, requests: int = 0) -> None:
+        self._events.deferred_checks_settled.fire(
+            scenario=self.scenario, confirmed=confirmed, unchecked=unchecked, requests=requests
+        )

@@ -108,6 +108,7 @@ class FakeClient:
         self.stop_error: InferenceServerException | None = None
         self.channel: Any = None
         self.expected: list[bool] = []
+        self.executed: Callable[[], int] = lambda: 0
         self.on_stream_request: Callable[[], None] = lambda: None
 
     def infer(self, model: str, inputs: list[Any], **kwargs: Any) -> Result:
@@ -151,6 +152,9 @@ class FakeClient:
         except Exception as exc:
             self.expected.append(matches(exc))
             raise
+
+    def get_inference_statistics(self, model: str, **kwargs: Any) -> SimpleNamespace:
+        return SimpleNamespace(model_stats=[SimpleNamespace(inference_count=self.executed())])
 
     def is_server_live(self, **kwargs: Any) -> bool:
         return True

@@ -16,7 +16,7 @@ from triton_users.scenarios.base import ScenarioFailure, Session, Skip
 from triton_users.scenarios.sequence_no_end import SequenceNoEnd
 from triton_users.scenarios.sequence_no_start import NoStartPlan, SequenceNoStart
 from triton_users.scenarios.sequence_scenario import SequencePlan
-from triton_users.scenarios.sequence_valid import SequenceValid
+from triton_users.scenarios.sequence_valid import BurstPlan, SequenceValid
 from triton_users.scenarios.sequence_valid_no_end import SequenceValidNoEnd
 from triton_users.scenarios.sequence_valid_valid import SequenceValidValid
 
@@ -144,20 +144,20 @@ def no_end_plan(offset: int) -> SequencePlan:
     return SequencePlan(MODEL, offset, ((1, 2),))
 
 
-def test_no_end_proves_nothing_before_the_idle_limit_and_margin(session: Session, clock: FakeClock) -> None:
+def test_no_end_checks_nothing_before_the_idle_limit_and_margin(session: Session, clock: FakeClock) -> None:
     scenario = SequenceNoEnd(session)
     assert scenario.run(no_end_plan(100)) == 2
     clock.sleep(9.9)
     assert scenario.run(no_end_plan(101)) == 2
 
 
-def test_no_end_proves_later_that_the_slot_came_back(session: Session, clock: FakeClock) -> None:
+def test_no_end_checks_later_that_the_slot_came_back(session: Session, clock: FakeClock) -> None:
     scenario = SequenceNoEnd(session)
     scenario.run(no_end_plan(100))
     clock.sleep(10)
-    assert scenario.run(no_end_plan(101)) == 3, "one proof and two requests"
-    proof = session.client.requests[2]
-    assert (proof.sequence_id, proof.start, proof.end) == (session.correlation_ids[100], False, True)
+    assert scenario.run(no_end_plan(101)) == 5, "one check, two requests with the reclaimed id and two of its own"
+    check = session.client.requests[2]
+    assert (check.sequence_id, check.start, check.end) == (session.correlation_ids[100], False, True)
     scenario.close()
     assert (session.signals.confirmed, session.signals.unchecked) == (1, 1)
 
@@ -177,10 +177,10 @@ def test_a_slot_that_is_still_held_is_a_failure(session: Session, clock: FakeClo
     assert caught.value.evidence["silent_s"] == 12
     assert scenario.run(no_end_plan(102)) == 2, "the same sequence fails once"
     scenario.close()
-    assert (session.signals.confirmed, session.signals.unchecked) == (0, 1), "a refuted claim is neither"
+    assert (session.signals.confirmed, session.signals.unchecked) == (0, 1), "a check that failed is neither"
 
 
-def test_a_proof_that_gets_another_error_is_a_failure(session: Session, clock: FakeClock) -> None:
+def test_a_check_that_gets_another_error_is_a_failure(session: Session, clock: FakeClock) -> None:
     scenario = SequenceNoEnd(session)
     scenario.run(no_end_plan(100))
     clock.sleep(10)
@@ -195,11 +195,11 @@ def test_an_id_drawn_again_starts_its_waiting_time_afresh(session: Session, cloc
     clock.sleep(6)
     scenario.run(no_end_plan(100))
     clock.sleep(6)
-    assert scenario.run(no_end_plan(101)) == 2, "the first claim was replaced, the second is not due"
+    assert scenario.run(no_end_plan(101)) == 2, "the first check was replaced, the second is not due"
     assert (session.signals.confirmed, session.signals.unchecked) == (0, 1)
 
 
-def test_a_user_stopped_in_the_middle_of_a_proof_leaves_it_unproven(session: Session, clock: FakeClock) -> None:
+def test_a_user_stopped_in_the_middle_of_a_check_leaves_it_unchecked(session: Session, clock: FakeClock) -> None:
     scenario = SequenceNoEnd(session)
     scenario.run(no_end_plan(100))
     clock.sleep(10)
@@ -214,7 +214,7 @@ def test_a_user_stopped_in_the_middle_of_a_proof_leaves_it_unproven(session: Ses
     assert (session.signals.confirmed, session.signals.unchecked) == (0, 1)
 
 
-def test_a_sequence_that_failed_makes_no_claim(session: Session, clock: FakeClock) -> None:
+def test_a_sequence_that_failed_leaves_no_check(session: Session, clock: FakeClock) -> None:
     scenario = SequenceNoEnd(session)
     healthy = session.client.answer
     session.client.answer = lambda request: np.full_like(request.array, -1)
@@ -225,15 +225,17 @@ def test_a_sequence_that_failed_makes_no_claim(session: Session, clock: FakeCloc
     assert scenario.run(no_end_plan(101)) == 2
 
 
-def test_a_run_checks_a_bounded_number_of_claims(session: Session, clock: FakeClock) -> None:
+def test_a_run_makes_a_bounded_number_of_checks(session: Session, clock: FakeClock) -> None:
     scenario = SequenceNoEnd(session)
     for offset in range(100, 110):
         scenario.run(no_end_plan(offset))
     clock.sleep(10)
-    assert scenario.run(no_end_plan(200)) == sequence_no_end.PROOFS_A_RUN + 2
+    assert scenario.run(no_end_plan(200)) == sequence_no_end.CHECKS_A_RUN * 3 + 2
 
 
-def test_claims_are_bounded_and_the_dropped_ones_counted(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deferred_checks_are_bounded_and_the_dropped_ones_counted(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sequence_no_end, "MAX_DEFERRED", 3)
     scenario = SequenceNoEnd(session)
     for offset in range(100, 105):
@@ -246,9 +248,13 @@ def test_claims_are_bounded_and_the_dropped_ones_counted(session: Session, monke
 def test_no_other_scenario_draws_the_ids_of_no_end(session: Session) -> None:
     draw = random.Random(1)
     no_end = {SequenceNoEnd(session).plan(draw).id_offset for _ in range(500)}
-    others = {
-        scenario(session).plan(draw).id_offset
+    plans = [
+        scenario(session).plan(draw)
         for scenario in (SequenceValid, SequenceValidValid, SequenceValidNoEnd, SequenceNoStart)
         for _ in range(100)
-    }
+    ]
+    bursts = [plan for plan in plans if isinstance(plan, BurstPlan)]
+    assert bursts
+    others = {offset for plan in bursts for offset in plan.id_offsets}
+    others |= {plan.id_offset for plan in plans if plan not in bursts}
     assert not no_end & others

@@ -21,11 +21,12 @@ from tests.scenarios.fakes import (
     start_error,
     status_error,
 )
+from triton_users.ledger import normalise
 from triton_users.scenarios import sequence_stream
-from triton_users.scenarios.base import ScenarioFailure, Session
+from triton_users.scenarios.base import ScenarioFailure, Session, Skip
 from triton_users.scenarios.open_sequences import open_sequences
 from triton_users.scenarios.sequence_models import sequence_models
-from triton_users.scenarios.sequence_stream import run_sequence
+from triton_users.scenarios.sequence_stream import Pause, SequenceToSend, run_sequence, run_sequences
 
 (MODEL,) = sequence_models(["custom"], ["custom_sequence_int32"])
 ID = 4711
@@ -196,7 +197,7 @@ def test_when_the_user_is_stopped_a_silent_server_holds_it_for_a_moment_only(mon
 @pytest.mark.parametrize(
     ("answer", "what"),
     [
-        (start_error, "error: .*must specify the START flag"),
+        (start_error, r"the START error, not 12, 0\.00 s after the request before: .*must specify the START flag"),
         (np.full((1, 1), 12, np.int64), "a tensor of type int64"),
         (np.full((2, 1), 12, np.int32), r"a tensor of type int32 and shape \(2, 1\)"),
         (Result(None, "1"), "no tensor OUTPUT"),
@@ -295,3 +296,173 @@ def test_a_failure_shows_a_bounded_number_of_steps() -> None:
     steps = caught.value.evidence["steps"]
     assert len(steps) == sequence_stream.STEPS_SHOWN
     assert steps[-1] == ("", 900, sum(range(901)), -1)
+
+
+def pausing_session(clock: FakeClock, idle_limit_s: float = 7.0) -> Session:
+    """On a server with this idle limit, where the user expects 7 s."""
+    return make_session(FakeClient(Accumulators(clock, idle_limit_s)), clock=clock, sleep=clock.sleep)
+
+
+def test_a_sequence_that_pauses_waits_for_its_answers_first_and_goes_on_with_its_sum() -> None:
+    clock = FakeClock()
+    session = pausing_session(clock)
+    at: list[float] = []
+    session.client.on_stream_request = lambda: at.append(clock.now - 1000)
+    assert run_sequence(session, MODEL, ID, (5, 7, 1), pause=Pause(before=2, share=0.8)) == 3
+    assert at == pytest.approx([0, 0, 5.6])
+    assert [request.end for request in session.client.requests] == [False, False, True]
+
+
+def test_a_server_that_forgets_a_sequence_before_its_idle_limit_is_a_failure() -> None:
+    session = pausing_session(FakeClock(), idle_limit_s=0.5)
+    with pytest.raises(
+        ScenarioFailure, match=r"answer 2 is the START error, not 13, 0\.70 s after .* must specify the START flag"
+    ) as caught:
+        run_sequence(session, MODEL, ID, (5, 7, 1), pause=Pause(before=2, share=0.1))
+    assert caught.value.requests == 3
+    assert session.signals.validations[0]["step"] == 2
+
+
+def test_a_pause_that_a_busy_machine_made_too_long_proves_nothing() -> None:
+    clock = FakeClock()
+    session = pausing_session(clock)
+    session.sleep = lambda seconds: clock.sleep(seconds + 3)
+    with pytest.raises(Skip, match="the idle limit was over") as skip:
+        run_sequence(session, MODEL, ID, (5, 7, 1), pause=Pause(before=2, share=0.8))
+    assert skip.value.requests == 3
+    assert normalise(str(skip.value)) == str(skip.value), "reads as it is where skips are counted"
+    assert session.signals.validations == []
+
+
+def test_a_wrong_sum_after_too_long_a_pause_is_a_failure_all_the_same() -> None:
+    clock = FakeClock()
+    session = make_session(FakeClient(instead(2, np.full((1, 1), 1, np.int32))), clock=clock)
+    session.sleep = lambda seconds: clock.sleep(seconds + 30)
+    with pytest.raises(ScenarioFailure, match="answer 2 is 1, not 13"):
+        run_sequence(session, MODEL, ID, (5, 7, 1), pause=Pause(before=2, share=0.8))
+
+
+def test_a_pause_is_the_shorter_the_longer_the_answers_before_it_took() -> None:
+    clock = FakeClock()
+    session = pausing_session(clock)
+    healthy = session.client.answer
+
+    def slow(request: Request) -> Any:
+        clock.sleep(0 if request.end else 3)
+        return healthy(request)
+
+    session.client.answer = slow
+    assert run_sequence(session, MODEL, ID, (5, 7), pause=Pause(before=1, share=0.8)) == 2
+    assert clock.now - 1000 == pytest.approx(0.95 * 7), "3 of them were over before"
+
+
+def burst(session: Session) -> int:
+    return run_sequences(
+        session, MODEL, [SequenceToSend(1, (5, 7)), SequenceToSend(2, (1, 2, 3)), SequenceToSend(3, (4,))]
+    )
+
+
+def test_sequences_of_a_burst_take_turns_and_each_has_its_own_sums() -> None:
+    session = healthy_session()
+    assert burst(session) == 6
+    sent = [(request.sequence_id, request.value, request.start, request.end) for request in session.client.requests]
+    assert sent == [
+        (1, 5, True, False),
+        (2, 1, True, False),
+        (3, 4, True, True),
+        (1, 7, False, True),
+        (2, 2, False, False),
+        (2, 3, False, True),
+    ]
+    assert session.client.streams_started == 1
+    assert not any(open_sequences(session).is_open(MODEL.name, each, session.clock()) for each in (1, 2, 3))
+
+
+def test_answers_that_are_swapped_inside_a_batch_are_a_failure_of_the_sequence_that_got_the_wrong_one() -> None:
+    swapped = {"3": np.full((1, 1), 3, np.int32), "4": np.full((1, 1), 12, np.int32)}
+    healthy = Accumulators(lambda: 0.0)
+
+    def swap(request: Request) -> Any:
+        summed = healthy(request)
+        return swapped.get(request.request_id, summed)
+
+    session = session_answering(swap)
+    with pytest.raises(ScenarioFailure, match=r"sequence 1 of 2 requests .*: answer 1 is 3, not 12"):
+        burst(session)
+    assert session.signals.validations[0]["steps"] == [("START", 5, 5, 5), ("END", 7, 12, 3)]
+
+
+def test_an_error_in_a_burst_carries_no_id_and_belongs_to_the_oldest_request() -> None:
+    session = session_answering(instead(4, start_error))
+    with pytest.raises(ScenarioFailure, match=r"sequence 2 of 3 requests .* answer 1 is the START error, not 3"):
+        burst(session)
+
+
+def test_an_error_after_the_last_answer_is_not_called_a_missing_answer() -> None:
+    session = healthy_session()
+    session.client.stop_error = status_error("INTERNAL", "broken pipe")
+    with pytest.raises(ScenarioFailure, match=r"all answers came, then the stream ended with .*broken pipe"):
+        run_sequence(session, MODEL, ID, (5, 7))
+
+
+class AnswersTooLate:
+    """A server that answers the first so many requests before half of the time is over, and no more in time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, executed: tuple[int, int], answers: int = 0) -> None:
+        monkeypatch.setattr(sequence_stream, "GRACE_S", 0.01)
+        healthy = Accumulators(lambda: 0.0)
+
+        def answer(request: Request) -> Any:
+            if int(request.request_id) >= answers:
+                raise Silent
+            return healthy(request)
+
+        self.session = session_answering(answer, sequence_timeout_ms=60)
+        counts = iter(executed)
+        self.session.client.executed = lambda: next(counts)
+
+    def run(self) -> None:
+        run_sequence(self.session, MODEL, ID, (5, 7, 1))
+
+
+def test_a_sequence_that_waits_for_a_slot_while_others_are_executed_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = AnswersTooLate(monkeypatch, executed=(10, 20))
+    with pytest.raises(Skip, match="still waited for a slot") as skip:
+        server.run()
+    assert skip.value.requests == 3
+    assert [told["expected"] for told in server.session.signals.deadlines] == [False], "it is counted all the same"
+
+
+def test_a_server_that_executes_nothing_of_the_model_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ScenarioFailure, match="no answer to request 0"):
+        AnswersTooLate(monkeypatch, executed=(10, 10)).run()
+
+
+def test_a_sequence_that_was_begun_and_then_left_lying_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ScenarioFailure, match="no answer to request 1"):
+        AnswersTooLate(monkeypatch, executed=(10, 20), answers=1).run()
+
+
+def test_a_sequence_that_a_later_one_overtook_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = AnswersTooLate(monkeypatch, executed=(10, 20))
+    other = make_session(FakeClient(Accumulators(lambda: 0.0)))
+    other.shared = server.session.shared
+    job = gevent.spawn(server.run)
+    gevent.sleep(0.045)  # more than half of its time
+    run_sequence(other, MODEL, 12, (1, 2))
+    with pytest.raises(ScenarioFailure, match="no answer to request 0"):
+        job.get(timeout=10)
+
+
+def test_a_sequence_whose_slot_was_its_ids_from_before_overtakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = AnswersTooLate(monkeypatch, executed=(10, 20))
+    other = make_session(FakeClient(Accumulators(lambda: 0.0)))
+    other.shared = server.session.shared
+    run_sequence(other, MODEL, 12, (1, 2), end=False)
+    job = gevent.spawn(server.run)
+    gevent.sleep(0.045)
+    run_sequence(other, MODEL, 12, (1, 2))
+    with pytest.raises(Skip):
+        job.get(timeout=10)

@@ -54,7 +54,7 @@ class ScenarioCounts:
     unexcused: int = 0
     """Those of the failed ones that are failures even where the scenario is allowed to fail."""
     requests: int = 0
-    """Request count: inference requests sent by all runs, the failed ones included; one per ModelInfer message."""
+    """Request count: inference requests sent by all runs, also failed and skipped ones; one per ModelInfer message."""
     expected_deadlines: int = 0
     """Deadlines that fired where the scenario is there to provoke them, in time."""
     unexpected_deadlines: int = 0
@@ -62,9 +62,9 @@ class ScenarioCounts:
     sequence_failures: int = 0
     """Responses that were not what the model of the sequence says."""
     confirmed: int = 0
-    """Passed runs whose claim of the server's later behaviour was looked at and held."""
+    """Passed runs whose check of the server's later behaviour was made and came out well."""
     unchecked: int = 0
-    """Passed runs whose claim was never looked at: their user stopped before its time came."""
+    """Passed runs whose check proved nothing or was never made: their user stopped before its time came."""
     skips: dict[str, int] = field(default_factory=dict)
     """Why a run was not made -> how often; not part of `runs`."""
     durations: Histogram = field(default_factory=Histogram)

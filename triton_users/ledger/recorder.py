@@ -45,6 +45,7 @@ class Recorder:
         `excusable`: a failed run may be excused where its scenario is allowed to fail.
         """
         counts = self.ledger.scenario(scenario)
+        counts.requests += requests
         if outcome == "skipped":
             count_text(counts.skips, normalise(reason) or "no reason given")
             return
@@ -53,7 +54,6 @@ class Recorder:
         else:
             counts.failed += 1
             counts.unexcused += not excusable
-        counts.requests += requests
         counts.durations.record(duration_us)
 
     def exception(self, text: str) -> None:
@@ -72,11 +72,12 @@ class Recorder:
         """Count a response that is not what the model of the sequence says."""
         self.ledger.scenario(scenario).sequence_failures += 1
 
-    def deferred_checks_settled(self, scenario: str, confirmed: int, unchecked: int) -> None:
-        """Count what became of claims that earlier runs made of the server's later behaviour."""
+    def deferred_checks_settled(self, scenario: str, confirmed: int, unchecked: int, requests: int = 0) -> None:
+        """Count what became of checks that earlier runs put off, and requests sent for them outside of any run."""
         counts = self.ledger.scenario(scenario)
         counts.confirmed += confirmed
         counts.unchecked += unchecked
+        counts.requests += requests
 
     def reconnected(self, reason: str) -> None:
         """Count a connection that was made again, by why the one before took no more calls."""

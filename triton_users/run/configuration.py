@@ -39,6 +39,8 @@ class Run:
     """A folder of this process, removed at the end of the run."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What all users of this process share (`scenarios.Session.shared`)."""
+    hurry: bool = False
+    """Whether somebody ends the run, so that stopping users wait for nothing."""
     _users: count[int] = field(default_factory=count)
 
     def next_user(self) -> int:

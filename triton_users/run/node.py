@@ -88,6 +88,12 @@ class Node:
         self._self_check.start()
         return run
 
+    def hurry(self) -> None:
+        """The run is being ended by somebody: users that stop from now on wait for nothing."""
+        run: Run | None = getattr(self._environment, "triton_run", None)
+        if run is not None:
+            run.hurry = True
+
     def end(self) -> None:
         """Stop watching this process, and remove what the run left on disk. Safe to call twice."""
         self._self_check.stop()
@@ -198,8 +204,10 @@ class Node:
     def _on_sequence_validation_failure(self, scenario: str, **_: Any) -> None:
         self.recorder.sequence_failure(scenario)
 
-    def _on_deferred_checks_settled(self, scenario: str, confirmed: int, unchecked: int, **_: Any) -> None:
-        self.recorder.deferred_checks_settled(scenario, confirmed, unchecked)
+    def _on_deferred_checks_settled(
+        self, scenario: str, confirmed: int, unchecked: int, requests: int = 0, **_: Any
+    ) -> None:
+        self.recorder.deferred_checks_settled(scenario, confirmed, unchecked, requests)
 
 
 def set_tasks(command: Command, configuration: RunConfiguration) -> None:

@@ -28,7 +28,12 @@ class ScenarioFailure(Exception):
 
 
 class Skip(Exception):
-    """The plan must not run now: a constraint forbids it. The message says which."""
+    """A constraint forbids the plan now, or what came of it proves nothing about the server. The message says why."""
+
+    def __init__(self, message: str, requests: int = 0) -> None:
+        super().__init__(message)
+        self.requests = requests
+        """Inference requests the run had sent."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Client(Protocol):
     def start_stream(self, callback: Callable[..., None], **kwargs: Any) -> None: ...
     def async_stream_infer(self, model_name: str, inputs: list[Any], **kwargs: Any) -> None: ...
     def stop_stream(self, cancel_requests: bool = False) -> None: ...
+    def get_inference_statistics(self, model_name: str, **kwargs: Any) -> Any: ...
     def is_server_live(self, **kwargs: Any) -> bool: ...
     def is_server_ready(self, **kwargs: Any) -> bool: ...
     def get_model_repository_index(self, **kwargs: Any) -> Any: ...
@@ -82,7 +88,7 @@ class Signals(Protocol):
         self, *, model: str, correlation_id: int | str, step: int, expected: Any, got: Any, steps: list[Any]
     ) -> None: ...
     def deferred_checks_settled(self, *, confirmed: int = 0, unchecked: int = 0) -> None:
-        """What runs claimed of the server's later behaviour was seen to hold, or will never be looked at."""
+        """Checks of the server's later behaviour, put off by earlier runs, came out well, or will never be made."""
         ...
 
 
@@ -151,6 +157,17 @@ class Scenario(ABC):
 
         Raises Skip when a constraint forbids it, ScenarioFailure (or the client's InferenceServerException) on failure.
         """
+
+    def next_deferred(self) -> tuple[Any, float] | None:
+        """The next check that an earlier run put off: that run's plan, and when it is due on the session's clock."""
+        return None
+
+    def check_deferred(self) -> int:
+        """Make that check and return the number of inference requests sent; ScenarioFailure when the server fails it.
+
+        `run` makes those that are due by itself; this is for a user that stops and may wait for the last ones.
+        """
+        raise NotImplementedError("it puts no checks off")
 
     def close(self) -> None:  # noqa: B027 - most scenarios keep nothing open
         """End everything this scenario still has open, within two seconds. Called once, when the user stops."""

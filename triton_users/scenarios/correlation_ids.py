@@ -28,7 +28,10 @@ COMMON_OFFSETS = range(1, 3)
 RARE_OFFSETS = range(3, 11)
 """A user's eight rare ids, counted from the start of its block."""
 
-FRESH_OFFSETS = range(11, BLOCK)
+BURST_OFFSETS = range(11, 11 + 64)
+"""The ids of sequences that are sent at the same time, counted from the start of the user's block."""
+
+FRESH_OFFSETS = range(11 + 64, BLOCK)
 """The rest of the block: ids for sequences that nothing else may touch."""
 
 RARE_CHANCE = 0.1

@@ -56,6 +56,10 @@ class OpenSequences:
         """Its END was answered."""
         self._last_sign.pop((model, correlation_id), None)
 
+    def was_left(self, model: str, correlation_id: int) -> bool:
+        """Whether it was ever left open and not begun and ended since; it may have been reclaimed long ago."""
+        return (model, correlation_id) in self._last_sign or self._all_open_until > float("-inf")
+
     def is_open(self, model: str, correlation_id: int, now: float) -> bool:
         last_sign = self._last_sign.get((model, correlation_id))
         if last_sign is None:

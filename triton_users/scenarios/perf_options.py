@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.models import IMAGE_MODEL, IdentityModel, identity_models
-from triton_users.scenarios.sequence_models import SequenceModel, all_sequence_models, expected_answers
+from triton_users.scenarios.sequence_models import SequenceModel, expected_answers, sequence_models
 from triton_users.settings import Settings
 
 MAX_CONCURRENCY = 4
@@ -48,7 +48,7 @@ class PerfOption:
 def options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
     """Everything perf_analyzer can do with the models that are ready, in a fixed order."""
     found = list(image_options(target, settings))
-    sequences = all_sequence_models(settings.trials, target.models)
+    sequences = sequence_models(settings.trials, target.models)
     identities = identity_models(settings.trials, target.models)
     for with_data in (False, True):
         found += [PerfOption(model.name, sequence=model, with_data=with_data) for model in sequences]

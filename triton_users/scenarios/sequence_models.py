@@ -26,29 +26,29 @@ class SequenceModel:
     """Whether it answers the sum so far; the others answer the value, or one more than that on START."""
 
     @property
+    def batches(self) -> bool:
+        """Whether its server may answer requests of several sequences in one execution."""
+        return len(self.shape) > 1
+
+    @property
     def dtype(self) -> type[np.int32] | type[np.float32]:
         return np.int32 if self.datatype == "INT32" else np.float32
 
 
-def sequence_models(trials: Iterable[str], ready: Collection[str]) -> tuple[SequenceModel, ...]:
-    """One ready sequence model for each trial that has one, in the trials' order.
+def sequence_models(
+    trials: Iterable[str], ready: Collection[str], *, reference_datatypes: bool = False
+) -> tuple[SequenceModel, ...]:
+    """The sequence models of these trials that are ready, in the trials' order.
 
-    `plan` models are FP32, all others INT32; a trial whose model of that type is not ready gives the other type's.
+    `reference_datatypes`: one for each trial that has one, as `qa/L0_long_running_stress` picks them: FP32 for `plan`,
+    INT32 for all others; a trial whose model of that type is not ready gives the other type's.
     """
     found = []
     for trial in trials:
-        for datatype in ("FP32", "INT32") if trial.startswith("plan") else ("INT32", "FP32"):
-            model = _sequence_model(trial, datatype)
-            if model.name in ready:
-                found.append(model)
-                break
+        datatypes = ("FP32", "INT32") if trial.startswith("plan") else ("INT32", "FP32")
+        models = [model for model in (_sequence_model(trial, each) for each in datatypes) if model.name in ready]
+        found += models[:1] if reference_datatypes else models
     return tuple(found)
-
-
-def all_sequence_models(trials: Iterable[str], ready: Collection[str]) -> tuple[SequenceModel, ...]:
-    """Every ready sequence model of these trials, of either type."""
-    models = (_sequence_model(trial, datatype) for trial in trials for datatype in ("INT32", "FP32"))
-    return tuple(model for model in models if model.name in ready)
 
 
 def _sequence_model(trial: str, datatype: str) -> SequenceModel:
