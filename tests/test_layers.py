@@ -14,6 +14,7 @@ FORBIDDEN = {
     "system": {"locust", "gevent", "tritonclient", "numpy", "triton_users"},
     "image_model": {"locust", "gevent", "tritonclient", "triton_users"},
     "locust_compat": {"tritonclient", "numpy", "triton_users"},
+    "witness": {"locust", "triton_users"},
     "declaration": {"locust", "gevent", "tritonclient", "numpy", "triton_users"},
     "settings": {"locust", "gevent", "tritonclient", "numpy"}
     | {f"triton_users.{part.stem}" for part in PACKAGE.iterdir() if part.stem != "declaration"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from locust.env import Environment
@@ -47,15 +48,16 @@ def install(environment: Environment) -> None:
     add_hooks(environment)
     command, runner = LocustCommand(environment), environment.runner
     if isinstance(runner, WorkerRunner):
-        _install_worker(environment, command, runner)
+        hurry = _install_worker(environment, command, runner)
     elif isinstance(runner, MasterRunner):
-        _install_master(environment, command, runner)
+        hurry = _install_master(environment, command, runner)
     else:
-        _install_local(environment, command)
-    take_interrupts_that_locust_does_not_expect().expect_them(environment)
+        hurry = _install_local(environment, command)
+    take_interrupts_that_locust_does_not_expect().expect_them(environment, hurry)
 
 
-def _install_worker(environment: Environment, command: LocustCommand, runner: WorkerRunner) -> None:
+def _install_worker(environment: Environment, command: LocustCommand, runner: WorkerRunner) -> Callable[[], None]:
+    """Returns what to call when somebody ends the run, as do the other two."""
     node = Node(command, runner.client_id)
     node.listen(environment.events)
     worker = LocustWorker(runner)
@@ -70,6 +72,7 @@ def _install_worker(environment: Environment, command: LocustCommand, runner: Wo
 
     def quitting(**_: Any) -> None:
         signal.setitimer(signal.ITIMER_REAL, command.stop_timeout_s + QUIT_LIMIT_S)
+        sender.hurry()
         runner.stop()  # so that the last counts are sent before Locust says good-bye to the master
         node.end()
 
@@ -80,9 +83,10 @@ def _install_worker(environment: Environment, command: LocustCommand, runner: Wo
     events.test_stop.add_listener(lambda **_: sender.stopped())
     events.quitting.add_listener(quitting)
     events.quit.add_listener(lambda **_: worker.hang_up())
+    return sender.hurry
 
 
-def _install_master(environment: Environment, command: LocustCommand, runner: MasterRunner) -> None:
+def _install_master(environment: Environment, command: LocustCommand, runner: MasterRunner) -> Callable[[], None]:
     collector = SnapshotCollector(LocustMaster(runner), command)
     coordinator = Coordinator(command, collector)
     listen_before_those_already_there(
@@ -90,12 +94,15 @@ def _install_master(environment: Environment, command: LocustCommand, runner: Ma
     )
     forgive_the_wait_for_a_worker_that_is_forgotten()
     _install_coordinator(environment, coordinator)
+    return coordinator.hurry
 
 
-def _install_local(environment: Environment, command: LocustCommand) -> None:
+def _install_local(environment: Environment, command: LocustCommand) -> Callable[[], None]:
     node = Node(command, "local")
     node.listen(environment.events)
-    _install_coordinator(environment, Coordinator(command, LocalNode(node)))
+    coordinator = Coordinator(command, LocalNode(node))
+    _install_coordinator(environment, coordinator)
+    return coordinator.hurry
 
 
 def _install_coordinator(environment: Environment, coordinator: Coordinator) -> None:

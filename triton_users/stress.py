@@ -164,7 +164,7 @@ class ScenarioUser(TritonGrpcUser):
 
     def on_stop(self) -> None:
         try:
-            self._make_deferred_checks()
+            self.run_of_test.wait_for(self._make_deferred_checks, self.session.settings.deferred_check_wait_s)
         finally:  # Locust may kill a user that takes its time
             with gevent.Timeout(self.stop_timeout_s, False):  # type: ignore[arg-type]  # False: no exception
                 for scenario in self._scenarios.values():
@@ -172,17 +172,12 @@ class ScenarioUser(TritonGrpcUser):
                     scenario.close()
 
     def _make_deferred_checks(self) -> None:
-        """Wait until the checks that runs put off are due, and make them, as long as the settings allow."""
-        limit_s = self.session.settings.deferred_check_wait_s
-        end_s = time.monotonic() + limit_s
-        with gevent.Timeout(limit_s or 1.0, False):  # type: ignore[arg-type]  # False: no exception
-            for scenario in self._scenarios.values():
-                while (deferred := scenario.next_deferred()) is not None:
-                    plan, due_s = deferred
-                    if self.run_of_test.hurry or due_s >= end_s:
-                        return
-                    gevent.sleep(max(0.0, due_s - time.monotonic()))
-                    self._make_deferred_check(scenario, plan)
+        """Make the checks that runs put off, each when it is due."""
+        for scenario in self._scenarios.values():
+            while (deferred := scenario.next_deferred()) is not None:
+                plan, due_s = deferred
+                gevent.sleep(max(0.0, due_s - time.monotonic()))
+                self._make_deferred_check(scenario, plan)
 
     def _make_deferred_check(self, scenario: Scenario, plan: Any) -> None:
         self.rpc_events.scenario = self._signals.scenario = scenario.name

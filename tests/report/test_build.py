@@ -12,7 +12,7 @@ from tests.report.conftest import STARTED
 from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Recorder
 from triton_users.ledger.timeline import Timeline
-from triton_users.report import SCHEMA, RunInfo, build_report, render_text
+from triton_users.report import SCHEMA, RunInfo, build, build_report, render_text
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads(resources.files("triton_users.report").joinpath("schema.json").read_text("utf-8"))
@@ -146,6 +146,33 @@ def test_a_client_that_was_too_slow_is_named_with_the_time(report, report_of) ->
     assert told[0] in strict["verdict"]["reasons"]
 
 
+def test_a_sentence_of_ours_with_one_of_the_servers_in_it_comes_whole() -> None:
+    reason = (
+        "sequence 5764607523034234880 of 16 requests on custom_nobatch_sequence_float32: answer 12 is the START error, "
+        "not 8388607.0, 0.70 s after the request before: inference request for sequence 5764607523034234880 to model "
+        "'custom_nobatch_sequence_float32' must specify the START flag on the first request of the sequence"
+    )
+    recorder, collector = Recorder("a", "r"), Collector("r")
+    recorder.run_finished("SequenceValid", "failed", 1, 10)
+    recorder.failure("SequenceValid", 1.0, reason, {})
+    collector.merge(recorder.snapshot(2.0), 2.0)
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"SequenceValid": 1})
+    (told,) = build_report(info, collector, Timeline(), now_s=3.0, state="finished")["verdict"]["reasons"]
+    assert told.endswith(reason)
+
+
+def test_rates_go_by_the_time_in_which_users_made_load() -> None:
+    recorder, collector = Recorder("a", "r"), Collector("r")
+    for _ in range(100):
+        recorder.row("SequenceValid", "m").record(10, 0, 1, 1)
+    recorder.run_finished("SequenceValid", "passed", 100, 10)
+    collector.merge(recorder.snapshot(20.0), 20.0)
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"SequenceValid": 1})
+    report = build_report(info, collector, Timeline(), now_s=20.0, load_s=10.0, state="finished")
+    assert report["duration_s"] == 20
+    assert report["totals"]["requests_per_s"] == report["scenarios"][0]["requests_per_s"] == 10
+
+
 def test_the_verdict_says_when_a_scenario_first_failed_and_why_within_bounds() -> None:
     collector, recorder = Collector("run"), Recorder("a", "run")
     for at_s, reason in ((13.2, "Connection\nrefused " + "x" * 5_000), (14.0, "another")):
@@ -155,7 +182,7 @@ def test_the_verdict_says_when_a_scenario_first_failed_and_why_within_bounds() -
     info = RunInfo(started=STARTED, seed=1, settings={}, weights={"ResNet": 1})
     (reason,) = build_report(info, collector, Timeline(), now_s=20.0, state="finished")["verdict"]["reasons"]
     assert reason.startswith("ResNet failed 2 of 2 runs; the first at 0:00:13: Connection refused xxx")
-    assert len(reason) < 300
+    assert len(reason) < build.MAX_CAUSE + 100
 
 
 def test_failures_carry_what_reproduces_them(report) -> None:

@@ -61,7 +61,7 @@ def test_text_names_what_a_person_needs(report) -> None:
         "ResNet                8     8     70         8",
         "Test count 148 (runs that ended, failed ones included), 8 failed, 70 skipped.",
         "Request count 358 (inference requests that runs sent, failed runs included)",
-        "SequenceValid: 4 runs were confirmed later, 2 not before their user stopped.",
+        "SequenceValid: 4 runs were confirmed later, 2 stayed unchecked.",
         "Event-loop lag: p99 80.0 ms, max 80.0 ms (worker fine, the slowest of 2).",
         "Seed 7.",
         "triton 2.51.0 at 127.0.0.1:8001",

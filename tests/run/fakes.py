@@ -98,7 +98,7 @@ class FakeWorker:
         self.reports: list[dict[str, Any]] = []
         self.on_stop: Callable[[], None] = lambda: None
 
-    def listen(self, message: str, listener: Callable[[Any], None]) -> None:
+    def listen(self, message: str, listener: Callable[[Any], None], *, concurrent: bool = False) -> None:
         self.listeners[message] = listener
 
     def send(self, message: str) -> None:
@@ -181,6 +181,9 @@ class FakeNodes:
 
     def stopping(self, stop_timeout_s: float) -> None:
         self.asked.append("stopping")
+
+    def hurry(self) -> None:
+        self.asked.append("hurry")
 
     def last(self) -> Mapping[str, Any] | None:
         self.asked.append("last")

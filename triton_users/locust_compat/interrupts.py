@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -54,13 +55,17 @@ class Interrupts:
     def __init__(self) -> None:
         self._began_in = os.getpid()
         self._environment: Environment | None = None
+        self._hurry: Callable[[], None] = lambda: None
         self._no_run_ends = Event()
         self._no_run_ends.set()
         self._quitting = False
 
-    def expect_them(self, environment: Environment) -> None:
-        """Locust's start is over: from here on its main greenlet can be interrupted. Call it last in `init`."""
-        self._environment = environment
+    def expect_them(self, environment: Environment, hurry: Callable[[], None] = lambda: None) -> None:
+        """Locust's start is over: from here on its main greenlet can be interrupted. Call it last in `init`.
+
+        `hurry` is called at the first interrupt, also when a run is ending already.
+        """
+        self._environment, self._hurry = environment, hurry
         events = environment.events
         listen_before_those_already_there(events.test_stopping, lambda **_: self._no_run_ends.clear())
         events.test_stop.add_listener(lambda **_: self._no_run_ends.set())
@@ -81,6 +86,7 @@ class Interrupts:
         gevent.kill(main, SystemExit(EXIT_INTERRUPTED))
 
     def _end(self, environment: Environment) -> None:
+        self._hurry()
         # Broken into, the end of a run would be told twice, and a finished one be called interrupted.
         self._no_run_ends.wait((environment.stop_timeout or 0.0) + END_LIMIT_S)
         main = gevent.get_hub().parent

@@ -80,9 +80,12 @@ class LocustWorker:
         self._runner = runner
         self._users = NoUsersWhileStopping(runner)
 
-    def listen(self, message: str, listener: Callable[[Any], None]) -> None:
-        """Call `listener` with the data of each such message from the master."""
-        self._runner.register_message(message, lambda msg, **_: listener(msg.data))
+    def listen(self, message: str, listener: Callable[[Any], None], *, concurrent: bool = False) -> None:
+        """Call `listener` with the data of each such message from the master.
+
+        `concurrent`: in a greenlet of its own, so that other messages are heard meanwhile.
+        """
+        self._runner.register_message(message, lambda msg, **_: listener(msg.data), concurrent=concurrent)
 
     def send(self, message: str) -> None:
         """Send a message to the master."""

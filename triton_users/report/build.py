@@ -24,8 +24,9 @@ SCHEMA = 1
 
 OUTSIDE = "What users do outside of any scenario; its failures are requests."
 
-MAX_CAUSE = 200
-"""Characters of a failure's reason in the verdict; its middle is left out when it is longer."""
+MAX_CAUSE = 600
+"""Characters of a failure's reason in the verdict; its middle is left out when it is longer. Room for a sentence of
+ours with ids and values and one of the server's in it or behind it, which is the decisive one."""
 MAX_FINDINGS = 200
 """Stretches of time the self-check names; further ones are counted."""
 
@@ -78,13 +79,17 @@ def build_report(
     *,
     now_s: float,
     state: State,
+    load_s: float | None = None,
 ) -> dict[str, Any]:
     """The report as of `now_s` seconds into the run, with the verdict.
+
+    `load_s`: for how long its users made load, which rates go by; they may have taken some time to stop.
 
     `state`: "finished" (it ended by itself), "interrupted" (somebody ended it: what it counted is all there) or
     "running" (a checkpoint: if the file stays like this, the program was killed, and what came later is lost).
     """
     total, running = collector.total, state == "running"
+    load_s = now_s if load_s is None else load_s
     points = timeline.dump(now_s)
     evidence = collector.evidence()
     found = client_limited.findings(collector.workers.values(), info.limits)
@@ -95,7 +100,7 @@ def build_report(
         asked_by_name=info.asked_by_name,
         allow_failure=info.allow_failure,
         users=max((point["users"] or 0 for point in points), default=0),
-        checks=apply(info.thresholds, total, now_s, running=running),
+        checks=apply(info.thresholds, total, load_s, running=running),
         uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
         bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
@@ -109,7 +114,7 @@ def build_report(
     )
     requests = {name: total.requests_of(name) for name in _names(info, total)}
     scenarios = [
-        _scenario(name, info, total, of, verdict, evidence.get(name), now_s, running) for name, of in requests.items()
+        _scenario(name, info, total, of, verdict, evidence.get(name), load_s, running) for name, of in requests.items()
     ]
     workers = [_worker(worker, state, now_s) for worker in collector.workers.values()]
     return {
@@ -124,7 +129,7 @@ def build_report(
         "server": {**plain(dict(info.server)), "unsent": _unsent(info, collector)},
         "client": client(),
         "settings": plain(dict(info.settings)),
-        "totals": {**_totals(scenarios, requests.values(), now_s), **_reconnects(total)},
+        "totals": {**_totals(scenarios, requests.values(), load_s), **_reconnects(total)},
         "scenarios": scenarios,
         "exceptions": dict(sorted(total.exceptions.items(), key=lambda item: -item[1])),
         "timeline": points,
@@ -163,7 +168,7 @@ def _scenario(
     requests: Row,
     verdict: Verdict,
     evidence: Evidence | None,
-    now_s: float,
+    load_s: float,
     running: bool,
 ) -> dict[str, Any]:
     counts = total.scenarios.get(name, ScenarioCounts())
@@ -191,7 +196,7 @@ def _scenario(
         "weight": info.weights.get(name, 0),
         **_counts(counts),
         **({} if name else {"failed": requests.failed, "requests": requests.requests}),
-        "requests_per_s": round(requests.answered / now_s, 3) if now_s > 0 else 0.0,
+        "requests_per_s": round(requests.answered / load_s, 3) if load_s > 0 else 0.0,
         "bytes_sent": requests.sent,
         "bytes_received": requests.received,
         "duration_ms": quantiles_ms(counts.durations),
@@ -265,7 +270,7 @@ def _row(model: str, row: Row) -> dict[str, Any]:
     }
 
 
-def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], now_s: float) -> dict[str, Any]:
+def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], load_s: float) -> dict[str, Any]:
     together = Row()
     for row in requests:
         together.add(row)
@@ -274,7 +279,7 @@ def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], now_s: flo
         **{name: sum(scenario[name] for scenario in scenarios if scenario["name"]) for name in counted},
         "rpcs": together.requests,
         "rpcs_failed": together.failed,
-        "requests_per_s": round(together.answered / now_s, 3) if now_s > 0 else 0.0,
+        "requests_per_s": round(together.answered / load_s, 3) if load_s > 0 else 0.0,
         "bytes_sent": together.sent,
         "bytes_received": together.received,
         "latency_ms": quantiles_ms(together.latency),

@@ -14,7 +14,7 @@ from triton_users.judge.thresholds import four_digits
 from triton_users.report.charts import sparkline
 from triton_users.report.markup import count, e, e_lines, ms, n, pretty, table, td
 from triton_users.report.over_time import OverTime
-from triton_users.report.text import UNHEARD, headline, milliseconds, number, proofs, size
+from triton_users.report.text import UNHEARD, deferred_checks, headline, milliseconds, number, size
 
 _STATUS_CLASS = {"passed": "good", "failed": "bad", "failures allowed": "warn", "not run": "warn", "left out": "soft"}
 
@@ -154,7 +154,7 @@ def _status_class(scenario: dict[str, Any]) -> str:
 def _about(scenario: dict[str, Any]) -> str:
     more = [scenario["why"]]
     more += [f"skipped {number(times)} times: {reason}" for reason, times in scenario["skips"].items()]
-    more.append(proofs(scenario))
+    more.append(deferred_checks(scenario))
     notes = "".join(f'<div class="soft small">{e(line)}</div>' for line in more if line)
     return e(scenario["description"]) + notes
 

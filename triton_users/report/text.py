@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from triton_users.judge.client_limited import hms
@@ -76,7 +76,8 @@ def _totals(report: dict[str, Any]) -> str:
         f"p99 {milliseconds(latency['p99'])} ms, max {milliseconds(latency['max'])} ms.",
         f"Deadlines: {number(totals['expected_deadlines'])} expected, {number(totals['unexpected_deadlines'])} not. "
         f"Wrong sequence responses: {number(totals['sequence_failures'])}.",
-        *(f"{scenario['name']}: {told}." for scenario in report["scenarios"] if (told := proofs(scenario))),
+        *(f"{scenario['name']}: {told}." for scenario in report["scenarios"] if (told := deferred_checks(scenario))),
+        *([f"Batches that the server formed: {formed}."] if (formed := batches(report["server"])) else []),
         f"Sent {size(totals['bytes_sent'])}, received {size(totals['bytes_received'])}.",
         *_event_loop_lag(report["workers"]),
         *reconnects(totals),
@@ -95,12 +96,22 @@ def reconnects(totals: dict[str, Any]) -> list[str]:
     return [f"Reconnects {number(totals['reconnects'])}: {told}{more}."]
 
 
-def proofs(scenario: dict[str, Any]) -> str:
-    """What became of the claims that the scenario's runs made of the server's later behaviour; "" if it made none."""
+def batches(server: Mapping[str, Any]) -> str:
+    """How many executions of which batch size the server counted, of models with batches of more than one."""
+    models = sorted(server.get("batches", {}).items())
+    return "; ".join(
+        f"{name} " + ", ".join(f"{number(executions)} of {size}" for size, executions in sizes.items())
+        for name, sizes in models
+        if any(int(size) > 1 for size in sizes)
+    )
+
+
+def deferred_checks(scenario: dict[str, Any]) -> str:
+    """What became of the checks that the scenario's runs put off; "" if they put off none."""
     confirmed, unchecked = scenario["confirmed"], scenario["unchecked"]
     if not confirmed and not unchecked:
         return ""
-    return f"{number(confirmed)} runs were confirmed later, {number(unchecked)} not before their user stopped"
+    return f"{number(confirmed)} runs were confirmed later, {number(unchecked)} stayed unchecked"
 
 
 def _event_loop_lag(workers: list[dict[str, Any]]) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import gevent
+from gevent import Greenlet
 from locust import User
 
 from triton_users.scenarios import ALL
@@ -39,9 +41,28 @@ class Run:
     """A folder of this process, removed at the end of the run."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What all users of this process share (`scenarios.Session.shared`)."""
-    hurry: bool = False
+    hurried: bool = False
     """Whether somebody ends the run, so that stopping users wait for nothing."""
+    _waits: set[Greenlet[..., Any]] = field(default_factory=set)
+    """What stopping users wait for."""
     _users: count[int] = field(default_factory=count)
+
+    def wait_for(self, work: Callable[[], None], limit_s: float) -> None:
+        """Let the stopping user that calls this do some last work, for at most `limit_s` or until `hurry` is called."""
+        if self.hurried or limit_s <= 0:
+            return
+        job = gevent.spawn(work)
+        self._waits.add(job)
+        try:
+            job.join(limit_s)
+        finally:
+            job.kill()
+            self._waits.discard(job)
+
+    def hurry(self) -> None:
+        """End what stopping users wait for, now and from here on."""
+        self.hurried = True
+        gevent.killall(list(self._waits), block=False)
 
     def next_user(self) -> int:
         """Number of the user that starts now, from 0 in each worker and each run."""

@@ -32,13 +32,14 @@ from triton_users.run.configuration import (
     weights,
 )
 from triton_users.run.locust import Command
-from triton_users.run.preflight import Preflight, look_at
+from triton_users.run.preflight import Preflight, batch_counts, look_at
 from triton_users.run.reporting import Reporting
 from triton_users.run.watch import ServerWatch
 from triton_users.scenarios import ALL
 from triton_users.settings import ConnectionSettings, Settings, UsageError
 from triton_users.stress import TritonLoadUser, runs_scenarios
 from triton_users.users import own_host
+from triton_users.witness import batches
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Nodes(Protocol):
     def poll(self) -> Mapping[str, Any] | None: ...
     def reset(self, epoch: str) -> None: ...
     def stopping(self, stop_timeout_s: float) -> None: ...
+    def hurry(self) -> None: ...
     def last(self) -> Mapping[str, Any] | None: ...
 
 
@@ -74,6 +76,7 @@ class Coordinator:
         self._begun_s = 0.0
         self._stopping_s = math.inf
         self._watch: ServerWatch | None = None
+        self._batches: batches.Batches = {}
         self.reporting: Reporting | None = None
 
     @property
@@ -150,15 +153,16 @@ class Coordinator:
     def stopping(self) -> None:
         """The run ends now: what comes until `stopped` is the time that its users take to stop."""
         self._stopping_s = min(self._stopping_s, time.monotonic())
-        self._nodes.stopping(self._command.stop_timeout_s)
+        if self.reporting is not None:
+            self.reporting.stopping()
+        self._nodes.stopping(self._command.stop_timeout_s or self._command.options.deferred_check_wait_s)
 
     def stopped(self) -> None:
         """All users have ended: write the run's report and settle the exit code.
 
         The second of two calls waits for the first.
         """
-        self.merge(self._nodes.last())
-        self._finish()
+        self._end()
         if self._command.options.headless:
             if self._command.distributed:
                 self._command.quit()  # a master that lost its last worker would wait for others
@@ -173,9 +177,15 @@ class Coordinator:
         with self._quitting:
             self._interrupted = True
             try:
+                self._nodes.hurry()
                 self._command.stop()
+                self._end()  # waits for the end of a run that was being stopped already
             finally:
                 self.tear_down()
+
+    def hurry(self) -> None:
+        """Somebody ends the run: users that stop wait for nothing."""
+        self._nodes.hurry()
 
     def quitted(self) -> None:
         """The command is at its end, and Locust has printed its tables: the verdict is the last thing seen."""
@@ -204,6 +214,7 @@ class Coordinator:
         self.reporting = Reporting(info, report_dir_from(options), configuration.epoch, self._poll)
         self._watch = ServerWatch(self.host, connection, preflight.found)
         self._watch.start()
+        self._batches = batch_counts(self.host, connection)
         for note in (*preflight.notes, *preflight.failed_to_load):
             logger.warning("%s%s", note[:1].upper(), note[1:])
         return configuration
@@ -234,6 +245,10 @@ class Coordinator:
         self._configuration = configuration
         self._command.send_with_orders(configuration.pack())
 
+    def _end(self) -> None:
+        self.merge(self._nodes.last())
+        self._finish()
+
     def _finish(self) -> None:
         with self._ending:
             reporting = self.reporting
@@ -241,7 +256,8 @@ class Coordinator:
                 return
             state: State = "interrupted" if self._interrupted else "finished"
             try:
-                self._command.exit_with(reporting.finish(state, **self._ending_of(reporting)))
+                ending = self._ending_of(reporting)
+                self._command.exit_with(reporting.finish(state, **ending, batches=self._batches_formed()))
             finally:
                 if self._watch is not None:
                     self._watch.stop()
@@ -260,6 +276,10 @@ class Coordinator:
             "notes": watch.absences(begun_s),
             "slow_questions": watch.slow_questions(begun_s),
         }
+
+    def _batches_formed(self) -> batches.Batches:
+        connection = read(ConnectionSettings, self._command.options)
+        return batches.since(batch_counts(self.host, connection), self._batches)
 
     def _cut_short(self) -> str:
         """How far the run came, when it was given a run time and did not come so far."""

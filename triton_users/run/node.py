@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+import gevent
+
 from triton_users import ledger
 from triton_users.client.rpc_events import RequestFailure
 from triton_users.ledger.lateness import LATE_S
@@ -32,6 +34,12 @@ logger = logging.getLogger(__name__)
 
 SLOT_SCENARIOS = frozenset(name for name in ALL if name.startswith("Sequence"))
 """Scenarios whose requests may wait for a sequence's slot, for up to the idle limit and its margin."""
+
+HURRY_LIMIT_S = 8.0
+"""How long users that are stopping may take when somebody ends the run, in seconds: answers that are under way, and
+what their scenarios close, have five."""
+POLL_S = 0.02
+"""How often that is looked at, in seconds."""
 
 
 class Node:
@@ -88,11 +96,17 @@ class Node:
         self._self_check.start()
         return run
 
-    def hurry(self) -> None:
-        """The run is being ended by somebody: users that stop from now on wait for nothing."""
-        run: Run | None = getattr(self._environment, "triton_run", None)
-        if run is not None:
-            run.hurry = True
+    def hurry(self, stopping: bool) -> None:
+        """Somebody ends the run: users that stop wait for nothing any more.
+
+        `stopping`: they have been told to stop already; then they have ended when this returns. Locust waits for them
+        the first time that it stops them, but not when it is told once more.
+        """
+        if self._run is not None:
+            self._run.hurry()
+        limit_s = time.monotonic() + HURRY_LIMIT_S
+        while stopping and self._command.users() and time.monotonic() < limit_s:
+            gevent.sleep(POLL_S)
 
     def end(self) -> None:
         """Stop watching this process, and remove what the run left on disk. Safe to call twice."""

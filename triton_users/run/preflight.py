@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from triton_users import server
 from triton_users.judge.thresholds import Threshold, check_names
 from triton_users.run.configuration import left_out
-from triton_users.run.survey import Survey, listed, survey, what_answered
+from triton_users.run.survey import LIMIT_S, Survey, client_for, listed, survey, what_answered
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.models import names_of_all
 from triton_users.settings import ConnectionSettings, Settings, UsageError
 from triton_users.transport.target import parse_target
+from triton_users.witness import batches
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,15 @@ def look_at(
         failed_to_load=tuple(f"the model {name} failed to load: {failed[name]}" for name in sorted(concerned)),
         notes=tuple(notes),
     )
+
+
+def batch_counts(host: str, connection: ConnectionSettings) -> batches.Batches:
+    """The batches that the server at `host` has executed since it started; nothing where it does not say."""
+    client = client_for(host, connection, LIMIT_S)
+    try:
+        return batches.count(client, LIMIT_S)
+    finally:
+        client.close()
 
 
 def _target(host: str, connection: ConnectionSettings, found: Survey) -> Target:

@@ -35,6 +35,8 @@ class Reporting:
         self._info = info
         self._parent = parent
         self._begun_s = time.monotonic()
+        self._load_s: float | None = None
+        """How far into the run its users were told to stop."""
         self._poll = poll
         self._collector = ledger.Collector(epoch)
         self._timeline = Timeline()
@@ -81,7 +83,15 @@ class Reporting:
         """The report as of now, or the last one once the run has ended (`report.build_report`)."""
         if self._report is not None:
             return self._report
-        return build_report(self._info, self._collector, self._timeline, now_s=self._now_s(), state=state)
+        now_s = self._now_s()
+        return build_report(
+            self._info, self._collector, self._timeline, now_s=now_s, load_s=self._load_s or now_s, state=state
+        )
+
+    def stopping(self) -> None:
+        """The users are told to stop: no load is made from here on, whatever they still wait for."""
+        if self._load_s is None:
+            self._load_s = self._now_s()
 
     def finish(
         self,
@@ -89,16 +99,20 @@ class Reporting:
         at_the_end: Sequence[str] = (),
         notes: Sequence[str] = (),
         slow_questions: Sequence[tuple[float, float]] = (),
+        batches: Mapping[str, Mapping[int, int]] | None = None,
     ) -> int:
         """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
 
         `at_the_end`: what was wrong with how it ended. `notes`: what a person should know beside that.
-        `slow_questions`: see `RunInfo`. A run whose report cannot be written has not passed.
+        `slow_questions`: see `RunInfo`. `batches`: what the server executed, model -> size of a batch -> executions.
+        A run whose report cannot be written has not passed.
         """
         self._ticker.kill(block=False)
         self._checkpoint.stop()
         notes = [*self._info.notes, *notes]
         self._info = replace(self._info, at_the_end=at_the_end, notes=notes, slow_questions=slow_questions)
+        counted = {name: {str(size): n for size, n in sizes.items()} for name, sizes in (batches or {}).items()}
+        self._info = replace(self._info, server={**self._info.server, "batches": counted})
         report = self.report(state)
         try:
             self.folder.write(report)

@@ -23,11 +23,12 @@ logger = logging.getLogger(__name__)
 STOP_MESSAGE = "triton_stop"
 STOPPED_MESSAGE = "triton_stopped"
 RESET_MESSAGE = "triton_reset"
+HURRY_MESSAGE = "triton_hurry"
 KEY = "triton_ledger"
 """Where a snapshot stands in Locust's stats message."""
 
 FINAL_LIMIT_S = 10.0
-"""How long the master waits for last snapshots beyond the users' own stop timeout; a healthy worker takes under 1 s."""
+"""How long the master waits for last snapshots beyond what users may take; a healthy worker takes under 1 s."""
 
 UNHEARD_LIMIT_S = 10.0
 """How long ago, in seconds, a worker that is waited for was heard. Locust calls one missing after 4 s without a
@@ -47,13 +48,15 @@ class SnapshotSender:
         self._node = node
         self._worker = worker
         self._stopped = False
-        worker.listen(STOP_MESSAGE, self._stop)
+        self._stopping = False
+        worker.listen(STOP_MESSAGE, self._stop, concurrent=True)  # while users stop, somebody may be in a hurry
+        worker.listen(HURRY_MESSAGE, lambda _: self.hurry())
         worker.listen(RESET_MESSAGE, self._reset)
 
     def start(self, configuration: RunConfiguration) -> None:
         """Begin a run, and report at once: the master then knows this node even if it dies the next moment."""
         self._node.start(configuration)
-        self._stopped = False
+        self._stopping = self._stopped = False
         self._worker.accept_users(True)
         self._worker.report()
 
@@ -65,7 +68,12 @@ class SnapshotSender:
 
     def stopping(self) -> None:
         """The run ends here: who started now would be neither stopped nor in the last snapshot."""
+        self._stopping = True
         self._worker.accept_users(False)
+
+    def hurry(self) -> None:
+        """Somebody ends the run: users that stop wait for nothing, and have ended when this returns."""
+        self._node.hurry(self._stopping)
 
     def stopped(self) -> None:
         """All users have ended: send the last snapshot, and Locust's own last statistics with it."""
@@ -124,6 +132,10 @@ class SnapshotCollector:
         with self._master.hearing():
             self._wait(FINAL_LIMIT_S + stop_timeout_s)
 
+    def hurry(self) -> None:
+        """Somebody ends the run: the users of all workers wait for nothing when they stop."""
+        self._master.send(HURRY_MESSAGE, {})
+
     def last(self) -> Mapping[str, Any] | None:
         """None: they have come by themselves."""
         return None
@@ -151,8 +163,10 @@ class LocalNode:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._stopping = False
 
     def start(self, configuration: RunConfiguration) -> None:
+        self._stopping = False
         self._node.start(configuration)
 
     def poll(self) -> Mapping[str, Any] | None:
@@ -163,7 +177,12 @@ class LocalNode:
         self._node.reset(epoch)
 
     def stopping(self, stop_timeout_s: float) -> None:
-        """Nothing: Locust stops the users next."""
+        """Locust stops the users next."""
+        self._stopping = True
+
+    def hurry(self) -> None:
+        """Somebody ends the run: users that stop wait for nothing, and have ended when this returns."""
+        self._node.hurry(self._stopping)
 
     def last(self) -> Mapping[str, Any] | None:
         """The last counts; ends the node's run."""

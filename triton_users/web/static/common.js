@@ -65,7 +65,7 @@ export const kind = (scenario) => `${scenario.status.replaceAll(" ", "-")}${scen
 export function notes(scenario) {
   const skips = Object.entries(scenario.skips).map(([why, times]) => `skipped ${count(times)} ×: ${why}`);
   const { confirmed, unchecked } = scenario;
-  const proofs = confirmed || unchecked ? `${count(confirmed)} runs were confirmed later, ${count(unchecked)} not before their user stopped` : "";
+  const proofs = confirmed || unchecked ? `${count(confirmed)} runs were confirmed later, ${count(unchecked)} stayed unchecked` : "";
   const others = [...skips, proofs].filter(Boolean).map((text) => [text, ""]);
   return scenario.why ? [[scenario.why, scenario.at_fault ? "bad" : ""], ...others] : others;
 }

@@ -19,8 +19,8 @@ MAX_SEQUENCES = 4096
 class Sums:
     """Sums by correlation id, least recently used first; times are seconds of one steady clock."""
 
-    def __init__(self, idle_limit_s):
-        self._idle_limit_s = idle_limit_s
+    def __init__(self, kept_s):
+        self._kept_s = kept_s
         self._sums = OrderedDict()
 
     def add(self, key, value, start, end, now):
@@ -43,7 +43,7 @@ class Sums:
     def _forget(self, now):
         while self._sums:
             _, last_used = next(iter(self._sums.values()))
-            if now - last_used <= self._idle_limit_s and len(self._sums) < MAX_SEQUENCES:
+            if now - last_used <= self._kept_s and len(self._sums) < MAX_SEQUENCES:
                 break
             self._sums.popitem(last=False)
 
@@ -68,7 +68,7 @@ def tensor(name, array):
 class TritonPythonModel:
     def initialize(self, args):
         batching = json.loads(args["model_config"])["sequence_batching"]
-        self._sums = Sums(int(batching["max_sequence_idle_microseconds"]) / 1e6)
+        self._sums = Sums(2 * int(batching["max_sequence_idle_microseconds"]) / 1e6)
 
     def execute(self, requests):
         for request in requests:
