@@ -1,20 +1,24 @@
-"""What the users of the stress test pick, and what the log says of failures."""
+"""What the users of the stress test pick, what they do when they stop, and what the log says of failures."""
 
 from __future__ import annotations
 
 import logging
+from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
 from locust.env import Environment
 
 from tests.scenarios.fakes import FakeClock
 from triton_users.events import add_hooks
 from triton_users.run.configuration import Run
-from triton_users.scenarios.base import Target
+from triton_users.scenarios.base import ScenarioFailure, Session, Target
+from triton_users.scenarios.sequence_no_end import SequenceNoEnd
+from triton_users.scenarios.sequence_scenario import SequencePlan
 from triton_users.settings import DEFAULT_WEIGHTS, Settings
 from triton_users.stress import (
     LOG_EVERY_S,
@@ -97,3 +101,82 @@ def test_later_picks_go_by_weight_and_a_seed_repeats_them_all() -> None:
     for name, weight in DEFAULT_WEIGHTS.items():
         expected = 12 * 399 * weight / sum(DEFAULT_WEIGHTS.values())
         assert later[name] == pytest.approx(expected, abs=5 * expected**0.5)
+
+
+class Checking(SequenceNoEnd):
+    """Has two checks put off that are due at once, of which the second fails."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.left = [1, 2]
+        self.closed = False
+
+    def next_deferred(self) -> tuple[SequencePlan, float] | None:
+        return (SequencePlan("m", self.left[0], ((5,),)), 0.0) if self.left else None
+
+    def check_deferred(self) -> int:
+        number = self.left.pop(0)
+        if number == 2:
+            raise ScenarioFailure("still held", requests=1, got=7)
+        self.session.signals.deferred_checks_settled(confirmed=1)
+        return 3
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def stopping_user(**settings: Any) -> tuple[ScenarioUser, Checking, list[tuple[str, dict[str, Any]]]]:
+    """A user that is about to stop, the scenario it has run, and the events that it fires."""
+    environment = Environment(user_classes=[], parsed_options=Namespace())
+    add_hooks(environment)
+    events: list[tuple[str, dict[str, Any]]] = []
+    for name in ("scenario_finished", "deferred_checks_settled"):
+        getattr(environment.events, name).add_listener(lambda name=name, **fired: events.append((name, fired)))
+    run = Run(1, Settings(seed=1, **settings), Target("", frozenset()), {}, worker=0, scratch=Path("/nonexistent"))
+    environment.triton_run = run  # type: ignore[attr-defined]
+    user = OnLoopback(environment)
+    user.on_start()
+    scenario = user._scenarios[Checking] = Checking(user.session)
+    return user, scenario, events
+
+
+class OnLoopback(ScenarioUser):
+    host = "grpc://127.0.0.1:1"
+    tasks = [lambda user: None]  # noqa: RUF012 - Locust's own form
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._taskset_instance = SimpleNamespace()
+
+
+def test_a_stopping_user_makes_its_deferred_checks_and_tells_what_came_of_them() -> None:
+    user, scenario, events = stopping_user(deferred_check_wait_s=5.0)
+    user.on_stop()
+    assert scenario.left == []
+    assert scenario.closed
+    counted = [fired for name, fired in events if name == "deferred_checks_settled"]
+    assert sum(fired["confirmed"] for fired in counted) == 1
+    assert sum(fired["requests"] for fired in counted) == 3, "those of the check that failed are its run's"
+    ((failed),) = [fired for name, fired in events if name == "scenario_finished"]
+    assert (failed["scenario"], failed["outcome"], failed["requests"]) == ("SequenceNoEnd", "failed", 1)
+    assert failed["record"]["plan"]["id_offset"] == 2, "the plan of the run that had left it"
+    assert failed["record"]["evidence"] == {"got": 7}
+
+
+@pytest.mark.parametrize(("wait_s", "hurried"), [(0.0, False), (5.0, True)])
+def test_a_stopping_user_that_may_not_wait_or_is_hurried_makes_none(wait_s: float, hurried: bool) -> None:
+    user, scenario, events = stopping_user(deferred_check_wait_s=wait_s)
+    if hurried:
+        user.run_of_test.hurry()
+    user.on_stop()
+    assert (scenario.left, scenario.closed, events) == ([1, 2], True, [])
+
+
+def test_the_wait_has_an_end_and_can_be_cut_short() -> None:
+    run = stopping_user()[0].run_of_test
+    run.wait_for(lambda: gevent.sleep(60), limit_s=0.01)
+    waiting = gevent.spawn(run.wait_for, lambda: gevent.sleep(60), limit_s=60.0)
+    gevent.idle()
+    run.hurry()
+    waiting.join(timeout=10)
+    assert waiting.successful()

@@ -106,6 +106,8 @@ class FakeClient:
         self.streams_open = 0
         self.streams_started = 0
         self.stop_error: InferenceServerException | None = None
+        self.unary_error: InferenceServerException | None = None
+        self.unary_calls = 0
         self.channel: Any = None
         self.expected: list[bool] = []
         self.executed: Callable[[], int] = lambda: 0
@@ -113,6 +115,9 @@ class FakeClient:
 
     def infer(self, model: str, inputs: list[Any], **kwargs: Any) -> Result:
         assert kwargs.pop("client_timeout") > 0, "every request has a limit"
+        self.unary_calls += 1
+        if self.unary_error is not None:
+            raise self.unary_error
         request = self._request(model, inputs, kwargs)
         answer = self._answered(request)
         if isinstance(answer, InferenceServerException):
