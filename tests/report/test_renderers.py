@@ -48,6 +48,13 @@ class Page(HTMLParser):
             self.text.append(data)
 
 
+def test_text_says_which_batches_the_server_formed_of_models_that_formed_any(report) -> None:
+    assert "Batches" not in render_text(report)
+    counted = {"two": {"1": 10, "2": 1234}, "one": {"1": 7}, "images": {"32": 3}}
+    text = render_text({**report, "server": {**report["server"], "batches": counted}})
+    assert "Batches that the server formed: images 3 of 32; two 10 of 1, 1,234 of 2." in text
+
+
 def test_text_fits_the_terminal_and_holds_no_control_characters(report) -> None:
     text = render_text(report)
     assert max(map(len, text.split("\n"))) <= WIDTH
