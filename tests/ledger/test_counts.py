@@ -35,7 +35,7 @@ def test_deadlines_and_sequence_failures_are_counted_apart() -> None:
     assert (counts.expected_deadlines, counts.unexpected_deadlines, counts.sequence_failures) == (2, 1, 1)
 
 
-def test_claims_are_counted_as_proven_and_unproven() -> None:
+def test_deferred_checks_are_counted_as_confirmed_and_unchecked() -> None:
     recorder = Recorder("w", "run")
     recorder.deferred_checks_settled("SequenceNoEnd", confirmed=3, unchecked=0)
     recorder.deferred_checks_settled("SequenceNoEnd", confirmed=0, unchecked=2)

@@ -131,7 +131,7 @@ def test_html_escapes_everything_a_server_may_say(report) -> None:
     assert sum(tag == "script" for tag, _ in Page(html).tags) == 2
 
 
-def test_claims_are_told_only_where_a_scenario_makes_some(report, empty) -> None:
+def test_deferred_checks_are_told_only_where_a_scenario_puts_some_off(report, empty) -> None:
     assert render_text(report).count("confirmed later") == render_html(report).count("confirmed later") == 1
     assert "confirmed later" not in render_text(empty) + render_html(empty)
 

@@ -7,7 +7,7 @@ from tritonclient.utils import InferenceServerException
 from triton_users.scenarios.base import Session
 from triton_users.scenarios.open_sequences import open_sequences
 
-LOOK_LIMIT_S = 5.0
+LOOK_LIMIT_S = 10.0
 """How long the server may take to say how much it has executed, in seconds; asked twice, and only by who waits."""
 
 
