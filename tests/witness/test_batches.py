@@ -48,5 +48,5 @@ def test_a_burst_fills_its_batches(triton: server.EmbeddedTriton, tmp_path: Any)
         before = batches.count(session.client, 10.0)
         SequenceValid(session).run(BurstPlan(model, tuple(range(11, 19)), (tuple(range(20)),) * 8))
         (counted,) = batches.since(batches.count(session.client, 10.0), before).values()
-    assert counted[1] + 2 * counted[2] == 160
-    assert counted[2] > counted[1]
+    assert counted.get(1, 0) + 2 * counted[2] >= 160, "each request, and what the batcher puts into empty slots"
+    assert counted[2] > counted.get(1, 0)
