@@ -153,7 +153,7 @@ def test_an_owner_that_never_says_what_it_wants_gets_no_server():
     assert done.returncode == 0
 
 
-def test_the_log_is_turned_over_at_its_limit(tmp_path, monkeypatch):
+def test_the_log_is_rotated_at_its_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "LOG_LIMIT", 10)
     log = guard.Log(str(tmp_path / "log"))
     for word in (b"first piece", b"second piece", b"third piece"):

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from tests.server.asking import get, infer
-from triton_users.server import EmbeddedTriton, InstallError, ServerError, StartError, process, repository
+from triton_users.server import EmbeddedTriton, InstallError, ServerError, StartError, ports, process, repository
+from triton_users.server.ports import Ports
 from triton_users.server.process import STOP_LIMIT_S
 from triton_users.system.priority import yields
 
@@ -165,15 +166,15 @@ def test_a_guard_that_was_killed_takes_its_server_along():
 
 
 def test_a_port_taken_in_the_meantime_is_replaced_by_another(monkeypatch):
-    free_ports, calls = process._free_ports, []
+    choose, calls = ports.choose, []
     with socket.create_server(("127.0.0.1", 0)) as squatter:
 
-        def first_taken() -> tuple[int, int, int]:
+        def first_taken(wanted: Ports) -> Ports:
             calls.append(None)
-            grpc, http, metrics = free_ports()
-            return (squatter.getsockname()[1], http, metrics) if len(calls) == 1 else (grpc, http, metrics)
+            chosen = choose(wanted)
+            return chosen._replace(grpc=squatter.getsockname()[1]) if len(calls) == 1 else chosen
 
-        monkeypatch.setattr(process, "_free_ports", first_taken)
+        monkeypatch.setattr(ports, "choose", first_taken)
         with small(FAST) as triton:
             assert len(calls) == 2
             assert get(triton.http_url, "/v2/health/ready")[0] == 200
@@ -203,7 +204,7 @@ def test_a_server_whose_backend_lost_a_race_is_started_again(monkeypatch, lost: 
 
 def test_a_ready_server_that_is_not_ours_is_not_taken_for_ours(monkeypatch):
     with small(FAST) as other:
-        monkeypatch.setattr(process, "_free_ports", lambda: other._ports)
+        monkeypatch.setattr(ports, "choose", lambda wanted: other._ports)
         monkeypatch.setattr(process, "RETRIES", {})
         with pytest.raises(StartError, match=r"Address already in use|before it was ready"):
             small(FAST).start()
@@ -232,6 +233,25 @@ def test_a_server_that_is_not_ready_in_time_is_stopped():
 def test_a_wrong_argument_ends_with_the_servers_own_words():
     with pytest.raises(StartError, match="no-such-option"):
         small(FAST, extra_args=["--no-such-option"]).start()
+
+
+def test_a_server_is_where_it_was_asked_to_be_also_right_after_another_was_there():
+    wanted = ports.choose(Ports())
+    for _ in range(2):
+        with small(FAST, grpc_port=wanted.grpc, http_port=wanted.http, metrics_port=wanted.metrics) as triton:
+            assert triton.grpc_url == f"127.0.0.1:{wanted.grpc}"
+            assert triton.metrics_url == f"http://127.0.0.1:{wanted.metrics}/metrics"
+            assert infer(triton.http_url, FAST, {"INPUT0": ("FP32", [2], [1, 2])})[1]["outputs"][0]["data"] == [1, 2]
+
+
+def test_a_relative_model_repository_is_found_whatever_the_folder_is_later(monkeypatch, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / FAST).symlink_to(repository.default_repository() / FAST)
+    monkeypatch.chdir(tmp_path)
+    triton = EmbeddedTriton("mine", grace_s=0)
+    monkeypatch.chdir("/")
+    with triton:
+        assert get(triton.http_url, f"/v2/models/{FAST}/ready")[0] == 200
 
 
 def test_a_model_that_is_not_there_is_named_with_those_that_are():

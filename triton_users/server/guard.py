@@ -27,7 +27,7 @@ import sys
 import time
 from typing import TypedDict
 
-#: Size in bytes at which the log is turned over; one older piece is kept.
+#: Size in bytes at which the log is rotated; one older piece is kept.
 LOG_LIMIT = 16 * 1024 * 1024
 
 #: How often the guard looks whether its owner is still there, in seconds.
@@ -61,7 +61,7 @@ class Order(TypedDict):
 
 
 class Log:
-    """A log file that is turned over when it has grown to LOG_LIMIT."""
+    """A log file that is rotated when it has grown to LOG_LIMIT."""
 
     def __init__(self, path: str) -> None:
         self._path = path

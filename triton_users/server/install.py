@@ -16,7 +16,7 @@ from triton_users.server.interpreter import Interpreter, candidates
 from triton_users.server.progress import Progress, silent
 from triton_users.server.wheels import unpack
 
-#: Longest time to make a virtual environment or to look at a program's libraries, in seconds.
+#: Longest time to make a virtual environment or to examine a program's libraries, in seconds.
 _TOOL_LIMIT_S = 60.0
 
 

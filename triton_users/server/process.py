@@ -11,7 +11,6 @@ import logging
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,11 +18,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from triton_users.server import repository
+from triton_users.server import ports, repository
 from triton_users.server.cache import cache_folder, not_writable
 from triton_users.server.errors import StartError
 from triton_users.server.install import Installation, ensure_installed
 from triton_users.server.logs import telling_lines
+from triton_users.server.ports import Ports
 from triton_users.server.progress import Progress, silent
 from triton_users.system.priority import yield_to_parent, yields
 
@@ -55,25 +55,31 @@ _POLL_S = 0.1
 
 
 class EmbeddedTriton:
-    """A Triton of our own on 127.0.0.1, on free ports.
+    """A Triton of our own on 127.0.0.1.
 
-    `model_repository` is a folder of models (default: the checkout's `models/`), of which `models` picks some;
-    `extra_args` are added to tritonserver's command line. `grace_s` is how long the server may take to end by itself
-    when it is stopped. `start` and `stop`, or a `with` block; `stop` may be called at any time and more than once.
+    `model_repository` is a folder of models (default: the package's own), of which `models` picks some. A port is the
+    one given, or any free one where it is 0. `extra_args` are added to tritonserver's command line. `grace_s` is how
+    long the server may take to end by itself when it is stopped. `start` and `stop`, or a `with` block; `stop` may be
+    called at any time and more than once. ServerError when a port cannot be one.
     """
 
     def __init__(
         self,
-        model_repository: Path | None = None,
+        model_repository: str | os.PathLike[str] | None = None,
         *,
         models: list[str] | None = None,
+        grpc_port: int = 0,
+        http_port: int = 0,
+        metrics_port: int = 0,
         extra_args: Sequence[str] = (),
         installation: Installation | None = None,
         progress: Progress = silent,
         ready_limit_s: float = READY_LIMIT_S,
         grace_s: float = GRACE_S,
     ) -> None:
-        self._repository = repository.default_repository() if model_repository is None else Path(model_repository)
+        # Absolute, because what is loaded are links to its files, in another folder.
+        given = None if model_repository is None else Path(model_repository).absolute()
+        self._repository = given or repository.default_repository()
         self._models = models
         self._extra_args = list(extra_args)
         self._installation = installation
@@ -84,7 +90,9 @@ class EmbeddedTriton:
         self._wanted = False
         self._name = ""
         self._folder: Path | None = None
-        self._ports = (0, 0, 0)
+        self._wanted_ports = Ports(grpc_port, http_port, metrics_port)
+        ports.check(self._wanted_ports)
+        self._ports = Ports()
         #: The server's process id, while it runs.
         self.pid = 0
         #: Where the server's output goes; it is kept after the stop.
@@ -95,17 +103,17 @@ class EmbeddedTriton:
     @property
     def grpc_url(self) -> str:
         """`127.0.0.1:PORT` of the gRPC service."""
-        return f"127.0.0.1:{self._ports[0]}"
+        return f"127.0.0.1:{self._ports.grpc}"
 
     @property
     def http_url(self) -> str:
         """`127.0.0.1:PORT` of the HTTP service."""
-        return f"127.0.0.1:{self._ports[1]}"
+        return f"127.0.0.1:{self._ports.http}"
 
     @property
     def metrics_url(self) -> str:
         """`http://127.0.0.1:PORT/metrics`."""
-        return f"http://127.0.0.1:{self._ports[2]}/metrics"
+        return f"http://127.0.0.1:{self._ports.metrics}/metrics"
 
     @property
     def running(self) -> bool:
@@ -176,7 +184,7 @@ class EmbeddedTriton:
         self._folder = folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
         repository.compose(folder, installation, self._repository, self._models, network)
         self.log_path = _new_log(self._name)
-        self._ports = _free_ports()
+        self._ports = ports.choose(self._wanted_ports)
         order = {
             "command": self._command(installation, folder),
             "environment": installation.server_environment(),
@@ -202,16 +210,15 @@ class EmbeddedTriton:
         self._guard.stdin.flush()
 
     def _command(self, installation: Installation, folder: Path) -> list[str]:
-        grpc_port, http_port, metrics_port = map(str, self._ports)
         return [
             str(installation.tritonserver),
             "--id", self._name,
             "--model-repository", str(folder / "models"),
             "--backend-directory", str(folder / "backends"),
             "--backend-config", f"python,shm-region-prefix-name={self._name}",
-            "--grpc-address", "127.0.0.1", "--grpc-port", grpc_port,
-            "--http-address", "127.0.0.1", "--http-port", http_port,
-            "--metrics-address", "127.0.0.1", "--metrics-port", metrics_port,
+            "--grpc-address", "127.0.0.1", "--grpc-port", str(self._ports.grpc),
+            "--http-address", "127.0.0.1", "--http-port", str(self._ports.http),
+            "--metrics-address", "127.0.0.1", "--metrics-port", str(self._ports.metrics),
             # The models' configurations are complete; completing them would start every model twice.
             "--disable-auto-complete-config",
             "--allow-gpu-metrics", "false",
@@ -245,7 +252,7 @@ class EmbeddedTriton:
 
     def _ask(self, path: str) -> dict[str, object] | None:
         """The server's JSON answer to a GET of `path` ({} when empty), or None when it gave none or not 200."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._ports[1], timeout=2)
+        connection = http.client.HTTPConnection("127.0.0.1", self._ports.http, timeout=2)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -272,19 +279,6 @@ def _dismiss(guard: subprocess.Popen[bytes]) -> None:
         if guard.poll() is None:  # the kernel kills the server when its guard dies
             guard.kill()
             guard.wait()
-
-
-def _free_ports() -> tuple[int, int, int]:
-    """Three ports that were free a moment ago; another process may still take one before the server does."""
-    sockets = [socket.socket() for _ in range(3)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        first, second, third = (each.getsockname()[1] for each in sockets)
-        return first, second, third
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def _new_log(name: str) -> Path:

@@ -67,6 +67,7 @@ def compose(
         _link_tree(repository / name, folder / "models" / name)
     for name, file in network.items():
         target = folder / "models" / IMAGE_MODEL / name
+        target.parent.mkdir(parents=True, exist_ok=True)  # a folder without a file in it is easily lost on the way
         target.unlink(missing_ok=True)
         target.symlink_to(file)
     # Copies, because tritonserver refuses a backend library that is a link out of the backend's folder.
