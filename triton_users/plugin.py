@@ -37,12 +37,12 @@ def install(environment: Environment) -> None:
         return
     environment.triton_plugin = True  # type: ignore[attr-defined]  # our mark that this was done
     add_hooks(environment)
+    _listen_for_interrupts(environment)  # first, since the embedded Triton is started below
     runner = environment.runner
     if isinstance(runner, WorkerRunner):
         _install_worker(environment, runner)
     else:
         _install_coordinator(environment)
-    _listen_for_interrupts(environment)
 
 
 def _listen_for_interrupts(environment: Environment) -> None:

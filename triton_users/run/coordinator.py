@@ -41,6 +41,8 @@ RUN_TIME_MARGIN_S = 1.0
 
 EXIT_USAGE = 2
 """The exit code after a user's mistake."""
+EXIT_INTERRUPTED = 1
+"""The exit code after an interrupt before the run: it has not passed."""
 
 
 class Coordinator:
@@ -66,29 +68,38 @@ class Coordinator:
         on a user's mistake.
         """
         try:
-            settings_from(self._options, drawn_seed=1)
-            judging_from(self._options)
-            read(ConnectionSettings, self._options)
-            report_dir_from(self._options)
-            if not self._environment.host:
-                with server.ProgressLine() as progress:
-                    self._embedded = server.EmbeddedTriton(progress=progress)
-                    self._embedded.start()
-                self._environment.host = self._options.host = f"grpc://{self._embedded.grpc_url}"
-            if self._options.headless:
-                self._look_at_the_server(settings_from(self._options, drawn_seed=1))
+            self._set_up()
         except (UsageError, OSError, server.ServerError) as error:
             self.tear_down()
             sys.stderr.write(f"locust: error: {error}\n")
             sys.exit(EXIT_USAGE)
+        except KeyboardInterrupt:  # the plugin sees to it that there is one, and in this greenlet
+            self.tear_down()
+            sys.stderr.write("locust: interrupted before the run began\n")
+            sys.exit(EXIT_INTERRUPTED)
         except BaseException:
             self.tear_down()
             raise
+
+    def _set_up(self) -> None:
+        settings_from(self._options, drawn_seed=1)
+        judging_from(self._options)
+        read(ConnectionSettings, self._options)
+        report_dir_from(self._options)
+        if not self._environment.host:
+            with server.ProgressLine() as progress:
+                self._embedded = server.EmbeddedTriton(progress=progress)
+                self._embedded.start()
+            self._environment.host = self._options.host = f"grpc://{self._embedded.grpc_url}"
+        if self._options.headless:
+            self._look_at_the_server(settings_from(self._options, drawn_seed=1))
 
     def tear_down(self) -> None:
         """Stop the embedded Triton. Safe to call twice."""
         embedded, self._embedded = self._embedded, None
         if embedded is not None:
+            for trouble in embedded.troubles:
+                logger.warning("The embedded Triton: %s", trouble)
             embedded.stop()
 
     def configure(self) -> RunConfiguration:
@@ -173,7 +184,8 @@ class Coordinator:
     def _at_the_end(self, reporting: Reporting) -> list[str]:
         lost = "it ended because all its workers were lost" if reporting.all_lost else ""
         server = self._watch.at_the_end(reporting.begun_s) if self._watch is not None else []
-        return [told for told in (self._cut_short(), lost, *server) if told]
+        died = self._embedded.how_it_ended() if self._embedded is not None else ""
+        return [reason for reason in (died, self._cut_short(), lost, *server) if reason]
 
     def _ending_of(self, reporting: Reporting) -> dict[str, Any]:
         at_the_end, watch, begun_s = self._at_the_end(reporting), self._watch, reporting.begun_s

@@ -90,7 +90,7 @@ def _run(options: argparse.Namespace) -> int:
                     time.sleep(0.5)
             except KeyboardInterrupt:
                 return 0
-            print(f"Triton has ended by itself. Its log says:\n{triton.log_tail()}", file=sys.stderr)
+            print(triton.how_it_ended(), file=sys.stderr)
             return 1
         finally:
             triton.stop()
@@ -103,9 +103,15 @@ def _models(options: argparse.Namespace) -> int:
         raise server.ServerError(f"{folder} exists already; give a folder that does not.")
     with server.ProgressLine() as progress:
         network = repository.network_for(source, None, server.ensure_installed(progress), progress)
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__", ".gitkeep"))
-    for name, file in network.items():
-        shutil.copy(file, folder / repository.IMAGE_MODEL / name)
+    try:
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__", ".gitkeep"))
+        for name, file in network.items():
+            target = folder / repository.IMAGE_MODEL / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # no half of it may pass for a whole
+        raise
     print(f"{len(repository.model_names(folder))} models in {folder}")
     return 0
 
