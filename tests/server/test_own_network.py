@@ -6,6 +6,7 @@ import pytest
 
 from tests.server.asking import infer
 from triton_users import server
+from triton_users.server.__main__ import main
 from triton_users.server.image_network import OWN_NETWORK
 
 pytestmark = pytest.mark.triton
@@ -68,5 +69,53 @@ def test_a_network_with_other_names_is_refused_with_both(own):
     own("data")
     with pytest.raises(
         server.StartError, match=r"the network's inputs are \['data'\], config\.pbtxt says \['input:0'\]"
+    ):
+        server.EmbeddedTriton(models=["resnet_v1_50"], grace_s=0).start()
+
+
+#: Moves the weights of a network, apart from small ones, into a file of that name beside it.
+MOVE = """
+import sys
+import onnx
+path, name = sys.argv[1:]
+onnx.save(onnx.load(path), path, save_as_external_data=True, location=name)
+"""
+
+
+@pytest.fixture
+def in_two_files(own, tmp_path):
+    """A network whose weights are in a file beside it."""
+    own("input:0")
+    python = server.ensure_installed().python
+    subprocess.run([python, "-I", "-c", MOVE, str(tmp_path / "own.onnx"), "weights.data"], check=True, timeout=60)
+    return tmp_path / "weights.data"
+
+
+def test_a_network_whose_weights_are_beside_it_is_served(in_two_files):
+    with server.EmbeddedTriton(models=["resnet_v1_50"], grace_s=0) as triton:
+        picture = ("FP32", [1, 224, 224, 3], [7.0] * (224 * 224 * 3))
+        status, _ = infer(triton.http_url, "resnet_v1_50", {"input:0": picture})
+    assert status == 200
+
+
+def test_a_copy_of_the_models_has_all_of_a_users_own_network(in_two_files, tmp_path):
+    assert main(["models", str(tmp_path / "models")]) == 0
+    copied = tmp_path / "models/resnet_v1_50/1"
+    assert (copied / "weights.data").read_bytes() == in_two_files.read_bytes()
+    assert (copied / "model.onnx").read_bytes() == (tmp_path / "own.onnx").read_bytes()
+
+
+def test_a_network_without_its_weights_is_refused_before_anything_is_written(in_two_files, tmp_path, capsys):
+    in_two_files.unlink()
+    assert main(["models", str(tmp_path / "models")]) == 2
+    assert f"its weights should be in {in_two_files}, which is not there" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "own.onnx").write_text("not a network")
+    monkeypatch.setenv(OWN_NETWORK, str(tmp_path / "own.onnx"))
+    with pytest.raises(
+        server.ServerError, match=r"own.onnx', which cannot be served: it cannot be read as an ONNX file"
     ):
         server.EmbeddedTriton(models=["resnet_v1_50"], grace_s=0).start()
