@@ -7,7 +7,7 @@ and more for a batch of pictures. Here the small fields of the ModelInferRequest
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from tritonclient.grpc import InferInput, service_pb2
@@ -68,12 +68,17 @@ class StreamedRequest:
                 yield piece
 
 
-def streamed_infer(channel: Channel | Share) -> Any:
-    """ModelInfer on this channel for `StreamedRequest`s: a `grpc.UnaryUnaryMultiCallable`."""
+def streamed_infer(
+    channel: Channel | Share, deserializer: Callable[[bytes], Any] = service_pb2.ModelInferResponse.FromString
+) -> Any:
+    """ModelInfer on this channel for `StreamedRequest`s: a `grpc.UnaryUnaryMultiCallable`.
+
+    `deserializer` makes of the response's bytes, once the last of them is there, what a call returns.
+    """
     return channel.unary_unary(
         "/inference.GRPCInferenceService/ModelInfer",
         request_serializer=lambda request: request.message,
-        response_deserializer=service_pb2.ModelInferResponse.FromString,
+        response_deserializer=deserializer,
     )
 
 
