@@ -96,6 +96,11 @@ class Settings:
         high=2047,
     )
     batch_size: int = option(32, "Pictures in one request to the image model.", unit="pictures", low=1, high=1024)
+    pictures: str = option(
+        "",
+        "Folder of pictures for an image model of your own: labels.csv with lines FILE,LABEL, or a sub-folder for each "
+        "label. Empty: the folder pictures beside TRITON_USERS_RESNET, else this project's drawings.",
+    )
     idle_limit_s: float = option(
         7.0,
         "The sequence models' max_sequence_idle_microseconds: after it an open sequence is forgotten.",

@@ -102,7 +102,7 @@ def test_a_swapped_label(tmp_path: Path) -> None:
 
 def test_scores_that_cannot_be_beside_right_labels(tmp_path: Path) -> None:
     with defective("false_scores", tmp_path, batch_size=4) as session:
-        for seen in ("0.001000", "inf", "nan"):
+        for seen in ("0.001000", "inf"):
             failure = failure_of(session, "ResNet", runs=1)
             assert "4 of 4 pictures got a score that cannot be" in str(failure)
             assert f"'{seen}:" in str(failure)

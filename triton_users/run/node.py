@@ -72,7 +72,7 @@ class Node:
             scratch=scratch.make(),
         )
         for name in weights(settings, run.left_out) if scenarios else ():
-            ALL[name].prepare(run.shared)
+            ALL[name].prepare(run.shared, settings)
         look_early()
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less

@@ -44,6 +44,8 @@ class Target:
     """The `:authority` that its ingress routes by; "" for the address."""
     secure: bool = False
     """Whether its gRPC endpoint wants TLS."""
+    image_model_fault: str = ""
+    """In what the tensors of its image model are other ones than this project's pictures need; "" in nothing."""
     perf_analyzer: tuple[str, ...] = ()
     """Command of perf_analyzer; empty when it cannot run here."""
     perf_analyzer_env: tuple[tuple[str, str], ...] = ()
@@ -126,7 +128,7 @@ class Scenario(ABC):
         self.session = session
 
     @classmethod
-    def prepare(cls, shared: dict[str, Any]) -> None:
+    def prepare(cls, shared: dict[str, Any], settings: Settings) -> None:
         """Make what all users of the process share (`Session.shared`), before the first of them starts.
 
         Whatever takes long belongs here: in the middle of a run it would hold up every other user.
