@@ -158,7 +158,8 @@ class FakeClient:
         assert kwargs["client_timeout"] > 0, "every request has a limit"
         count, seconds = self.statistics()
         success, fail = SimpleNamespace(count=count, ns=int(seconds * 1e9)), SimpleNamespace(count=0, ns=0)
-        stats = SimpleNamespace(success=success, fail=fail)
+        compute = SimpleNamespace(count=count, ns=success.ns // 10)
+        stats = SimpleNamespace(success=success, fail=fail, compute_infer=compute)
         return SimpleNamespace(
             model_stats=[SimpleNamespace(inference_stats=stats, execution_count=count, last_inference=count)]
         )

@@ -34,6 +34,8 @@ class Work(NamedTuple):
     """Requests that were answered or failed."""
     seconds: float
     """How long all of them together were in the server, their queueing included."""
+    execution_s: float
+    """How long it computes for one of them, on average."""
     executions: int
     last_ms: int
     """When it last began one, in the server's own time."""
@@ -75,7 +77,8 @@ class Patience:
         if self.waited_s < self.limit_s:
             return ""
         idle_s = now_s - self._moved_s
-        if idle_s >= self.limit_s * scale - self.pause_s:
+        allowed_s = max(self.limit_s * scale, PASSED_OVER * work.execution_s)
+        if idle_s >= min(allowed_s, (PATIENCE - 1) * self.limit_s) - self.pause_s:
             return f"{self._model} did nothing for the last {idle_s:.1f} s, as the server's statistics say"
         others = work.ended - self._first.ended
         mean_s = (work.seconds - self._first.seconds) / others if others else 0.0
@@ -92,9 +95,11 @@ class Patience:
         """InferenceServerException when it does not say."""
         models = self._client.get_inference_statistics(self._model, client_timeout=limit_s).model_stats
         ended = [each for model in models for each in (model.inference_stats.success, model.inference_stats.fail)]
+        computed = [model.inference_stats.compute_infer for model in models]
         return Work(
             sum(each.count for each in ended),
             sum(each.ns for each in ended) / 1e9,
+            sum(each.ns for each in computed) / 1e9 / max(1, sum(each.count for each in computed)),
             sum(model.execution_count for model in models),
             max((model.last_inference for model in models), default=0),
         )
