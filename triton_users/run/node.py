@@ -181,10 +181,13 @@ class Node:
         reason: str,
         record: Mapping[str, Any],
         excusable: bool = True,
+        answers_checked: int = 0,
         **_: Any,
     ) -> None:
         duration_us = int(duration_s * 1e6)
-        self.recorder.run_finished(scenario, outcome, requests, duration_us, reason, excusable=excusable)
+        self.recorder.run_finished(
+            scenario, outcome, requests, duration_us, reason, excusable=excusable, answers_checked=answers_checked
+        )
         if outcome == "failed":
             self.recorder.failure(scenario, self.elapsed_s(), reason, record)
 

@@ -31,6 +31,9 @@ LATE_S = 2.0
 POLL_S = 0.02
 """How often the witness is asked whether the execution has begun."""
 
+FRESH_REQUESTS = 2
+"""One right after the kill, one when the execution that the client left behind has ended."""
+
 ASKS = -1
 """What the witness is told: neither begin nor end, but a question."""
 
@@ -85,6 +88,10 @@ class Crashing(Scenario):
             delay_s=round(draw.uniform(0.0, 1.0), 3),
             values=tuple(draw.randrange(1024 * 1024) for _ in range(16)),
         )
+
+    def answers_checked(self, plan: CrashingPlan, requests: int) -> int:
+        """The fresh ones; the doomed request gets none, and the witness is believed."""
+        return FRESH_REQUESTS
 
     def run(self, plan: CrashingPlan) -> int:
         return _Crash(self, plan).run()
