@@ -64,6 +64,7 @@ class RequestUnanswered(EventHook):
     :param model: Name of the model; "" for RPCs that name none
     :param method: The RPC's name
     :param waited_s: How long it had waited, in seconds
+    :param busy: Whether the server's statistics had shown it to be at work on other requests of the model meanwhile
     """
 
 

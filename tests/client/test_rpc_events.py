@@ -10,7 +10,7 @@ from locust.event import EventHook
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.client import TritonClient
-from triton_users.client.rpc_events import RequestFailure, RpcEvents
+from triton_users.client.rpc_events import BusyWhenStopped, RequestFailure, RpcEvents
 from triton_users.transport import CallError
 from triton_users.transport.errors import Outcome
 from triton_users.transport.observer import StreamInfo
@@ -113,13 +113,16 @@ def test_an_error_that_was_wanted_counts_as_a_success(heard: Heard, rpc_events: 
     assert "gone" in str(unwanted["exception"])
 
 
+@pytest.mark.parametrize(("end", "busy"), [(GreenletExit(), False), (BusyWhenStopped(), True)])
 def test_a_request_that_locust_interrupted_is_unanswered_and_nothing_else(
-    heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+    heard: Heard, unanswered: Heard, rpc_events: RpcEvents, end: GreenletExit, busy: bool
 ) -> None:
     rpc_events.scenario = "Crashing"
-    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "interrupted", cause=GreenletExit()))
+    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "interrupted", cause=end))
     assert heard.events == []
-    assert unanswered.only == {"scenario": "Crashing", "model": "m", "method": "ModelInfer", "waited_s": 0.25}
+    assert unanswered.only == {
+        "scenario": "Crashing", "model": "m", "method": "ModelInfer", "waited_s": 0.25, "busy": busy
+    }  # fmt: skip
 
 
 class TestStream:

@@ -119,6 +119,24 @@ def test_a_stopped_user_takes_its_request_along() -> None:
     assert client.ended_by == ["GreenletExit"]
 
 
+def test_a_stopped_user_says_of_its_request_that_the_server_was_at_work_on_others() -> None:
+    client, asked_often = SlowClient(), Event()
+    ended = iter(range(10**6))
+
+    def working() -> tuple[int, float]:
+        number = next(ended)
+        if number > 1:
+            asked_often.set()
+        return number, number * 1e6
+
+    client.statistics = working
+    _, ask = asked(client, 100)
+    user = gevent.spawn(ask)
+    assert asked_often.wait(10)
+    user.kill(timeout=5)
+    assert client.ended_by == ["BusyWhenStopped"]
+
+
 def test_an_error_of_the_server_is_raised_as_it_is() -> None:
     def refuses(request: Request) -> Any:
         return InferenceServerException("out of memory", status="StatusCode.RESOURCE_EXHAUSTED")

@@ -43,6 +43,10 @@ class RequestFailure(InferenceServerException):  # type: ignore[misc]  # tritonc
         return str(self.debug_details()).startswith(f"{ConnectFailure.__name__}(")
 
 
+class BusyWhenStopped(GreenletExit):
+    """Ends a request that nobody waits for any more, to a server that was seen to be at work on others before it."""
+
+
 class RpcEvents:
     """Fires `request` once for each unary RPC and once for each response of a stream. A `transport.CallObserver`.
 
@@ -84,7 +88,8 @@ class RpcEvents:
         if error is not None:
             if isinstance(error.__cause__, GreenletExit):  # the user was stopped in the middle of it
                 if started_s is not None:
-                    self._gave_up(rpc, model, ended_s - started_s)
+                    busy = isinstance(error.__cause__, BusyWhenStopped)
+                    self._gave_up(rpc, model, ended_s - started_s, busy=busy)
                 return
             # what had left by then, as far as anybody knows
             sent_bytes = 0 if started_s is None else getattr(request, "handed_over", sent_bytes)
@@ -120,9 +125,9 @@ class RpcEvents:
         if times is None:
             self._record("ModelStreamInfer", "", failure, at_s, at_s, 0.0, 0, 0, None)
 
-    def _gave_up(self, rpc: str, model: str, waited_s: float) -> None:
+    def _gave_up(self, rpc: str, model: str, waited_s: float, *, busy: bool = False) -> None:
         if self._unanswered is not None:
-            self._unanswered.fire(scenario=self.scenario, model=model, method=rpc, waited_s=waited_s)
+            self._unanswered.fire(scenario=self.scenario, model=model, method=rpc, waited_s=waited_s, busy=busy)
 
     def _record(
         self,

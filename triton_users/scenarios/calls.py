@@ -9,8 +9,10 @@ from typing import Any
 import gevent
 import numpy as np
 import numpy.typing as npt
+from gevent import GreenletExit
 from tritonclient.utils import InferenceServerException
 
+from triton_users.client.rpc_events import BusyWhenStopped
 from triton_users.client.streamed import StreamedInput
 from triton_users.scenarios.base import Client, ScenarioFailure, Session
 from triton_users.scenarios.models import IdentityModel
@@ -49,7 +51,7 @@ def infer(session: Session, client: Client, model: str, inputs: list[Any], **kwa
                 text = f"no answer within {patience.waited_s:.1f} s; {broken}"
                 raise _told(session, model, patience, InferenceServerException(text, status=DEADLINE_EXCEEDED))
     finally:
-        call.kill()
+        call.kill(BusyWhenStopped if patience.at_work else GreenletExit)
     outcome = call.value
     if isinstance(outcome, InferenceServerException) and outcome.status() == DEADLINE_EXCEEDED:
         raise _told(session, model, patience, outcome)

@@ -53,10 +53,18 @@ class Patience:
         self._since_s = self._moved_s = session.clock()
         self._first: Work | None = None
         self._last: Work | None = None
+        self._answers = True
 
     @property
     def waited_s(self) -> float:
         return self._session.clock() - self._since_s
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the server was at work on other requests of the model when it was last looked at."""
+        idle_s = self._session.clock() - self._moved_s
+        allowed_s = max(2 * self.pause_s, PASSED_OVER * self._last.execution_s if self._last else 0.0)
+        return self._answers and self._last != self._first and idle_s <= allowed_s
 
     def look(self) -> str:
         """Ask the server: why the wait shows it to be broken, or "" where to go on waiting is right.
@@ -66,7 +74,9 @@ class Patience:
         scale = min(PATIENCE - 1, overload(self._session.target.address))
         try:
             work = self._ask(self.pause_s * scale)
+            self._answers = True
         except InferenceServerException as error:
+            self._answers = False
             return f"nor did the server tell its statistics: {error}" if self.waited_s >= self.limit_s else ""
         now_s = self._session.clock()
         if self._first is None or self._last is None:
