@@ -125,6 +125,22 @@ def test_a_request_that_locust_interrupted_is_unanswered_and_nothing_else(
     }  # fmt: skip
 
 
+def test_what_a_scenario_asks_for_evidence_is_not_its_traffic_but_a_users_own_question_is(
+    heard: Heard, rpc_events: RpcEvents
+) -> None:
+    def asked() -> None:
+        rpc_events.unary_done(
+            "/inference.GRPCInferenceService/ModelStatistics", object(), object(), None, 1.0, 1.0, 2.0, 10, 20
+        )
+
+    rpc_events.scenario = "ResNet"
+    asked()
+    assert heard.events == []
+    rpc_events.scenario = ""
+    asked()
+    assert heard.only["name"] == "ModelStatistics"
+
+
 class TestStream:
     def test_responses_belong_to_requests_in_order(self, heard: Heard, rpc_events: RpcEvents) -> None:
         call = stream()

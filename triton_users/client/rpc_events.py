@@ -17,6 +17,9 @@ from triton_users.transport import CallError
 from triton_users.transport.errors import ConnectFailure
 from triton_users.transport.observer import StreamInfo
 
+EVIDENCE = "ModelStatistics"
+"""What a scenario asks beside its own requests, while it waits for one: no traffic of it, so in none of its counts."""
+
 
 class _Pending(NamedTuple):
     """A request that waits in a stream for its response."""
@@ -84,6 +87,8 @@ class RpcEvents:
         received_bytes: int,
     ) -> None:
         rpc = method[method.rfind("/") + 1 :]
+        if rpc == EVIDENCE and self.scenario:
+            return
         model = request.model_name if rpc == "ModelInfer" else ""
         if error is not None:
             if isinstance(error.__cause__, GreenletExit):  # the user was stopped in the middle of it
