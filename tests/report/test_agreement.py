@@ -101,16 +101,19 @@ def test_every_form_tells_the_same_thresholds(forms: dict[str, str]) -> None:
 def test_the_totals_are_the_sums_of_the_rows_in_every_form(
     forms: dict[str, str], told: dict[str, dict[str, Any]]
 ) -> None:
-    sums = {key: sum(scenario[key] for scenario in told.values()) for key in COUNTS}
+    counted = (*COUNTS, "answers_checked")
+    sums = {key: sum(scenario[key] for scenario in told.values()) for key in counted}
     report = json.loads(forms["report.json"])
-    assert {key: report["totals"][key] for key in COUNTS} == sums
+    assert {key: report["totals"][key] for key in counted} == sums
     assert sum(worker["runs"] for worker in report["workers"]) == sums["runs"]
     assert sum(worker["requests"] for worker in report["workers"]) == sums["requests"]
     assert f"Test count {number(sums['runs'])} " in forms["report.txt"]
     assert f"{number(sums['failed'])} failed, {number(sums['skipped'])} skipped." in forms["report.txt"]
     assert f"Request count {number(sums['requests'])} " in forms["report.txt"]
+    assert f" {number(sums['answers_checked'])} answers were compared" in " ".join(forms["report.txt"].split())
     tiles = dict(re.findall(r"<b[^>]*>([^<]*)</b><span>([^<]*)</span>", forms["report.html"]))
     tiles = {label: value for value, label in tiles.items()}
     assert tiles["Test count"] == number(sums["runs"])
     assert tiles["Failed runs"] == number(sums["failed"])
     assert tiles["Request count"] == number(sums["requests"])
+    assert tiles["Answers checked"] == number(sums["answers_checked"])

@@ -155,7 +155,21 @@ def test_the_verdict_says_when_a_scenario_first_failed_and_why_within_bounds() -
     info = RunInfo(started=STARTED, seed=1, settings={}, weights={"ResNet": 1})
     (reason,) = build_report(info, collector, Timeline(), now_s=20.0, state="finished")["verdict"]["reasons"]
     assert reason.startswith("ResNet failed 2 of 2 runs; the first at 0:00:13: Connection refused xxx")
-    assert len(reason) < 300
+    assert 300 < len(reason) < 700
+
+
+def test_the_words_in_the_middle_of_an_error_of_a_usual_length_are_kept() -> None:
+    collector, recorder = Collector("run"), Recorder("a", "run")
+    recorder.run_finished("SequenceValid", "failed", 1, 10)
+    told = (
+        "custom_sequence_int32, correlation id 140737488355328: inference request for sequence 140737488355328 to "
+        "model 'custom_sequence_int32' must specify the START flag on the first request of the sequence; "
+    )
+    recorder.failure("SequenceValid", 1.0, told + "the answers before it were right: " + "7, " * 60, {})
+    collector.merge(recorder.snapshot(15.0), 15.0)
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"SequenceValid": 1})
+    (reason,) = build_report(info, collector, Timeline(), now_s=20.0, state="finished")["verdict"]["reasons"]
+    assert "must specify the START flag on the first request of the sequence" in reason
 
 
 def test_failures_carry_what_reproduces_them(report) -> None:

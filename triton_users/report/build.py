@@ -24,7 +24,7 @@ SCHEMA = 1
 
 OUTSIDE = "What users do outside of any scenario; its failures are requests."
 
-MAX_CAUSE = 200
+MAX_CAUSE = 600
 """Characters of a failure's reason in the verdict; its middle is left out when it is longer."""
 MAX_FINDINGS = 200
 """Stretches of time the self-check names; further ones are counted."""
@@ -242,6 +242,7 @@ def _counts(counts: ScenarioCounts) -> dict[str, Any]:
         "skipped": counts.skipped,
         "skips": dict(sorted(counts.skips.items(), key=lambda item: -item[1])),
         "requests": counts.requests,
+        "answers_checked": counts.answers_checked,
         "expected_deadlines": counts.expected_deadlines,
         "unexpected_deadlines": counts.unexpected_deadlines,
         "sequence_failures": counts.sequence_failures,

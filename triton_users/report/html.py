@@ -103,6 +103,12 @@ def _tiles(report: dict[str, Any]) -> str:
         ("Test count", number(totals["runs"]), "", "Runs that ended, failed ones included, skipped ones not"),
         ("Failed runs", number(totals["failed"]), "bad" if totals["failed"] else "good", ""),
         ("Request count", number(totals["requests"]), "", "Inference requests that runs sent, failed runs included"),
+        (
+            "Answers checked",
+            number(totals["answers_checked"]),
+            "",
+            "Of passed runs: compared with what is right, by this client or by perf_analyzer",
+        ),
         ("Requests per second", f"{totals['requests_per_s']:,.1f}", "", "RPCs that were answered, over the whole run"),
         ("Latency p50", f"{milliseconds(totals['latency_ms']['p50'])} ms", "", ""),
         ("Latency p99", f"{milliseconds(totals['latency_ms']['p99'])} ms", "", ""),

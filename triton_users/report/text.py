@@ -71,6 +71,7 @@ def _totals(report: dict[str, Any]) -> str:
         f"Test count {number(totals['runs'])} (runs that ended, failed ones included), "
         f"{number(totals['failed'])} failed, {number(totals['skipped'])} skipped.",
         f"Request count {number(totals['requests'])} (inference requests that runs sent, failed runs included); "
+        f"{number(totals['answers_checked'])} answers were compared with what is right{_checked_by(report)}. "
         f"{number(totals['rpcs'])} RPCs ended, {number(totals['rpcs_failed'])} with an error, "
         f"{totals['requests_per_s']:,.1f}/s answered; latency p50 {milliseconds(latency['p50'])} ms, "
         f"p99 {milliseconds(latency['p99'])} ms, max {milliseconds(latency['max'])} ms.",
@@ -93,6 +94,13 @@ def reconnects(totals: dict[str, Any]) -> list[str]:
     told = "; ".join(f"{number(count)} after: {reason}" for reason, count in reasons[:SHOWN_REASONS])
     more = f"; {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
     return [f"Reconnects {number(totals['reconnects'])}: {told}{more}."]
+
+
+def _checked_by(report: dict[str, Any]) -> str:
+    """How many of the checked answers another program than this one has checked."""
+    by_it = sum(s["answers_checked"] for s in report["scenarios"] if s["name"] == "PerfAnalyzer")
+    sent = sum(s["requests"] for s in report["scenarios"] if s["name"] == "PerfAnalyzer")
+    return f", {number(by_it)} of them by perf_analyzer, which sent {number(sent)} of the requests" if sent else ""
 
 
 def proofs(scenario: dict[str, Any]) -> str:

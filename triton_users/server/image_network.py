@@ -11,16 +11,12 @@ from pathlib import Path
 import PIL
 
 from triton_users.image_model import fitting, pictures
+from triton_users.image_model.own_pictures import OWN_NETWORK as OWN_NETWORK
 from triton_users.server.cache import cache_folder, once
 from triton_users.server.errors import InstallError, ServerError
 from triton_users.server.external_data import Unreadable, files_beside
 from triton_users.server.install import Installation
 from triton_users.server.progress import Progress
-
-#: Environment variable with the path of an ONNX ResNet-50 to serve instead of the built one. Its input must be
-#: `input:0` [batch, 224, 224, 3] and its output `resnet_v1_50/predictions/Softmax:0` [batch, 1000], both FP32; a file
-#: `labels.txt` beside it, with a class name a line, replaces the model's labels.
-OWN_NETWORK = "TRITON_USERS_RESNET"
 
 #: Longest time to build the network, in seconds; it takes 10 to 20 on two cores.
 BUILD_LIMIT_S = 600.0
