@@ -170,12 +170,20 @@ def test_what_a_server_said_is_never_markup(shown: Any, report_of: Any) -> None:
         }
     ]
     failing["rows"][0].update(model=HOSTILE, errors={HOSTILE: 3})
-    report["server"] = {"name": HOSTILE, "version": HOSTILE, "address": HOSTILE, "models": [HOSTILE]}
+    report["server"] = {
+        **dict.fromkeys(("name", "version", "address"), HOSTILE),
+        "models": [HOSTILE],
+        "unsent": [HOSTILE],
+    }
+    report["exceptions"] = {HOSTILE: 2}
+    report["totals"] = {**report["totals"], "reconnects": 3, "reconnects_by_reason": {HOSTILE: 3}}
     browser = shown(report)
     browser.find_element(By.CSS_SELECTOR, ".failure > summary").click()
     assert texts(browser, ".failure .reason") == [f"{HOSTILE}\\u202eevil"]
     wait_for(lambda: texts(browser, ".failure dd[data-fact='correlation id']") == [str(LARGE_ID)], LIMIT_S)
     assert texts(browser, ".failure pre") == [f'{{"number": {LARGE_ID}}}']
+    assert texts(browser, "#exceptions tbody th, #exceptions tbody td") == [HOSTILE, "2"]
+    assert texts(browser, "#findings li")[-1] == f"3 after: {HOSTILE}"
     assert "owned" not in browser.title
     assert not browser.find_elements(By.CSS_SELECTOR, "img, main script")
 
