@@ -114,7 +114,7 @@ def test_a_lost_worker_is_named_with_the_time_it_was_last_heard_of(report, repor
     assert any("worker lost was lost: its last counts came 0:01:28" in line for line in report["verdict"]["warnings"])
 
 
-def test_a_worker_that_tells_nothing_for_a_while_is_silent_as_long_as_the_run_goes_on() -> None:
+def test_a_worker_that_reports_nothing_for_a_while_is_silent_as_long_as_the_run_goes_on() -> None:
     collector = Collector("run")
     collector.merge(Recorder("killed", "run").snapshot(30.0), 30.0)
     collector.merge(Recorder("done", "run").snapshot(30.0, final=True), 30.0)
@@ -124,26 +124,26 @@ def test_a_worker_that_tells_nothing_for_a_while_is_silent_as_long_as_the_run_go
         collector.merge(alive.snapshot(now_s), now_s)
         made = build_report(info, collector, Timeline(), now_s=now_s, state=state)
         VALIDATOR.validate(json.loads(json.dumps(made)))
-        told = [line for line in made["verdict"]["warnings"] if line.startswith("worker")]
-        return [worker["state"] for worker in made["workers"]], told
+        reported = [line for line in made["verdict"]["warnings"] if line.startswith("worker")]
+        return [worker["state"] for worker in made["workers"]], reported
 
     alive = Recorder("alive", "run")
     assert at(40.0, "running") == (["reporting", "finished", "reporting"], [])
-    told = "worker killed is silent: its last counts came 0:00:30 into the run; it may be dead or cut off"
-    assert at(40.5, "running") == (["silent", "finished", "reporting"], [told])
+    reported = "worker killed is silent: its last counts came 0:00:30 into the run; it may be dead or cut off"
+    assert at(40.5, "running") == (["silent", "finished", "reporting"], [reported])
     collector.merge(alive.snapshot(41.0, final=True), 41.0)
-    states, (told,) = at(41.0, "finished")
+    states, (reported,) = at(41.0, "finished")
     assert states == ["lost", "finished", "finished"]
-    assert told.startswith("worker killed was lost: ")
+    assert reported.startswith("worker killed was lost: ")
 
 
 def test_a_client_that_was_too_slow_is_named_with_the_time(report, report_of) -> None:
-    told = [line for line in report["verdict"]["warnings"] if "client-limited" in line]
-    assert len(told) == 1
-    assert "worker fine" in told[0]
+    reported = [line for line in report["verdict"]["warnings"] if "client-limited" in line]
+    assert len(reported) == 1
+    assert "worker fine" in reported[0]
     assert report["selfcheck"]["findings"][0]["what"] == "event_loop_lag_ms"
     strict = report_of(fail_on_bottleneck=True)
-    assert told[0] in strict["verdict"]["reasons"]
+    assert reported[0] in strict["verdict"]["reasons"]
 
 
 def test_the_verdict_says_when_a_scenario_first_failed_and_why_within_bounds() -> None:

@@ -1,10 +1,10 @@
 // The list of failures with their evidence, newest first. An entry that is there stays, with what a person opened in it.
 
-import { el, hms } from "./common.js";
+import { el, hms } from "./format.js";
 
-const MOST = 100; // entries kept in the page, and each scenario's first one
+const MOST_LISTED = 100; // entries kept in the page, and each scenario's first one
 
-const idOf = (failure) => [failure.scenario, failure.worker, failure.record.user, failure.record.number, failure.at_s].join("/");
+const idOf = (failure) => [failure.scenario, failure.worker, failure.at_s, failure.record].join("/");
 const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 export class Failures {
@@ -26,7 +26,7 @@ export class Failures {
       if (!this.known.has(id)) this.known.set(id, { failure, node: entry(failure, !first) });
     }
     const sorted = [...this.known.entries()].sort(([, a], [, b]) => b.failure.at_s - a.failure.at_s);
-    const old = sorted.filter(([, { failure }], i) => i >= MOST && !failure.first); // the first ones tell most
+    const old = sorted.filter(([, { failure }], i) => i >= MOST_LISTED && !failure.first); // the first ones tell most
     for (const [id, { node }] of old) {
       node.remove();
       this.known.delete(id);
@@ -43,7 +43,6 @@ export class Failures {
 }
 
 function entry(failure, isNew) {
-  const { record } = failure;
   const details = el(
     "details",
     { class: `card failure${isNew ? " new" : ""}` },
@@ -58,7 +57,7 @@ function entry(failure, isNew) {
   );
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
-    details.append(...evidence(failure, record));
+    details.append(...evidenceOf(failure));
     const steps = details.querySelector(".steps");
     if (steps) steps.scrollTop = steps.scrollHeight; // the last one is the wrong one
   });
@@ -66,8 +65,8 @@ function entry(failure, isNew) {
 }
 
 /** What is known of it: the reason, the single values, the steps that led there, and the record that repeats it. */
-function evidence(failure, record) {
-  const known = record.evidence || {};
+function evidenceOf(failure) {
+  const { evidence: known, record } = failure;
   const steps = numbered(known.steps);
   const facts = { scenario: failure.scenario, worker: failure.worker };
   for (const [name, value] of Object.entries(known)) if (name !== "steps") facts[name.replaceAll("_", " ")] = value;
@@ -75,13 +74,12 @@ function evidence(failure, record) {
   if (last && text(last.expected) !== text(last.got)) {
     Object.assign(facts, { step: last.number, "value sent": last.sent, expected: last.expected, got: last.got });
   }
-  const recorded = JSON.stringify(record, null, 1);
-  const copy = el("button", { class: "button", type: "button", onclick: () => navigator.clipboard?.writeText(recorded) }, "Copy");
+  const copy = el("button", { class: "button", type: "button", onclick: () => navigator.clipboard?.writeText(record) }, "Copy");
   return [
     el("p", { class: "whole" }, failure.reason),
     el("dl", {}, ...Object.entries(facts).flatMap(([name, value]) => [el("dt", {}, name), el("dd", { "data-fact": name }, text(value))])),
-    steps.length ? table(steps) : null,
-    el("details", { class: "record" }, el("summary", {}, "Reproduction record: seed, worker, user, number of the run, plan"), copy, el("pre", {}, recorded)),
+    steps.length ? stepTable(steps) : null,
+    el("details", { class: "record" }, el("summary", {}, "Reproduction record: seed, worker, user, number of the run, plan"), copy, el("pre", {}, record)),
   ].filter(Boolean);
 }
 
@@ -92,7 +90,7 @@ function numbered(list) {
   for (const step of Array.isArray(list) ? list : []) {
     if (Array.isArray(step)) {
       const [flags, sent, expected, got] = step;
-      steps.push({ number: number === null ? "–" : number, flags, sent, expected, got });
+      steps.push({ number: number === null ? "-" : number, flags, sent, expected, got });
       if (number !== null) number += 1;
     } else if (number !== null) {
       number += Number(/(\d+) left out/.exec(step)?.[1] ?? NaN);
@@ -101,7 +99,7 @@ function numbered(list) {
   return steps;
 }
 
-function table(steps) {
+function stepTable(steps) {
   const columns = ["number", "flags", "sent", "expected", "got"];
   const row = (step) =>
     el("tr", { class: text(step.expected) === text(step.got) ? "" : "bad" }, ...columns.map((name) =>

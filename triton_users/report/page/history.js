@@ -1,8 +1,11 @@
 // The points of the run that the page has, and how they are made fewer for drawing. Draws nothing.
 
 const SETTLED_S = 15; // a worker's counts may still change points this young
-const MOST = 1440; // beyond this the page forgets and asks again: Locust has merged its older points meanwhile
-const COLUMNS = 240; // what a chart shows at most
+const MOST_KEPT = 1440; // beyond this the page forgets and asks again: Locust has merged its older points meanwhile
+const MOST_DRAWN = 240; // of a chart's points, two neighbours together cover at least this part of its time
+
+/** One value of a column, which is one value alone where all are alike. */
+const at = (column, i) => (Array.isArray(column) ? column[i] : column);
 
 export class History {
   constructor() {
@@ -22,25 +25,31 @@ export class History {
       for (let i = 0; i < starts.length; i += 1) {
         const scenarios = {};
         for (const [name, series] of Object.entries(columns.scenarios)) {
-          if (series.runs[i] === null) continue;
-          scenarios[name] = Object.fromEntries(Object.entries(series).map(([key, values]) => [key, values[i]]));
+          if (at(series.runs, i) === null) continue;
+          scenarios[name] = Object.fromEntries(Object.entries(series).map(([key, values]) => [key, at(values, i)]));
         }
-        this.points.push({ start: starts[i], end: ends[i], users: columns.users[i], open: columns.open_sequences[i], scenarios });
+        this.points.push({ start: starts[i], end: ends[i], users: at(columns.users, i), open: at(columns.open_sequences, i), scenarios });
       }
     }
     this.sinceS = asOfS - SETTLED_S;
-    if (this.points.length > MOST) this.forget();
+    if (this.points.length > MOST_KEPT) this.forget();
   }
 
-  /** The points from `fromS` on, neighbours made one until there are few enough; the last ones only if `settled`. */
-  shown(fromS, asOfS, ended) {
+  /** The points of `fromS` to `toS`, neighbours made one until there are few enough; the newest only if `ended`. */
+  shown(fromS, toS, asOfS, ended) {
     // What came in the last seconds is not complete while workers still count.
-    let chosen = this.points.filter((point) => point.end > fromS && (ended || point.end <= asOfS - 3));
+    let chosen = this.points.filter(({ start, end }) => end > fromS && start < toS && (ended || end <= asOfS - 3));
     const last = chosen.at(-1);
     if (chosen.length > 1 && last.end - last.start < 2) chosen = [...chosen.slice(0, -2), merged(chosen.slice(-2))];
-    const each = Math.ceil(chosen.length / COLUMNS);
-    if (each < 2) return chosen;
-    return Array.from({ length: Math.ceil(chosen.length / each) }, (_, i) => merged(chosen.slice(i * each, (i + 1) * each)));
+    if (chosen.length <= MOST_DRAWN) return chosen;
+    const least = (chosen.at(-1).end - chosen[0].start) / MOST_DRAWN; // older points cover more time than newer ones
+    const groups = [[chosen[0]]];
+    for (const point of chosen.slice(1)) {
+      const group = groups.at(-1);
+      if (point.end - group[0].start <= least * 1.001) group.push(point);
+      else groups.push([point]);
+    }
+    return groups.map((group) => (group.length > 1 ? merged(group) : group[0]));
   }
 }
 
