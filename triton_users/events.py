@@ -23,6 +23,7 @@ class ScenarioFinished(EventHook):
     :param scenario: Name of the scenario, for instance "SequenceValid"
     :param outcome: "passed", "failed" or "skipped"
     :param requests: Inference requests the run sent
+    :param answers_checked: How many of them had an answer that was compared with what is right; 0 unless it passed
     :param duration_s: How long the run took, in seconds
     :param reason: Why it failed or was skipped; "" when it passed
     :param record: Everything needed to reproduce it: seed, worker, user, number of the run, and its plan (a dict)
@@ -63,6 +64,7 @@ class RequestUnanswered(EventHook):
     :param model: Name of the model; "" for RPCs that name none
     :param method: The RPC's name
     :param waited_s: How long it had waited, in seconds
+    :param busy: Whether the server's statistics had shown it to be at work on other requests of the model meanwhile
     """
 
 

@@ -28,6 +28,9 @@ from triton_users.system.parent_death import tie_forks
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
 
+_MARK = "triton_options"
+"""Set on the parsers that have our options."""
+
 GROUPS: dict[str, type] = {
     "What runs": Settings,
     "How users connect": ConnectionSettings,
@@ -43,7 +46,11 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
 
     Each option has a typed default that is not None, since Locust's web UI converts what a person enters to the
     type of the value before it. They are added to the parser itself: an argument group would not show in the web UI.
+    Safe to call twice for a parser: several locustfiles of one command may each ask for them.
     """
+    if getattr(parser, _MARK, False):
+        return
+    setattr(parser, _MARK, True)
     for option in own_options():
         _add(parser, option)
     # Locust's own default is every interface, with no login: not for a tool that starts load on a click.

@@ -116,7 +116,14 @@ class Settings:
         low=0,
         high=3600,
     )
-    request_timeout_ms: int = option(25_000, "Limit for any other single request.", unit="ms", low=1, high=3_600_000)
+    request_timeout_ms: int = option(
+        25_000,
+        "Limit for any other single request; up to four times as long while the server's statistics show it at work on "
+        "others.",
+        unit="ms",
+        low=1,
+        high=3_600_000,
+    )
     deadline_ms: int = option(100, "Client deadline of the Timeout scenario.", unit="ms", low=1, high=60_000)
     deadline_tolerance_ms: int = option(
         100, "How much later than its deadline the Timeout scenario's request may end.", unit="ms", low=1, high=60_000
@@ -129,6 +136,11 @@ class Settings:
         high=2047,
     )
     batch_size: int = option(32, "Pictures in one request to the image model.", unit="pictures", low=1, high=1024)
+    pictures: str = option(
+        "",
+        "Folder of pictures for an image model of your own: labels.csv with lines FILE,LABEL, or a sub-folder for each "
+        "label. Empty: the folder pictures beside TRITON_USERS_RESNET, else this project's drawings.",
+    )
     idle_limit_s: float = option(
         7.0,
         "The sequence models' max_sequence_idle_microseconds: after it an open sequence is forgotten.",

@@ -102,10 +102,11 @@ class ScenarioUser(TritonGrpcUser):
             scenario = self._scenarios[scenario_type] = scenario_type(self.session)
         plan = scenario.plan(self.draw)
         self.rpc_events.scenario = self._signals.scenario = scenario.name
-        outcome, requests, reason, evidence, excusable = "", 0, "", {}, True
+        outcome, requests, checked, reason, evidence, excusable = "", 0, 0, "", {}, True
         begun_s = time.perf_counter()
         try:
             requests = scenario.run(plan)
+            checked = scenario.answers_checked(plan, requests)
             outcome = "passed"
         except Skip as skip:
             outcome, requests, reason = "skipped", skip.requests, str(skip)
@@ -124,7 +125,7 @@ class ScenarioUser(TritonGrpcUser):
             self.rpc_events.scenario = ""
             if outcome:  # none when Locust stopped the user in the middle of it
                 duration_s = time.perf_counter() - begun_s
-                self._finished(scenario, plan, outcome, requests, duration_s, reason, evidence, excusable)
+                self._finished(scenario, plan, outcome, requests, checked, duration_s, reason, evidence, excusable)
         if outcome == "failed":
             gevent.sleep(FAILURE_PAUSE_S)
 
@@ -134,6 +135,7 @@ class ScenarioUser(TritonGrpcUser):
         plan: Any,
         outcome: str,
         requests: int,
+        checked: int,
         duration_s: float,
         reason: str,
         evidence: dict[str, Any],
@@ -156,6 +158,7 @@ class ScenarioUser(TritonGrpcUser):
             scenario=scenario.name,
             outcome=outcome,
             requests=requests,
+            answers_checked=checked,
             duration_s=duration_s,
             reason=reason,
             record=record,
@@ -187,7 +190,7 @@ class ScenarioUser(TritonGrpcUser):
         except ScenarioFailure as failure:
             duration_s = time.perf_counter() - begun_s
             told, excusable = str(failure), failure.excusable
-            self._finished(scenario, plan, "failed", failure.requests, duration_s, told, failure.evidence, excusable)
+            self._finished(scenario, plan, "failed", failure.requests, 0, duration_s, told, failure.evidence, excusable)
         else:
             self._signals.deferred_checks_settled(requests=requests)
         finally:

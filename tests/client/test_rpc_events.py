@@ -10,7 +10,7 @@ from locust.event import EventHook
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.client import TritonClient
-from triton_users.client.rpc_events import ENDED_EARLY, ENDED_IDLE, RequestFailure, RpcEvents
+from triton_users.client.rpc_events import ENDED_EARLY, ENDED_IDLE, BusyWhenStopped, RequestFailure, RpcEvents
 from triton_users.transport import CallError
 from triton_users.transport.errors import Outcome
 from triton_users.transport.observer import StreamInfo
@@ -113,13 +113,32 @@ def test_an_error_that_was_wanted_counts_as_a_success(heard: Heard, rpc_events: 
     assert "gone" in str(unwanted["exception"])
 
 
+@pytest.mark.parametrize(("end", "busy"), [(GreenletExit(), False), (BusyWhenStopped(), True)])
 def test_a_request_that_locust_interrupted_is_unanswered_and_nothing_else(
-    heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+    heard: Heard, unanswered: Heard, rpc_events: RpcEvents, end: GreenletExit, busy: bool
 ) -> None:
     rpc_events.scenario = "Crashing"
-    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "interrupted", cause=GreenletExit()))
+    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "interrupted", cause=end))
     assert heard.events == []
-    assert unanswered.only == {"scenario": "Crashing", "model": "m", "method": "ModelInfer", "waited_s": 0.25}
+    assert unanswered.only == {
+        "scenario": "Crashing", "model": "m", "method": "ModelInfer", "waited_s": 0.25, "busy": busy
+    }  # fmt: skip
+
+
+def test_what_a_scenario_asks_for_evidence_is_not_its_traffic_but_a_users_own_question_is(
+    heard: Heard, rpc_events: RpcEvents
+) -> None:
+    def asked() -> None:
+        rpc_events.unary_done(
+            "/inference.GRPCInferenceService/ModelStatistics", object(), object(), None, 1.0, 1.0, 2.0, 10, 20
+        )
+
+    rpc_events.scenario = "ResNet"
+    asked()
+    assert heard.events == []
+    rpc_events.scenario = ""
+    asked()
+    assert heard.only["name"] == "ModelStatistics"
 
 
 def test_a_request_that_this_client_cancelled_is_unanswered_and_one_that_the_server_cancelled_has_failed(

@@ -40,6 +40,7 @@ class TestAgainstAHealthyServer:
         assert set(report["client"]["versions"]) >= {"locust", "tritonclient", "gevent", "python", "triton-users"}
         assert ended.scenario("SequenceValid")["runs"] > 0
         assert report["totals"]["failed"] == 0
+        assert report["totals"]["answers_checked"] == report["totals"]["requests"] > 0
         assert "PASSED" in ended.output.rsplit("Aggregated", 1)[1], "the verdict is the last thing on the terminal"
 
     def test_requests_show_in_locust_s_own_statistics_by_scenario_and_model(

@@ -345,6 +345,23 @@ def test_skips_are_told_with_a_scenario_that_did_not_run() -> None:
     assert verdict.reasons == ("Timeout did not run (12 skipped); by its weight it should have run 101 times",)
 
 
+def test_a_scenario_whose_runs_were_all_skipped_proved_nothing_and_says_why() -> None:
+    made = ledger(ResNet=(900, 0))
+    made.scenario("Timeout").skips.update({"this client was too busy": 90, "the server was": 8})
+    verdict = judge(made, weights={"ResNet": 90, "Timeout": 10})
+    assert verdict.passed
+    assert verdict.warnings == (
+        "Timeout proved nothing: each of its runs was skipped (98, 90 of them: this client was too busy)",
+    )
+
+
+def test_what_was_asked_for_by_name_and_skipped_each_time_fails() -> None:
+    made = ledger(ResNet=(900, 0))
+    made.scenario("Timeout").skips["this client was too busy"] = 98
+    verdict = judge(made, weights={"ResNet": 90, "Timeout": 10}, asked_by_name=("Timeout",))
+    assert verdict.reasons == ("Timeout was asked for by name but did not run (98 skipped)",)
+
+
 def test_counts_that_could_not_be_read_fail_the_run() -> None:
     verdict = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 1}, uncounted=["worker w sends ledger format 9"])
     assert verdict.reasons == ("counts are missing: worker w sends ledger format 9",)

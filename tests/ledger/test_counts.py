@@ -25,6 +25,14 @@ def test_the_request_count_includes_what_failed_runs_sent() -> None:
     assert recorder.ledger.scenarios["SequenceValid"].requests == 19
 
 
+def test_answers_that_were_checked_are_counted_of_the_requests() -> None:
+    recorder = Recorder("w", "run")
+    recorder.run_finished("PerfAnalyzer", "passed", 1000, 1, answers_checked=0)
+    recorder.run_finished("PerfAnalyzer", "passed", 40, 1, answers_checked=40)
+    counts = recorder.ledger.scenarios["PerfAnalyzer"]
+    assert (counts.requests, counts.answers_checked) == (1040, 40)
+
+
 def test_deadlines_and_sequence_failures_are_counted_apart() -> None:
     recorder = Recorder("w", "run")
     recorder.deadline_exceeded("Timeout", expected=True)

@@ -37,7 +37,7 @@ def make_report(**changes: Any) -> dict[str, Any]:
                 continue
             for _ in range(4):
                 recorder.row("SequenceValid", "custom_sequence_int32").record(900 + number, 20, 120, 80)
-            recorder.run_finished("SequenceValid", "passed", 4, 4_000)
+            recorder.run_finished("SequenceValid", "passed", 4, 4_000, answers_checked=4)
             recorder.row("Timeout", "identity").record(100_000, 30, 5_000_000, 0)
             recorder.deadline_exceeded("Timeout", expected=True)
             recorder.run_finished("Timeout", "passed", 1, 100_000)

@@ -135,3 +135,13 @@ def test_a_failed_connect_begins_an_outage_that_the_next_answer_ends(node: Node,
     assert node.recorder.outages.dump()[0] is True
     request.fire(**ours, response_length=0, exception=None, response=object(), queue_time_ms=0.0)
     assert node.recorder.outages.dump()[0] is False
+
+
+def test_a_wait_for_a_model_that_was_at_work_is_counted_and_says_nothing_against_it(
+    node: Node, environment: Environment
+) -> None:
+    events: Any = environment.events
+    for busy, waited_s in ((False, 2.0), (True, 60.0)):
+        events.request_unanswered.fire(scenario="ResNet", model="m", method="ModelInfer", waited_s=waited_s, busy=busy)
+    unanswered = node.recorder.ledger.rows["ResNet", "m"].unanswered
+    assert (unanswered.total, unanswered.max_us) == (2, 2_000_000)

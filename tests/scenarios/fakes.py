@@ -110,7 +110,8 @@ class FakeClient:
         self.unary_calls = 0
         self.channel: Any = None
         self.expected: list[bool] = []
-        self.executed: Callable[[], int] = lambda: 0
+        self.statistics: Callable[[], tuple[int, float]] = lambda: (0, 0.0)
+        """How many requests the model has ended, and how long they took together, in seconds."""
         self.on_stream_request: Callable[[], None] = lambda: None
 
     def infer(self, model: str, inputs: list[Any], **kwargs: Any) -> Result:
@@ -158,8 +159,15 @@ class FakeClient:
             self.expected.append(matches(exc))
             raise
 
-    def get_inference_statistics(self, model: str, **kwargs: Any) -> SimpleNamespace:
-        return SimpleNamespace(model_stats=[SimpleNamespace(inference_count=self.executed())])
+    def get_inference_statistics(self, model_name: str, **kwargs: Any) -> SimpleNamespace:
+        assert kwargs["client_timeout"] > 0, "every request has a limit"
+        count, seconds = self.statistics()
+        success, fail = SimpleNamespace(count=count, ns=int(seconds * 1e9)), SimpleNamespace(count=0, ns=0)
+        compute = SimpleNamespace(count=count, ns=success.ns // 10)
+        stats = SimpleNamespace(success=success, fail=fail, compute_infer=compute)
+        return SimpleNamespace(
+            model_stats=[SimpleNamespace(inference_stats=stats, execution_count=count, last_inference=count)]
+        )
 
     def is_server_live(self, **kwargs: Any) -> bool:
         return True

@@ -24,8 +24,10 @@ KEPT_BYTES = 64 * 1024
 class GrpcPeer:
     """Listens on a free port; counts what it received."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, page: tuple[str, bytes] | None = None) -> None:
+        """`page`: the HTTP status and body with which each call is refused, as a proxy does."""
         self.answer = answer
+        self.page = page
         self.received_bytes = 0
         self.resets = 0
         self.calls: list[str] = []
@@ -55,6 +57,11 @@ class GrpcPeer:
                 for event in h2.receive_data(piece):
                     if isinstance(event, RequestReceived):
                         path = dict(event.headers)[":path"]
+                        if self.page is not None:
+                            status, body = self.page
+                            fields = [(":status", status), ("content-type", "text/html")]
+                            h2.send_headers(event.stream_id, fields)
+                            h2.send_data(event.stream_id, body, end_stream=True)
                         methods[event.stream_id] = path.rsplit("/", 1)[-1]
                         bodies[event.stream_id] = b""
                         self.calls.append(methods[event.stream_id])

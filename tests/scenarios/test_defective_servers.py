@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,6 +125,26 @@ def test_a_swapped_label(tmp_path: Path) -> None:
     with defective("swapped_label", tmp_path, batch_size=4) as session:
         failure = failure_of(session, "ResNet", runs=1)
         assert "is VULTURE, the answer was" in str(failure) or "is PIZZA, the answer was" in str(failure)
+
+
+def test_scores_that_cannot_be_beside_right_labels(tmp_path: Path) -> None:
+    with defective("false_scores", tmp_path, batch_size=4) as session:
+        for seen in ("0.001000", "inf"):
+            failure = failure_of(session, "ResNet", runs=1)
+            assert "4 of 4 pictures got a score that cannot be" in str(failure)
+            assert f"'{seen}:" in str(failure)
+
+
+def test_one_flipped_bit_in_a_thousand_answers(tmp_path: Path) -> None:
+    with defective("flips_a_bit", tmp_path) as session:
+        failure = failure_of(session, "Timeout", runs=20)
+        assert re.search(r": 1 of [\d,]+ differ, the first at index \d+: expected \S+ \(0x\w+\), got", str(failure))
+
+
+def test_wrong_numbers_beyond_the_first_mebibyte(tmp_path: Path) -> None:
+    with defective("wrong_when_large", tmp_path) as session:
+        failure = failure_of(session, "Timeout", runs=1)
+        assert "the first at index 262144: " in str(failure)
 
 
 def test_a_server_that_dies_with_its_client(tmp_path: Path) -> None:

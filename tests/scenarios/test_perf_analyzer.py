@@ -102,6 +102,34 @@ def test_an_answer_that_does_not_match_is_excused_by_no_load(tmp_path: Path, sai
     assert caught.value.excusable is excusable
 
 
+def test_the_line_that_says_what_went_wrong_stands_first(tmp_path: Path) -> None:
+    program = (
+        "import sys; print('options\\n' * 50); print('Thread [2] had error: Output doesn\\'t match expected output'); "
+        "print('Perf Analyzer failed. ' * 200); sys.exit(99)"
+    )
+    with pytest.raises(
+        ScenarioFailure, match=r"ended with 99: Thread \[2\] had error: Output doesn't match expected output; \.\.\."
+    ):
+        scenario(tmp_path, program).run(PLAN)
+
+
+def test_a_program_that_cannot_be_started_is_a_failure(tmp_path: Path) -> None:
+    target = Target("127.0.0.1:1", frozenset(), perf_analyzer=(str(tmp_path / "gone"),))
+    perf_analyzer = PerfAnalyzer(make_session(target=target, scratch=tmp_path))
+    with pytest.raises(ScenarioFailure, match=r"perf_analyzer cannot be started: .*No such file"):
+        perf_analyzer.run(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("option", "checked"),
+    [(MODEL, 0), (f"{MODEL} with data", 42), ("custom_nobatch_zero_1_float32 with data", 0), ("resnet_v1_50", 0)],
+)
+def test_answers_are_checked_where_perf_analyzer_knows_what_they_must_be(
+    tmp_path: Path, option: str, checked: int
+) -> None:
+    assert scenario(tmp_path, WELL).answers_checked(PerfAnalyzerPlan(option, (5, 7)), 42) == checked
+
+
 FORGOTTEN = """
 import sys
 sys.exit("Thread [3] had error: inference request for sequence 7 to model 'm' must specify the START flag on the first "

@@ -9,9 +9,11 @@ import pytest
 
 from triton_users import server
 from triton_users.server import install, interpreter, perf_analyzer, pins, support
+from triton_users.server.cache import once
 from triton_users.server.errors import Unsupported
 from triton_users.server.install import Installation
 from triton_users.server.interpreter import Interpreter, candidates
+from triton_users.server.progress import silent
 
 OLD = Interpreter("/usr/bin/python3.11", (3, 11), None)
 NEW = Interpreter("/opt/python3.12", (3, 12), Path("/opt/lib"))
@@ -121,6 +123,15 @@ def test_without_a_perf_analyzer_the_way_to_get_one_is_named(monkeypatch, tmp_pa
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
     with pytest.raises(Unsupported, match=r"python -m triton_users\.server install"):
+        server.find_perf_analyzer()
+
+
+def test_a_perf_analyzer_in_a_damaged_cache_is_not_taken_and_the_damage_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
+    root = once(install._root_folder(), lambda folder: (folder / "perf_analyzer").touch(), silent)
+    (root / "perf_analyzer").unlink()
+    with pytest.raises(Unsupported, match=rf"{root} is damaged: perf_analyzer: No such file.*server install"):
         server.find_perf_analyzer()
 
 

@@ -77,9 +77,9 @@ def test_a_form_with_the_defaults_is_accepted(options: Namespace) -> None:
 )
 def test_a_value_that_cannot_be_used_is_named(options: Namespace, changes: dict[str, str], message: str) -> None:
     before = deepcopy(vars(options))
-    told = refusal(options, **changes)
-    assert message in told
-    assert len(told) < 2_500
+    reported = refusal(options, **changes)
+    assert message in reported
+    assert len(reported) < 2_500
     assert vars(options) == before
 
 
@@ -106,9 +106,9 @@ def test_users_of_one_s_own_need_no_model_of_the_scenarios(options: Namespace, m
 def test_what_a_test_was_started_with_does_not_change_while_it_runs(
     options: Namespace, change: dict[str, str], message: str
 ) -> None:
-    told = form.refusal({**GOOD, **change}, options, HOST, running=True)
-    assert told.startswith(message)
-    assert "number of users and the ramp up can change" in told
+    reported = form.refusal({**GOOD, **change}, options, HOST, running=True)
+    assert reported.startswith(message)
+    assert "number of users and the ramp up can change" in reported
 
 
 def test_a_running_test_takes_a_form_that_repeats_what_is_in_force(options: Namespace) -> None:

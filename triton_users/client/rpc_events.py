@@ -19,6 +19,8 @@ from triton_users.transport.observer import StreamInfo
 
 ENDED_EARLY = "the server ended the stream with OK, and had not answered the request"
 ENDED_IDLE = "the server ended the stream with OK, while no request waited and more could have come"
+EVIDENCE = "ModelStatistics"
+"""What a scenario asks beside its own requests, while it waits for one: no traffic of it, so in none of its counts."""
 
 
 class _Pending(NamedTuple):
@@ -44,6 +46,10 @@ class RequestFailure(InferenceServerException):  # type: ignore[misc]  # tritonc
     def unreachable(self) -> bool:
         """Whether no connection could be made: what the channel says below gRPC, whatever its message is."""
         return str(self.debug_details()).startswith(f"{ConnectFailure.__name__}(")
+
+
+class BusyWhenStopped(GreenletExit):
+    """Ends a request that nobody waits for any more, to a server that was seen to be at work on others before it."""
 
 
 class RpcEvents:
@@ -86,12 +92,15 @@ class RpcEvents:
         received_bytes: int,
     ) -> None:
         rpc = method[method.rfind("/") + 1 :]
+        if rpc == EVIDENCE and self.scenario:
+            return
         model = request.model_name if rpc == "ModelInfer" else ""
         if error is not None:
             # The user was stopped in the middle of it, or gave it up (cancel, close); a `gevent.Timeout` is a failure.
             if isinstance(error.__cause__, GreenletExit) or (error.__cause__ is None and _by_us(error)):
                 if started_s is not None:
-                    self._gave_up(rpc, model, ended_s - started_s)
+                    busy = isinstance(error.__cause__, BusyWhenStopped)
+                    self._gave_up(rpc, model, ended_s - started_s, busy=busy)
                 return
             # what had left by then, as far as anybody knows
             sent_bytes = 0 if started_s is None else getattr(request, "handed_over", sent_bytes)
@@ -139,9 +148,9 @@ class RpcEvents:
         if reason is not None and self._reconnected is not None:
             self._reconnected.fire(reason=reason)
 
-    def _gave_up(self, rpc: str, model: str, waited_s: float) -> None:
+    def _gave_up(self, rpc: str, model: str, waited_s: float, *, busy: bool = False) -> None:
         if self._unanswered is not None:
-            self._unanswered.fire(scenario=self.scenario, model=model, method=rpc, waited_s=waited_s)
+            self._unanswered.fire(scenario=self.scenario, model=model, method=rpc, waited_s=waited_s, busy=busy)
 
     def _record(
         self,

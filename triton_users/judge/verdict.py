@@ -198,16 +198,26 @@ def _did_not_run(
             continue
         expected = sum(tried.values()) * weights.get(name, 0) / (sum(weights.values()) or 1)
         skipped = f" ({tried[name]} skipped)" if tried.get(name) else ""
-        if name not in asked and expected >= EXPECTED_RUNS + 2 * users:
+        due = expected >= EXPECTED_RUNS + 2 * users
+        if name not in asked and due and tried.get(name, 0) < expected / 2:
             found.blame(name, f"{name} did not run{skipped}; by its weight it should have run {expected:.0f} times")
         elif running:
             not_yet.append(f"{name}{skipped}")
         elif name in asked:
             found.blame(name, f"{name} was asked for by name but did not run{skipped}")
+        elif skipped:
+            found.warnings.append(f"{name} proved nothing: each of its runs was skipped{_mostly(total, name)}")
         else:
             found.warnings.append(f"{name} did not run{skipped}; a longer run would have picked it")
     if not_yet:
         found.warnings.append(f"did not run yet: {', '.join(not_yet)}")
+
+
+def _mostly(total: Ledger, scenario: str) -> str:
+    """Why most of its skipped runs were."""
+    skips = total.scenarios[scenario].skips
+    reason, number = max(skips.items(), key=lambda item: item[1])
+    return f" ({sum(skips.values())}, {number} of them: {reason})"
 
 
 def _unanswered(found: _Findings, total: Ledger) -> None:

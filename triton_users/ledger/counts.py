@@ -24,6 +24,7 @@ _SCENARIO_INTEGERS = (
     "failed",
     "unexcused",
     "requests",
+    "answers_checked",
     "expected_deadlines",
     "unexpected_deadlines",
     "sequence_failures",
@@ -55,6 +56,8 @@ class ScenarioCounts:
     """Those of the failed ones that are failures even where the scenario is allowed to fail."""
     requests: int = 0
     """Request count: inference requests sent by all runs, also failed and skipped ones; one per ModelInfer message."""
+    answers_checked: int = 0
+    """Of the requests of passed runs, those whose answer was compared with what is right, by us or by perf_analyzer."""
     expected_deadlines: int = 0
     """Deadlines that fired where the scenario is there to provoke them, in time."""
     unexpected_deadlines: int = 0

@@ -38,7 +38,15 @@ class Recorder:
         return self.ledger.row(scenario, model)
 
     def run_finished(
-        self, scenario: str, outcome: str, requests: int, duration_us: int, reason: str = "", *, excusable: bool = True
+        self,
+        scenario: str,
+        outcome: str,
+        requests: int,
+        duration_us: int,
+        reason: str = "",
+        *,
+        excusable: bool = True,
+        answers_checked: int = 0,
     ) -> None:
         """Count one run. `outcome` is "passed", "failed" or "skipped"; `reason` is needed for "skipped" only.
 
@@ -54,6 +62,7 @@ class Recorder:
         else:
             counts.failed += 1
             counts.unexcused += not excusable
+        counts.answers_checked += answers_checked
         counts.durations.record(duration_us)
 
     def exception(self, text: str) -> None:

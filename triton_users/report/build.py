@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import Any, Literal
 
 from triton_users.judge import client_limited, lateness, outages
-from triton_users.judge.thresholds import Threshold, apply
+from triton_users.judge.thresholds import Check, Threshold, apply, four_digits
 from triton_users.judge.verdict import Verdict, judge
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
@@ -125,7 +125,7 @@ def build_report(
         "duration_s": round(now_s, 3),
         "seed": info.seed,
         "reproduce": info.reproduce,
-        "verdict": _verdict(verdict, workers, info.notes),
+        "verdict": _verdict(verdict, workers, info.notes, _headline(verdict, state, now_s)),
         "server": {**plain(dict(info.server)), "unsent": _unsent(info, collector)},
         "client": client(),
         "settings": plain(dict(info.settings)),
@@ -136,7 +136,7 @@ def build_report(
         "workers": workers,
         "selfcheck": {
             "limits": asdict(info.limits),
-            "findings": [asdict(finding) for finding in found[:MAX_FINDINGS]],
+            "findings": [{**asdict(finding), "text": str(finding)} for finding in found[:MAX_FINDINGS]],
             "findings_left_out": max(0, len(found) - MAX_FINDINGS),
         },
     }
@@ -191,6 +191,7 @@ def _scenario(
         "description": info.descriptions.get(name, "") if name else OUTSIDE,
         "status": status,
         "why": why,
+        "notes": _notes(counts),
         "at_fault": name in verdict.scenarios and name not in info.left_out,
         "allowed_to_fail": allowed,
         "weight": info.weights.get(name, 0),
@@ -238,6 +239,17 @@ def _first(kept: Evidence) -> str:
     return f"the first at {when}: {cut(' '.join(failure['reason'].split()), MAX_CAUSE)}"
 
 
+def _notes(counts: ScenarioCounts) -> list[str]:
+    """Why runs were skipped, and what became of the claims that runs made of the server's later behaviour."""
+    notes = [
+        f"skipped {times:,} times: {reason}"
+        for reason, times in sorted(counts.skips.items(), key=lambda item: -item[1])
+    ]
+    if counts.confirmed or counts.unchecked:
+        notes.append(f"{counts.confirmed:,} runs were confirmed later, {counts.unchecked:,} stayed unchecked")
+    return notes
+
+
 def _counts(counts: ScenarioCounts) -> dict[str, Any]:
     return {
         "runs": counts.runs,
@@ -247,6 +259,7 @@ def _counts(counts: ScenarioCounts) -> dict[str, Any]:
         "skipped": counts.skipped,
         "skips": dict(sorted(counts.skips.items(), key=lambda item: -item[1])),
         "requests": counts.requests,
+        "answers_checked": counts.answers_checked,
         "expected_deadlines": counts.expected_deadlines,
         "unexpected_deadlines": counts.unexpected_deadlines,
         "sequence_failures": counts.sequence_failures,
@@ -302,7 +315,15 @@ def quantiles_ms(histogram: Histogram) -> dict[str, float | None]:
     return {name: None if us is None else round(us / 1e3, 3) for name, us in named.items()}
 
 
-def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[str]) -> dict[str, Any]:
+def _headline(verdict: Verdict, state: State, now_s: float) -> str:
+    """The verdict in a few words, in every form of the report."""
+    if state == "running":
+        return "nothing has failed so far" if verdict.passed else "FAILED so far"
+    word = "PASSED" if verdict.passed else "FAILED"
+    return word if state == "finished" else f"{word}, interrupted after {client_limited.hms(now_s)}"
+
+
+def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[str], headline: str) -> dict[str, Any]:
     missing = {
         "lost": "worker {} was lost: its last counts came {} into the run, what it did after that is missing",
         "silent": "worker {} is silent: its last counts came {} into the run; it may be dead or cut off",
@@ -313,14 +334,24 @@ def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[st
         if worker["state"] in missing
     ]
     return {
+        "headline": headline,
         "passed": verdict.passed,
         "exit_code": verdict.exit_code,
         "reasons": list(verdict.reasons),
         "warnings": [*notes, *unheard, *verdict.warnings],
-        "thresholds": [
-            {**asdict(check.threshold), "text": str(check.threshold), "value": check.value, "passed": check.passed}
-            for check in verdict.checks
-        ],
+        "thresholds": [_threshold(check) for check in verdict.checks],
+    }
+
+
+def _threshold(check: Check) -> dict[str, Any]:
+    """One threshold; `shown` and `result` are its value and outcome in words."""
+    return {
+        **asdict(check.threshold),
+        "text": str(check.threshold),
+        "value": check.value,
+        "shown": "no data" if check.value is None else four_digits(check.value),
+        "passed": check.passed,
+        "result": {True: "pass", False: "fail", None: "not yet"}[check.passed],
     }
 
 

@@ -90,22 +90,8 @@ class Coordinator:
         Called once, before the first run; without a web UI that run is checked now. Ends the program with exit code 2
         on a user's mistake.
         """
-        options = self._command.options
         try:
-            settings = self._settings(drawn_seed=1)
-            judging_from(options)
-            read(ConnectionSettings, options)
-            report_dir_from(options)
-            self._host = host_of_classes(self._command.user_classes)
-            if not self.host:
-                with server.ProgressLine() as progress:
-                    self._embedded = server.EmbeddedTriton(progress=progress)
-                    self._embedded.start()
-                self._host = f"grpc://{self._embedded.grpc_url}"
-            if not any(map(own_host, self._command.user_classes)):
-                self._command.host = self.host  # where a class has its own, Locust would replace that
-            if options.headless:
-                self._preflight(settings)
+            self._set_up()
         except (UsageError, OSError, server.ServerError) as error:
             self.tear_down()
             sys.stderr.write(f"locust: error: {error}\n")
@@ -114,10 +100,29 @@ class Coordinator:
             self.tear_down()
             raise
 
+    def _set_up(self) -> None:
+        command, options = self._command, self._command.options
+        settings = self._settings(drawn_seed=1)
+        judging_from(options)
+        read(ConnectionSettings, options)
+        report_dir_from(options)
+        self._host = host_of_classes(command.user_classes)
+        if not self.host:
+            with server.ProgressLine() as progress:
+                self._embedded = server.EmbeddedTriton(progress=progress)
+                self._embedded.start()
+            self._host = f"grpc://{self._embedded.grpc_url}"
+        if not any(map(own_host, command.user_classes)):
+            command.host = self.host  # where a class has its own, Locust would replace that
+        if options.headless:
+            self._preflight(settings)
+
     def tear_down(self) -> None:
         """Stop the embedded Triton. Safe to call twice."""
         embedded, self._embedded = self._embedded, None
         if embedded is not None:
+            for trouble in embedded.troubles:
+                logger.warning("The embedded Triton: %s", trouble)
             embedded.stop()
 
     def start(self) -> None:
@@ -265,7 +270,8 @@ class Coordinator:
     def _at_the_end(self, reporting: Reporting) -> list[str]:
         lost = "it ended because all its workers were lost" if reporting.all_lost else ""
         server = self._watch.at_the_end(reporting.begun_s) if self._watch is not None else []
-        return [reason for reason in (self._cut_short(), lost, *server) if reason]
+        died = self._embedded.how_it_ended() if self._embedded is not None else ""
+        return [reason for reason in (died, self._cut_short(), lost, *server) if reason]
 
     def _ending_of(self, reporting: Reporting) -> dict[str, Any]:
         at_the_end, watch, begun_s = self._at_the_end(reporting), self._watch, reporting.begun_s

@@ -84,7 +84,7 @@ class Node:
             scratch=scratch.make(),
         )
         for name in weights(settings, run.left_out) if scenarios else ():
-            ALL[name].prepare(run.shared)
+            ALL[name].prepare(run.shared, settings)
         look_early()
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
@@ -190,8 +190,11 @@ class Node:
         record = {"user": type(user).__name__, "traceback": where}
         self.recorder.failure("", self.elapsed_s(), f"{type(user).__name__} raised {text}", record)
 
-    def _on_request_unanswered(self, scenario: str, model: str, method: str, waited_s: float, **_: Any) -> None:
-        self.recorder.row(scenario, model or method).unanswered.record(int(waited_s * 1e6))
+    def _on_request_unanswered(
+        self, scenario: str, model: str, method: str, waited_s: float, busy: bool = False, **_: Any
+    ) -> None:
+        judged_s = 0.0 if busy else waited_s  # the wait for a server that is at work says nothing against it
+        self.recorder.row(scenario, model or method).unanswered.record(int(judged_s * 1e6))
 
     def _on_reconnected(self, reason: str, **_: Any) -> None:
         self.recorder.reconnected(reason)
@@ -205,10 +208,13 @@ class Node:
         reason: str,
         record: Mapping[str, Any],
         excusable: bool = True,
+        answers_checked: int = 0,
         **_: Any,
     ) -> None:
         duration_us = int(duration_s * 1e6)
-        self.recorder.run_finished(scenario, outcome, requests, duration_us, reason, excusable=excusable)
+        self.recorder.run_finished(
+            scenario, outcome, requests, duration_us, reason, excusable=excusable, answers_checked=answers_checked
+        )
         if outcome == "failed":
             self.recorder.failure(scenario, self.elapsed_s(), reason, record)
 

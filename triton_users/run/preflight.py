@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from triton_users import server
+from triton_users.image_model.own_pictures import PicturesError, own_folder, read
 from triton_users.judge.thresholds import Threshold, check_names
 from triton_users.run.configuration import left_out
 from triton_users.run.survey import LIMIT_S, Survey, client_for, listed, survey, what_answered
@@ -46,6 +47,11 @@ def look_at(
     `scenarios`: whether the run has users that play scenarios. Only those need to know the server's models: for
     others a server may keep all that to itself. Raises UsageError when no run can begin.
     """
+    if scenarios and (folder := own_folder(settings.pictures)):
+        try:
+            read(folder)
+        except PicturesError as error:
+            raise UsageError(str(error)) from error
     candidates = names_of_all(settings.trials)
     found = survey(host, connection, candidates if scenarios else ())
     failed, notes = found.failed(), []
@@ -92,6 +98,7 @@ def _target(host: str, connection: ConnectionSettings, found: Survey) -> Target:
         authority=connection.grpc_authority,
         secure=host.startswith("grpcs://"),
         models=found.models,
+        image_model_fault=found.image_model_fault,
         server_version=found.version,
     )
 

@@ -10,6 +10,8 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.client.client import TritonClient
 from triton_users.ledger.plain import cut
+from triton_users.scenarios.models import IMAGE_MODEL
+from triton_users.scenarios.resnet import tensor_fault
 from triton_users.settings import ConnectionSettings, UsageError
 from triton_users.transport import ChannelOptions
 from triton_users.users import tls_from, with_authority
@@ -56,6 +58,8 @@ class Survey:
     """Its models; None: it has no index, or shows none."""
     models: frozenset[str] = frozenset()
     """Names of the models that are ready, where there is no index of those that were asked for by name."""
+    image_model_fault: str = ""
+    """In what the tensors of its image model are not the ones the scenarios use; "" in nothing."""
     unanswered: Mapping[str, str] = field(default_factory=dict)
     """Call -> the error that came in place of its answer."""
 
@@ -118,10 +122,12 @@ def survey(host: str, connection: ConnectionSettings, candidates: Iterable[str])
                     models.add(name)
                 elif answer is None:
                     break  # it will not answer for the others either
+        image_model = ask("ModelMetadata", client.get_model_metadata, IMAGE_MODEL) if IMAGE_MODEL in models else None
+        fault = tensor_fault(image_model.inputs, image_model.outputs) if image_model else ""
     finally:
         client.close()
     version = f"{metadata.name} {metadata.version}" if metadata is not None else ""
-    return Survey(ready, version, index, frozenset(models), unanswered)
+    return Survey(ready, version, index, frozenset(models), fault, unanswered)
 
 
 def client_for(host: str, connection: ConnectionSettings, limit_s: float) -> TritonClient:
@@ -141,7 +147,7 @@ def index_of(response: Any) -> dict[str, ModelState]:
 
 def what_answered(survey: Survey) -> str:
     """What the server answered and what it refused, with what is likely behind that and what to do."""
-    calls = ("ServerReady", "ServerMetadata", "RepositoryIndex", "ModelReady")
+    calls = ("ServerReady", "ServerMetadata", "RepositoryIndex", "ModelReady", "ModelMetadata")
     refused = {call: survey.unanswered[call] for call in calls if call in survey.unanswered}
     answered = [call for call in calls[:3] if call not in refused]
     told = "; ".join(f"{call}: {error}" for call, error in refused.items())

@@ -49,6 +49,8 @@ class Target:
     """The `:authority` that its ingress routes by; "" for the address."""
     secure: bool = False
     """Whether its gRPC endpoint wants TLS."""
+    image_model_fault: str = ""
+    """In what the tensors of its image model are other ones than this project's pictures need; "" in nothing."""
     perf_analyzer: tuple[str, ...] = ()
     """Command of perf_analyzer; empty when it cannot run here."""
     perf_analyzer_env: tuple[tuple[str, str], ...] = ()
@@ -64,10 +66,10 @@ class Client(Protocol):
     def start_stream(self, callback: Callable[..., None], **kwargs: Any) -> None: ...
     def async_stream_infer(self, model_name: str, inputs: list[Any], **kwargs: Any) -> None: ...
     def stop_stream(self, cancel_requests: bool = False) -> None: ...
-    def get_inference_statistics(self, model_name: str, **kwargs: Any) -> Any: ...
     def is_server_live(self, **kwargs: Any) -> bool: ...
     def is_server_ready(self, **kwargs: Any) -> bool: ...
     def get_model_repository_index(self, **kwargs: Any) -> Any: ...
+    def get_inference_statistics(self, model_name: str, **kwargs: Any) -> Any: ...
     def expect_error(self, matches: Callable[[Exception], bool]) -> Any:
         """A context manager: inside it, errors that match are wanted; Locust's statistics count them as successes."""
         ...
@@ -131,7 +133,7 @@ class Scenario(ABC):
         self.session = session
 
     @classmethod
-    def prepare(cls, shared: dict[str, Any]) -> None:
+    def prepare(cls, shared: dict[str, Any], settings: Settings) -> None:
         """Make what all users of the process share (`Session.shared`), before the first of them starts.
 
         Whatever takes long belongs here: in the middle of a run it would hold up every other user.
@@ -157,6 +159,10 @@ class Scenario(ABC):
 
         Raises Skip when a constraint forbids it, ScenarioFailure (or the client's InferenceServerException) on failure.
         """
+
+    def answers_checked(self, plan: Any, requests: int) -> int:
+        """Of the requests of a run that passed, how many had an answer that was compared with what is right."""
+        return requests
 
     def next_deferred(self) -> tuple[Any, float] | None:
         """The next check that an earlier run put off: that run's plan, and when it is due on the session's clock."""

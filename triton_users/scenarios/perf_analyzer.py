@@ -17,6 +17,7 @@ from triton_users.scenarios.correlation_ids import perf_analyzer_ids
 from triton_users.scenarios.perf_options import (
     PerfOption,
     arguments,
+    decisive,
     image_options,
     input_data,
     next_concurrency,
@@ -94,6 +95,11 @@ class PerfAnalyzer(Scenario):
             values=draw_values(draw, settings.sequence_length_mean, settings.sequence_length_stdev),
         )
 
+    def answers_checked(self, plan: PerfAnalyzerPlan, requests: int) -> int:
+        """perf_analyzer compares answers where it is given what they must be: sequences with data."""
+        option = self.options[plan.option]
+        return requests if option.sequence is not None and option.with_data else 0
+
     def run(self, plan: PerfAnalyzerPlan) -> int:
         folder = Path(tempfile.mkdtemp(prefix="perf_analyzer-", dir=self.session.scratch))
         try:
@@ -137,7 +143,7 @@ class PerfAnalyzer(Scenario):
             else:
                 what = "ended with 0 but did not say how many requests it made"
             raise ScenarioFailure(
-                f"perf_analyzer on {option.name} {what}: ...{output[-TAIL_SHOWN:].strip()}",
+                f"perf_analyzer on {option.name} {what}: {decisive(output)}...{output[-TAIL_SHOWN:].strip()}",
                 requests=requests or 0,
                 excusable=MISMATCH not in output,
                 command=command,
@@ -153,14 +159,17 @@ class PerfAnalyzer(Scenario):
         """Its exit code; None when it was killed because its time was up."""
         session = self.session
         with output_file.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **dict(session.target.perf_analyzer_env)},
-                preexec_fn=_before_it_starts,
-            )
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **dict(session.target.perf_analyzer_env)},
+                    preexec_fn=_before_it_starts,
+                )
+            except OSError as error:
+                raise ScenarioFailure(f"perf_analyzer cannot be started: {error}", command=command) from error
         try:
             return process.wait(session.settings.perf_analyzer_timeout_s)
         except subprocess.TimeoutExpired:

@@ -25,6 +25,10 @@ STABLE_PERCENT = 999_999
 
 IDENTITY_LENGTH = 16
 
+_WRONG = re.compile(r".{,100}(had error: |[Ee]rror: |doesn't match|[Ff]ailed to |cannot open|unable to ).*")
+MAX_DECISIVE = 400
+"""Characters of the line that says what went wrong."""
+
 
 @dataclass(frozen=True)
 class PerfOption:
@@ -115,6 +119,15 @@ def request_count(output: str) -> int | None:
     """How many requests perf_analyzer made, from its standard output; None when it does not say."""
     counts: Sequence[str] = re.findall(r"^\s*Request count: ([0-9]+)", output, re.MULTILINE)
     return sum(map(int, counts)) if counts else None
+
+
+def decisive(output: str) -> str:
+    """The first line of perf_analyzer's output that says what went wrong, ending in "; "; "" where none does.
+
+    It stands in the middle of the output, below the options and above what perf_analyzer says of every failed run.
+    """
+    found = _WRONG.search(output)
+    return f"{found[0].strip()[:MAX_DECISIVE]}; " if found else ""
 
 
 def server_queue_us(report: str) -> int | None:

@@ -60,11 +60,11 @@ class Progress:
         return begun
 
     def _executed_now(self) -> int | None:
-        """Requests that the server has executed on the model; None when it does not say."""
+        """How often the server has executed the model; None when it does not say."""
         client = self._session.client
         try:
             with client.expect_error(lambda _: True):
                 told = client.get_inference_statistics(self._model, client_timeout=LOOK_LIMIT_S)
         except InferenceServerException:
             return None
-        return sum(int(model.inference_count) for model in told.model_stats)
+        return sum(int(model.execution_count) for model in told.model_stats)

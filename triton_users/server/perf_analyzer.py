@@ -13,7 +13,7 @@ from triton_users.server.install import Installation, installed_root, missing_li
 
 logger = logging.getLogger(__name__)
 
-#: How long perf_analyzer may take to tell its version, in seconds; it takes a few hundredths.
+#: How long perf_analyzer may take to print its version, in seconds; it takes a few hundredths.
 _VERSION_LIMIT_S = 60.0
 
 

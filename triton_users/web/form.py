@@ -79,7 +79,7 @@ def _check_load(form: Mapping[str, str], shaped: bool) -> None:
 
 
 def _check_running(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """What a test was started with stays as it is, or its report would tell of another run."""
+    """What a test was started with stays as it is, or its report would be of another run."""
     for name in sorted({*(option.name for option in own_options()), "host"} & wanted.keys()):
         if wanted[name] != now[name]:
             raise ValueError(

@@ -6,16 +6,19 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, send_from_directory
 from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from triton_users.locust_compat.web_ui import add_a_tab, base_path, check_the_start_form
+from triton_users.report import view
 from triton_users.report.folder import RENDERERS, ReportFolder
+from triton_users.report.html import PAGE
 from triton_users.stress import runs_scenarios
-from triton_users.web import form, view
+from triton_users.web import form
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -83,7 +86,7 @@ class _Newest:
 
 
 def _pages(environment: Environment, newest: _Newest) -> Blueprint:
-    pages = Blueprint("triton", __name__, static_folder="static", static_url_path="")
+    pages = Blueprint("triton", __name__, static_folder=PAGE, static_url_path="")
     web_ui: Any = environment.web_ui
     pages.before_request(web_ui.auth_required_if_enabled(lambda: None))
 
@@ -100,29 +103,32 @@ def _pages(environment: Environment, newest: _Newest) -> Blueprint:
 
     @pages.get("/")
     def page() -> Response:
-        return pages.send_static_file("live.html")
+        return pages.send_static_file("page.html")
+
+    @pages.get("/tab.js")
+    def tab() -> Response:
+        return send_from_directory(Path(__file__).parent, "tab.js")
 
     @pages.get("/scenarios.json")
     def scenarios() -> Response:
         run, report = newest.named()
         if report is None:
             return _json(about(run))
-        told = {name: report[name] for name in ("state", "verdict")}
-        return _json({**about(run), **told, "scenarios": view.table(report)})
+        verdict = {name: report[name] for name in ("state", "verdict")}
+        return _json({**about(run), **verdict, "scenarios": view.table(report)})
 
     @pages.get("/live.json")
     def live() -> Response:
         """`?run=` and `since=` (seconds) and `failures=` (a count) say what the page has; all may be left out."""
         run, report = newest.named()
-        told = about(run)
         if report is None:
-            return _json(told)
+            return _json(about(run))
         known = request.args if request.args.get("run") == run else {}
         try:
             since_s, failures_known = float(known.get("since", -1)), int(known.get("failures", -1))
         except ValueError:
             return _json({"message": "since must be a number of seconds and failures a whole number"}, 400)
-        return _json({**told, **view.live(report, since_s=since_s, failures_known=failures_known)})
+        return _json({**about(run), **view.live(report, since_s=since_s, failures_known=failures_known)})
 
     @pages.get("/report/<name>")
     def report_file(name: str) -> Response:
