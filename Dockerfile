@@ -5,12 +5,11 @@ RUN useradd --create-home locust
 WORKDIR /home/locust
 ENV TRITON_USERS_CACHE=/opt/triton-users
 
-# Installed as a link to this folder, so that models/ is found beside the package.
-COPY --chown=locust pyproject.toml README.md locustfile.py ./
-COPY --chown=locust triton_users triton_users
-COPY --chown=locust models models
-RUN pip install --no-cache-dir --editable . && python -m triton_users.server install
+# The package carries all there is, the model repository included.
+COPY pyproject.toml README.md /tmp/triton-users/
+COPY triton_users /tmp/triton-users/triton_users
+RUN pip install --no-cache-dir /tmp/triton-users && rm -r /tmp/triton-users && python -m triton_users.server install
 
 USER locust
 EXPOSE 8089 5557
-ENTRYPOINT ["locust"]
+ENTRYPOINT ["triton-users"]

@@ -11,7 +11,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 .PHONY: stress test lint clean
 
 stress: $(VENV)/.installed
-	$(BIN)/locust --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(RUN_TIME)
+	$(BIN)/locust --headless --users $(USERS) --spawn-rate $(USERS) --run-time $(RUN_TIME) \
+		--deferred-check-wait-s 30
 
 test: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest

@@ -56,6 +56,15 @@ def test_the_web_ui_is_published_on_loopback_only() -> None:
     assert COMPOSE["services"]["master"]["ports"] == ["127.0.0.1:8089:8089"]
 
 
+def test_the_image_s_command_is_the_package_s_own_and_its_files_are_no_links() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert 'ENTRYPOINT ["triton-users"]' in dockerfile
+    copied = [line.split()[1:-1] for line in dockerfile.splitlines() if line.startswith("COPY")]
+    for source in (ROOT / name for names in copied for name in names):
+        assert source.exists()
+        assert not source.is_symlink(), "Docker copies a link as what it is or what it names, by its version"
+
+
 @pytest.mark.triton
 def test_the_command_that_writes_the_repository_gives_a_whole_one(tmp_path: Path) -> None:
     (shell,) = COMPOSE["services"]["repository"]["command"]
@@ -105,7 +114,7 @@ def replaced(command: list[str], other: dict[str, str]) -> list[str]:
 def start(output: Path, *arguments: str) -> subprocess.Popen[bytes]:
     with output.open("w") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "locust", *arguments],
+            [sys.executable, "-m", "triton_users", *arguments],
             cwd=ROOT,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -14,7 +14,10 @@ FORBIDDEN = {
     "system": {"locust", "gevent", "tritonclient", "numpy", "triton_users"},
     "image_model": {"locust", "gevent", "tritonclient", "triton_users"},
     "locust_compat": {"tritonclient", "numpy", "triton_users"},
-    "settings": {"locust", "gevent", "tritonclient", "triton_users"},
+    "witness": {"locust", "triton_users"},
+    "declaration": {"locust", "gevent", "tritonclient", "numpy", "triton_users"},
+    "settings": {"locust", "gevent", "tritonclient", "numpy"}
+    | {f"triton_users.{part.stem}" for part in PACKAGE.iterdir() if part.stem != "declaration"},
     "client": {f"triton_users.{part}" for part in ("scenarios", "users", "stress", "plugin", "run", "judge", "report")},
     "scenarios": {"locust"} | {f"triton_users.{part}" for part in ("users", "stress", "plugin", "events", "run")},
     "server": {"locust", "tritonclient"} | {f"triton_users.{part}" for part in ("scenarios", "users", "plugin", "run")},

@@ -1,13 +1,15 @@
 """Options become checked settings; a wrong one is told with its value and what would be right."""
 
+import math
 from argparse import Namespace
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from locust.argument_parser import LocustArgumentParser
+from locust.argument_parser import LocustArgumentParser, get_parser
 
-from triton_users.options import add_options, report_dir_from, settings_from
+from triton_users.declaration import declared, read
+from triton_users.options import GROUPS, add_options, own_options, report_dir_from, settings_from, table
 from triton_users.settings import DEFAULT_WEIGHTS, Settings, UsageError
 
 
@@ -23,24 +25,63 @@ def test_no_option_gives_the_settings_as_the_scenarios_define_them() -> None:
     assert settings_from(parse(), drawn_seed=7) == Settings(seed=7)
 
 
-def test_every_setting_has_an_option_that_the_web_form_can_show() -> None:
+def test_every_field_of_every_group_is_an_option() -> None:
+    for group in GROUPS.values():
+        assert [field.name for field in fields(group)] == list(declared(group))
+
+
+def test_every_option_has_a_typed_default_that_the_web_form_can_show() -> None:
     parser = LocustArgumentParser()
     parser.add_argument("--web-host", default="")
     add_options(parser)
     shown = parser.args_included_in_web_ui
-    for field in fields(Settings):
-        assert field.name in shown
-        assert shown[field.name].default is not None
+    for option in own_options():
+        assert type(shown[option.name].default) is type(option.default)
+        assert shown[option.name].default == option.default is not None
 
 
-def test_every_option_is_documented_with_its_default() -> None:
-    parser = LocustArgumentParser()
-    add_options(parser)
+def test_the_options_page_is_what_the_declarations_make_of_it() -> None:
     documented = (Path(__file__).parent.parent / "docs" / "options.md").read_text()
-    for action in parser._actions:
-        if action.dest != "help":
-            default = "" if action.default in ("", False) else f"`{action.default}`"
-            assert f"| `{action.option_strings[0]}` | {default} | {action.help}" in documented
+    assert f"\n{table()}\n" in documented, "write it anew with python docs/options_table.py"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "`--connections` | whole number | `0` |",
+        '`--scenarios` | list | `""` |',
+        "`--grpc-insecure` | true or false | `false` |",
+    ],
+)
+def test_a_default_of_nothing_is_shown_too(row: str) -> None:
+    assert f"| {row}" in table()
+
+
+def test_each_number_is_refused_just_outside_of_its_range_and_in_the_same_words() -> None:
+    for group in GROUPS.values():
+        for option in declared(group).values():
+            if option.low is None:
+                continue
+            read(group, Namespace(**{option.name: option.low}))
+            read(group, Namespace(**{option.name: option.high}))
+            for value in (option.low - 1, option.high + 1, math.nan):
+                with pytest.raises(UsageError) as raised:
+                    read(group, Namespace(**{option.name: value}))
+                assert f"the {option.label} is " in str(raised.value)
+                assert f"it must be from {option.range}" in str(raised.value)
+
+
+def test_an_option_that_nobody_added_is_as_by_default() -> None:
+    assert settings_from(Namespace(), drawn_seed=7) == settings_from(None, drawn_seed=7) == Settings(seed=7)
+
+
+def test_a_key_of_the_config_file_is_the_flag_without_its_dashes(tmp_path: Path) -> None:
+    (tmp_path / "locust.conf").write_text("idle-limit-s = 2.5\ngrpc-insecure = true\nthresholds = runs>=10\n")
+    parser = get_parser(default_config_files=[str(tmp_path / "locust.conf")])
+    parser.set_defaults(worker=True)
+    add_options(parser)
+    options = parser.parse_args([])
+    assert (options.idle_limit_s, options.grpc_insecure, options.thresholds) == (2.5, True, "runs>=10")
 
 
 def test_the_web_ui_listens_on_loopback_unless_told_otherwise() -> None:
@@ -94,7 +135,7 @@ def test_a_value_of_the_wrong_type_ends_the_command_with_exit_code_2(capsys: pyt
     with pytest.raises(SystemExit) as raised:
         parse("--batch-size", "many")
     assert raised.value.code == 2
-    assert "'many'" in capsys.readouterr().err
+    assert "argument --batch-size: 'many' is not a whole number" in capsys.readouterr().err
 
 
 def test_the_folder_for_reports_is_made_and_nothing_is_left_in_it(tmp_path: Path) -> None:

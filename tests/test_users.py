@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from locust.env import Environment
 
-from triton_users.settings import Settings, UsageError
-from triton_users.transport import Share
+from triton_users.settings import UsageError
+from triton_users.transport import ChannelOptions, Share
 from triton_users.users import TritonGrpcUser
 
 HOST = "grpc://127.0.0.1:1"
@@ -17,6 +17,11 @@ HOST = "grpc://127.0.0.1:1"
 
 class Plain(TritonGrpcUser):
     host = HOST
+
+
+class Routed(TritonGrpcUser):
+    host = HOST
+    channel_options = ChannelOptions(authority="own")
 
 
 class Sharing(TritonGrpcUser):
@@ -75,4 +80,12 @@ def test_requests_over_a_shared_connection_are_told_as_those_of_their_own_user()
 @pytest.mark.parametrize("number", [-1, 100_001])
 def test_a_number_that_cannot_be_is_refused(number: int) -> None:
     with pytest.raises(UsageError, match="number of shared connections"):
-        Settings(seed=1, connections=number).check()
+        users(Plain, 1, connections=number)
+
+
+def test_the_authority_that_the_options_name_is_sent_unless_the_class_has_one_of_its_own() -> None:
+    (plain,) = users(Plain, 1, grpc_authority="triton.example")
+    (routed,) = users(Routed, 1, grpc_authority="triton.example")
+    (unnamed,) = users(Plain, 1)
+    sent = [user.client.channel.options.authority for user in (plain, routed, unnamed)]
+    assert sent == ["triton.example", "own", None]

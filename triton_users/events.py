@@ -23,9 +23,11 @@ class ScenarioFinished(EventHook):
     :param scenario: Name of the scenario, for instance "SequenceValid"
     :param outcome: "passed", "failed" or "skipped"
     :param requests: Inference requests the run sent
+    :param answers_checked: How many of them had an answer that was compared with what is right; 0 unless it passed
     :param duration_s: How long the run took, in seconds
     :param reason: Why it failed or was skipped; "" when it passed
     :param record: Everything needed to reproduce it: seed, worker, user, number of the run, and its plan (a dict)
+    :param excusable: False for a failure that fails the test even where the scenario is allowed to fail
     """
 
 
@@ -62,18 +64,27 @@ class RequestUnanswered(EventHook):
     :param model: Name of the model; "" for RPCs that name none
     :param method: The RPC's name
     :param waited_s: How long it had waited, in seconds
+    :param busy: Whether the server's statistics had shown it to be at work on other requests of the model meanwhile
+    """
+
+
+class Reconnected(EventHook):
+    """Fired when a client's connection has been made again, after one that took no more calls. Not for the first one.
+
+    :param reason: Why the connection before took no more calls: what the server said, or how it was lost
     """
 
 
 class DeferredChecksSettled(EventHook):
-    """Fired when it is known what became of claims that runs of a scenario made of the server's later behaviour.
+    """Fired when it is known what became of checks that runs of a scenario put off.
 
-    A run of SequenceNoEnd claims that the server will take the sequence's slot back. A claim that does not hold fails
-    the run that looks at it, and is not told here.
+    A run of SequenceNoEnd leaves the check behind that the server takes the sequence's slot back. A check that fails is
+    a failed run, and is not reported here.
 
     :param scenario: Name of the scenario
-    :param confirmed: How many claims were seen to hold
-    :param unchecked: How many will never be looked at: the user stopped before their time came
+    :param confirmed: How many came out well
+    :param unchecked: How many proved nothing or will never be made: the user stopped before their time came
+    :param requests: Inference requests that were sent for them outside of any run, when the user stopped
     """
 
 
@@ -85,6 +96,7 @@ def add_hooks(environment: Environment) -> None:
         ("deadline_exceeded", DeadlineExceeded),
         ("sequence_validation_failure", SequenceValidationFailure),
         ("request_unanswered", RequestUnanswered),
+        ("reconnected", Reconnected),
         ("deferred_checks_settled", DeferredChecksSettled),
     ):
         if not hasattr(events, name):

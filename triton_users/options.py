@@ -1,55 +1,44 @@
-"""The options this plugin adds to Locust's command line, config file and web UI, and how they become Settings."""
+"""The options this plugin adds to Locust's command line, config file and web UI, and how they become settings.
+
+To add one, declare it: a line `name: type = option(default, help, ...)` in one of the dataclasses in GROUPS, see
+`declaration.option`. From that alone come the argument, the field in the web form, the key in `locust.conf`, the checks
+with their messages and its row in docs/options.md, once `python docs/options_table.py` has written that anew. The run
+then has it as a field of its group, which `declaration.read(GROUP, parsed_options)` makes, checked.
+"""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
-from dataclasses import fields
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from triton_users.declaration import Option, Value, declared, digits, names, read, typed
 from triton_users.judge.client_limited import Limits
-from triton_users.judge.verdict import METRICS, parse_thresholds
-from triton_users.locust_compat.master_port import settle_when_parsed
-from triton_users.locust_compat.start_gate import hold_starts
-from triton_users.settings import DEFAULT_WEIGHTS, TRIALS, Settings, UsageError
+from triton_users.judge.thresholds import JudgingSettings
+from triton_users.locust_compat.command_line import act_before_locust_forks
+from triton_users.locust_compat.interrupts import take_interrupts_that_locust_does_not_expect
+from triton_users.locust_compat.master_port import keep_forked_workers_from_another_runs_master
+from triton_users.locust_compat.start_gate import hold_starts_that_come_before_init
+from triton_users.settings import ConnectionSettings, ReportSettings, Settings, UsageError
 from triton_users.system.parent_death import tie_forks
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
 
-_DEFAULTS = Settings(seed=1)
+_MARK = "triton_options"
+"""Set on the parsers that have our options."""
 
-_HELP: Mapping[str, str] = {
-    "seed": "Seed of the plan: the same seed gives the same scenarios, models, ids, lengths and values. 0 draws one.",
-    "scenarios": "Run only these, comma separated; one that cannot run is then an error. Empty: all that can run.",
-    "weights": "How often each scenario is picked, for instance SequenceValid=295,Timeout=0; others keep their own.",
-    "trials": "Model families that sequence and identity scenarios pick from, comma separated.",
-    "sequence_length_mean": "Mean number of requests in a sequence.",
-    "sequence_length_stdev": "Standard deviation of the number of requests in a sequence.",
-    "sequence_timeout_ms": "Limit for a whole sequence, waiting for a slot included, in ms.",
-    "request_timeout_ms": "Limit for any other single request, in ms.",
-    "deadline_ms": "Client deadline of the Timeout scenario, in ms.",
-    "deadline_tolerance_ms": "How much later than its deadline the Timeout scenario's request may end, in ms.",
-    "deadline_tensor_mib": "Size of the Timeout scenario's tensor, in MiB.",
-    "batch_size": "Pictures in one request to the image model.",
-    "idle_limit_s": "The sequence models' idle limit (max_sequence_idle_microseconds), in seconds.",
-    "idle_margin_s": "How long after the idle limit the server may still hold an open sequence, in seconds.",
-    "connections": "How many connections the users of each worker share, many streams on each. 0: one for each user.",
-    "load_users": "How many of the users only run perf_analyzer on the image model, to keep the device busy.",
-    "allow_failure": "Scenarios whose failures are counted and shown but do not fail the run, comma separated.",
-    "perf_analyzer_timeout_s": "Limit for one run of perf_analyzer, in seconds.",
+GROUPS: dict[str, type] = {
+    "What runs": Settings,
+    "How users connect": ConnectionSettings,
+    "What fails a run": JudgingSettings,
+    "When the client is the bottleneck": Limits,
+    "Reports": ReportSettings,
 }
-"""One line for each field of Settings; the option has the field's name."""
-
-_LIMIT_HELP: Mapping[str, str] = {
-    "event_loop_lag_ms": "The client is too slow when its event loop lags this much (p99 of 5 s), in ms. 0: off.",
-    "cpu_percent": "The client is too slow when one process uses this much of a core over 5 s, in percent. 0: off.",
-    "gc_pause_ms": "The client is too slow when a garbage collection takes this long, in ms. 0: off.",
-    "queue_time_ms": "The client is too slow when requests wait this long to be sent (p99 of 5 s), in ms. 0: off.",
-}
-"""One line for each field of client_limited.Limits; the option is `--max-` and the field's name."""
+"""Heading -> the dataclass whose fields are options."""
 
 
 def add_options(parser: LocustArgumentParser, **_: Any) -> None:
@@ -57,57 +46,28 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
 
     Each option has a typed default that is not None, since Locust's web UI converts what a person enters to the
     type of the value before it. They are added to the parser itself: an argument group would not show in the web UI.
+    Safe to call twice for a parser: several locustfiles of one command may each ask for them.
     """
-    _add(parser)
+    if getattr(parser, _MARK, False):
+        return
+    setattr(parser, _MARK, True)
+    for option in own_options():
+        _add(parser, option)
     # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
     parser.set_defaults(web_host="127.0.0.1")
-    # Here, since Locust calls nothing else of ours before it forks the workers of `--processes` and connects a worker.
-    tie_forks()
-    if hold_starts():  # Locust's web UI makes parsers too, when the port is its own
-        settle_when_parsed(parser)
+    if hold_starts_that_come_before_init():  # Locust's web UI makes parsers too, long after
+        tie_forks()
+        act_before_locust_forks(parser, lambda options: _before_locust_forks(options, parser))
 
 
-def own_options() -> dict[str, Any]:
-    """The names of our options, as the parsed options have them, with their defaults."""
-    parser = ArgumentParser()
-    _add(parser)
-    return vars(parser.parse_args([]))
+def _before_locust_forks(options: Namespace, parser: LocustArgumentParser) -> None:
+    take_interrupts_that_locust_does_not_expect()
+    keep_forked_workers_from_another_runs_master(options, parser)
 
 
-def _add(parser: ArgumentParser) -> None:
-    for field in fields(Settings):
-        default = _as_option(field.name, getattr(_DEFAULTS, field.name))
-        flag = "--" + field.name.replace("_", "-")
-        parser.add_argument(flag, type=type(default), default=default, help=_HELP[field.name])
-    parser.add_argument(
-        "--grpc-root-certificates", default="", help="PEM file of the authorities to trust with grpcs://."
-    )
-    parser.add_argument("--grpc-private-key", default="", help="PEM file of the client's private key (mutual TLS).")
-    parser.add_argument("--grpc-certificate-chain", default="", help="PEM file of the client's certificate.")
-    parser.add_argument("--grpc-server-name", default="", help="Name the server's certificate must carry.")
-    parser.add_argument(
-        "--grpc-insecure", action="store_true", default=False, help="With grpcs://, do not check the certificate."
-    )
-    parser.add_argument(
-        "--thresholds",
-        default="",
-        help="What must hold, comma separated: [SCENARIO:]METRIC<LIMIT or >=, for instance "
-        "SequenceValid:p99_ms<50,failure_ratio<0.01,ResNet:runs>=10. "
-        f"Metrics: {', '.join(METRICS)}.",
-    )
-    parser.add_argument(
-        "--fail-on-bottleneck",
-        action="store_true",
-        default=False,
-        help="Fail the run when the client was too slow for its latencies to be trusted.",
-    )
-    for field in fields(Limits):
-        parser.add_argument(
-            "--max-" + field.name.replace("_", "-"), type=float, default=field.default, help=_LIMIT_HELP[field.name]
-        )
-    parser.add_argument(
-        "--report-dir", default="reports", help="Folder for reports; each run makes a folder of its own in it."
-    )
+def own_options() -> list[Option]:
+    """All our options, in their order."""
+    return [option for group in GROUPS.values() for option in declared(group).values()]
 
 
 def settings_from(options: Namespace | None, drawn_seed: int) -> Settings:
@@ -115,11 +75,9 @@ def settings_from(options: Namespace | None, drawn_seed: int) -> Settings:
 
     Raises UsageError for a value that cannot be used.
     """
-    assert options is not None, "the locust command always has options"
-    values = {field.name: _from_option(field.name, getattr(options, field.name)) for field in fields(Settings)}
-    settings = Settings(**{**values, "seed": values["seed"] or drawn_seed})
+    settings = read(Settings, options)
     settings.check()
-    return settings
+    return settings if settings.seed else replace(settings, seed=drawn_seed)
 
 
 def judging_from(options: Namespace) -> dict[str, Any]:
@@ -127,13 +85,7 @@ def judging_from(options: Namespace) -> dict[str, Any]:
 
     Raises UsageError for a value that cannot be used.
     """
-    limits = Limits(**{field.name: getattr(options, f"max_{field.name}") for field in fields(Limits)})
-    limits.check()
-    return {
-        "thresholds": parse_thresholds(options.thresholds, DEFAULT_WEIGHTS),
-        "limits": limits,
-        "fail_on_bottleneck": options.fail_on_bottleneck,
-    }
+    return {**vars(read(JudgingSettings, options)), "limits": read(Limits, options)}
 
 
 def report_dir_from(options: Namespace) -> Path:
@@ -141,7 +93,7 @@ def report_dir_from(options: Namespace) -> Path:
 
     Raises UsageError when nothing can be written into it.
     """
-    name = options.report_dir
+    name = read(ReportSettings, options).report_dir
     if not name.strip():
         raise UsageError("the report-dir is empty; name a folder, for instance reports, or . for the current one")
     folder = Path(name)
@@ -158,30 +110,47 @@ def report_dir_from(options: Namespace) -> Path:
         ) from None
 
 
-def _as_option(name: str, value: Any) -> Any:
-    """The option's default: lists and tables are written as a person would type them."""
-    if name == "seed":
-        return 0
-    if name == "weights":
-        return ""
-    if name == "trials":
-        return ",".join(TRIALS)
-    return ",".join(value) if isinstance(value, tuple) else value
+def table() -> str:
+    """All our options with type, default, range and meaning, in Markdown, a table under the heading of each group."""
+    return "\n".join(f"## {heading}\n\n{_rows(declared(group).values())}" for heading, group in GROUPS.items())
 
 
-def _from_option(name: str, text: Any) -> Any:
-    if name == "weights":
-        return _weights(text)
-    if isinstance(getattr(_DEFAULTS, name), tuple):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    return text
+def _rows(options: Iterable[Option]) -> str:
+    head = "| option | type | default | range | meaning |\n|---|---|---|---|---|\n"
+    return head + "".join(
+        f"| `{each.flag}` | {_type(each)} | `{_text(each.default)}` | {each.range} | {each.help} |\n"
+        for each in options
+    )
 
 
-def _weights(text: str) -> dict[str, int]:
-    weights = dict(DEFAULT_WEIGHTS)
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, number = part.partition("=")
-        if not equals or not number.strip().isdecimal():
-            raise UsageError(f"weights: {part!r} is not NAME=WEIGHT with a whole number, for instance Timeout=60")
-        weights[name.strip()] = int(number)
-    return weights
+def _type(option: Option) -> str:
+    kind = {int: "whole number", float: "number", str: "text", bool: "true or false"}[type(option.default)]
+    return "list" if option.read is names else kind
+
+
+def _text(value: Value) -> str:
+    """A value as `locust.conf` has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (value or '""') if isinstance(value, str) else digits(value)
+
+
+def _add(parser: ArgumentParser, option: Option) -> None:
+    default, said = option.default, option.help
+    if isinstance(default, bool):
+        parser.add_argument(option.flag, action="store_true", default=default, help=said)
+        return
+    if not isinstance(default, str):
+        said += f" From {option.range}, by default {_text(default)}."
+    choices = option.choices if option.is_one_of else None
+    parser.add_argument(option.flag, type=_converter(type(default)), default=default, help=said, choices=choices)
+
+
+def _converter(kind: type) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return typed(kind, text)
+        except UsageError as error:
+            raise ArgumentTypeError(str(error)) from None
+
+    return convert

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import signal
+import sys
+from collections.abc import Callable
 from typing import Any
 
-import gevent
-from gevent.event import Event
-from gevent.lock import RLock
 from locust.env import Environment
-from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 from triton_users import web
 from triton_users.events import add_hooks
+from triton_users.locust_compat.command import LocustCommand
+from triton_users.locust_compat.forks import forgive_the_wait_for_a_worker_that_is_forgotten
+from triton_users.locust_compat.interrupts import take_interrupts_that_locust_does_not_expect
+from triton_users.locust_compat.listeners import listen_before_those_already_there
+from triton_users.locust_compat.logs import escape_control_characters_that_locust_logs_raw
+from triton_users.locust_compat.master import LocustMaster
 from triton_users.locust_compat.start_gate import on_test_start
+from triton_users.locust_compat.worker import LocustWorker
 from triton_users.run.configuration import RunConfiguration
 from triton_users.run.coordinator import EXIT_USAGE, Coordinator
-from triton_users.run.node import Node, set_tasks
-from triton_users.run.snapshots import RESET_MESSAGE, MasterSide, WorkerSide
-from triton_users.system.parent_death import forgive_forgotten_children
-
-logger = logging.getLogger(__name__)
+from triton_users.run.node import Node
+from triton_users.run.snapshots import LocalNode, SnapshotCollector, SnapshotSender
 
 QUIT_LIMIT_S = 30.0
 """How long a worker may take to end beyond its users' stop timeout, in seconds; then the kernel ends it."""
@@ -36,138 +38,87 @@ def install(environment: Environment) -> None:
     if getattr(environment, "triton_plugin", False):
         return
     environment.triton_plugin = True  # type: ignore[attr-defined]  # our mark that this was done
+    if not hasattr(environment.parsed_options, "report_dir"):
+        sys.stderr.write(
+            "locust: error: the locustfile installs the plugin but lacks its options: add "
+            "events.init_command_line_parser.add_listener(triton_users.options.add_options) to it\n"
+        )
+        sys.exit(EXIT_USAGE)
+    escape_control_characters_that_locust_logs_raw()
     add_hooks(environment)
-    runner = environment.runner
+    command, runner = LocustCommand(environment), environment.runner
     if isinstance(runner, WorkerRunner):
-        _install_worker(environment, runner)
+        hurry = _install_worker(environment, command, runner)
+    elif isinstance(runner, MasterRunner):
+        hurry = _install_master(environment, command, runner)
     else:
-        _install_coordinator(environment)
-    _listen_for_interrupts(environment)
+        hurry = _install_local(environment, command)
+    take_interrupts_that_locust_does_not_expect().expect_them(environment, hurry)
 
 
-def _listen_for_interrupts(environment: Environment) -> None:
-    """Ctrl+C, as Locust expects it, but to the main greenlet only, and once.
-
-    Python would raise it in whichever greenlet happens to run: mostly a user in the middle of a request, which would
-    be a failure of the server then, or be counted by half. A second one would break into the end, which takes its
-    time but has its limits, and lose the last counts. A headless master that still waits for its workers does not
-    expect it at all, and would leave those that came waiting for ever.
-    """
-
-    def interrupt() -> None:
-        ignore_more()
-        main = gevent.get_hub().parent
-        if main is None:
-            return
-        runner: Any = environment.runner
-        options: Any = environment.parsed_options
-        if isinstance(runner, MasterRunner) and options.headless and runner.state == STATE_INIT:
-            wanted, came = options.expect_workers, runner.worker_count
-            logger.error("Interrupted before the run began: of %d workers %d had come", wanted, came)
-            environment.events.quitting.fire(environment=environment, reverse=True)  # also sends the workers home
-            gevent.kill(main, SystemExit(1))
-        else:
-            gevent.kill(main, KeyboardInterrupt)
-
-    def ignore_more(**_: Any) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # in force until the very end, when Python drops handlers
-
-    gevent.signal_handler(signal.SIGINT, interrupt)
-    environment.events.quitting.add_listener(ignore_more)
-
-
-def _install_worker(environment: Environment, runner: WorkerRunner) -> None:
-    node = Node(environment, runner.client_id)
-    exchange = WorkerSide(environment, node.snapshot, node.reset)
-    environment.reset_stats = False  # the master tells us when, so that Locust's counts and ours are reset as one
+def _install_worker(environment: Environment, command: LocustCommand, runner: WorkerRunner) -> Callable[[], None]:
+    """Returns what to call when somebody ends the run, as do the other two."""
+    node = Node(command, runner.client_id)
+    node.listen(environment.events)
+    worker = LocustWorker(runner)
+    sender = SnapshotSender(node, worker)
+    environment.reset_stats = False  # the master says when, so that Locust's counts and ours are reset as one
 
     def start(**_: Any) -> None:
-        configuration = getattr(environment.parsed_options, "triton_run", None)  # from the master
-        if configuration is None:
-            logger.error("The master of this worker runs without this plugin: start both with the same locustfile")
-            environment.process_exit_code = EXIT_USAGE
-            gevent.spawn(runner.quit)
-            return
-        node.start(RunConfiguration.unpack(configuration))
-        exchange.started()
+        packed = command.came_with_the_order()
+        if packed is None:
+            command.refuse_to_start("the master of this worker runs without this plugin: give both the same locustfile")
+        sender.start(RunConfiguration.unpack(packed))
 
-    def on_quitting(**_: Any) -> None:
-        signal.setitimer(signal.ITIMER_REAL, (environment.stop_timeout or 0) + QUIT_LIMIT_S)
+    def quitting(**_: Any) -> None:
+        signal.setitimer(signal.ITIMER_REAL, command.stop_timeout_s + QUIT_LIMIT_S)
+        sender.hurry()
         runner.stop()  # so that the last counts are sent before Locust says good-bye to the master
         node.end()
 
+    events = environment.events
     on_test_start(environment, start)
-    environment.events.quitting.add_listener(on_quitting)
+    events.report_to_master.add_listener(lambda data, **_: sender.add_to(data))
+    events.test_stopping.add_listener(lambda **_: sender.stopping())
+    events.test_stop.add_listener(lambda **_: sender.stopped())
+    events.quitting.add_listener(quitting)
+    events.quit.add_listener(lambda **_: worker.hang_up())
+    return sender.hurry
 
 
-def _install_coordinator(environment: Environment) -> None:
-    runner: Any = environment.runner
-    node = None if isinstance(runner, MasterRunner) else Node(environment, "local")
-    quitting = RLock()
+def _install_master(environment: Environment, command: LocustCommand, runner: MasterRunner) -> Callable[[], None]:
+    collector = SnapshotCollector(LocustMaster(runner), command)
+    coordinator = Coordinator(command, collector)
+    listen_before_those_already_there(
+        environment.events.worker_report, lambda data, **_: collector.take_out_of(data, coordinator.merge)
+    )
+    forgive_the_wait_for_a_worker_that_is_forgotten()
+    _install_coordinator(environment, coordinator)
+    return coordinator.hurry
 
-    def look() -> None:
-        if node is not None:
-            coordinator.merge(node.snapshot(final=False))
 
-    coordinator = Coordinator(environment, look)
+def _install_local(environment: Environment, command: LocustCommand) -> Callable[[], None]:
+    node = Node(command, "local")
+    node.listen(environment.events)
+    coordinator = Coordinator(command, LocalNode(node))
+    _install_coordinator(environment, coordinator)
+    return coordinator.hurry
+
+
+def _install_coordinator(environment: Environment, coordinator: Coordinator) -> None:
     coordinator.set_up()
 
-    def start(**_: Any) -> None:
-        configuration = coordinator.configure()
-        if node is not None:
-            node.start(configuration)
-        else:
-            set_tasks(environment, configuration.settings, configuration.left_out)
-
-    def on_test_stop(**_: Any) -> None:
-        if node is not None:
-            coordinator.merge(node.snapshot(final=True))
-            node.end()
-        coordinator.finish("interrupted" if ending.is_set() else "finished")
-        if not headless and coordinator.reporting is not None:
-            print(coordinator.reporting.text(), flush=True)
-        if headless and isinstance(runner, MasterRunner):
-            gevent.spawn(runner.quit)  # a master that lost its last worker would wait for others
-
-    def on_reset(**_: Any) -> None:
-        counted = coordinator.reset()
-        if not counted:
-            return
-        if node is not None:
-            node.reset(counted)
-        else:
-            runner.send_message(RESET_MESSAGE, {"ledger": counted})
-
-    def on_spawning_complete(**_: Any) -> None:
+    def spawned(**_: Any) -> None:
         if environment.reset_stats:
-            on_reset()
+            coordinator.reset()
 
-    def on_quitting(**_: Any) -> None:
-        # Locust may fire this twice at once (SIGTERM); the second caller must not go on to exit before the first.
-        with quitting:
-            ending.set()
-            try:
-                runner.quit()  # fires test_stop, if a test still runs
-            finally:
-                coordinator.tear_down()
-
-    def on_quit(**_: Any) -> None:
-        if headless and coordinator.reporting is not None and coordinator.reporting.finished:
-            print(
-                coordinator.reporting.text(), flush=True
-            )  # below Locust's own tables: the verdict is the last thing seen
-
-    headless = environment.parsed_options.headless  # type: ignore[union-attr]  # the locust command sets them
-    ending = Event()
-    on_test_start(environment, start)
-    environment.events.test_stopping.add_listener(lambda **_: coordinator.stopping())
-    environment.events.test_stop.add_listener(on_test_stop)
-    environment.events.reset_stats.add_listener(on_reset)
-    environment.events.spawning_complete.add_listener(on_spawning_complete)
-    environment.events.quitting.add_listener(on_quitting)
-    environment.events.quit.add_listener(on_quit)
-    if isinstance(runner, MasterRunner):
-        MasterSide(environment, coordinator.merge)
-        forgive_forgotten_children()
+    events = environment.events
+    on_test_start(environment, lambda **_: coordinator.start())
+    events.test_stopping.add_listener(lambda **_: coordinator.stopping())
+    events.test_stop.add_listener(lambda **_: coordinator.stopped())
+    events.reset_stats.add_listener(lambda **_: coordinator.reset())
+    events.spawning_complete.add_listener(spawned)
+    events.quitting.add_listener(lambda **_: coordinator.quit())
+    events.quit.add_listener(lambda **_: coordinator.quitted())
     if environment.web_ui is not None:
         web.register(environment, lambda: coordinator.reporting)

@@ -1,9 +1,15 @@
-"""What a run does: every tunable constant of the scenarios, checked; knows nothing of Locust or of command lines."""
+"""What a run does and how it reaches the server: every tunable constant, declared once (`triton_users.options`).
+
+Knows nothing of Locust or of command lines.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from triton_users.declaration import UsageError as UsageError
+from triton_users.declaration import check, names, option
 
 TRIALS = ("custom", "custom_nobatch", "onnx", "onnx_nobatch", "plan", "plan_nobatch", "libtorch")
 """Model families of Triton's own tests; a sequence model is called `{trial}_sequence_{int32|float32}`."""
@@ -21,108 +27,170 @@ DEFAULT_WEIGHTS: Mapping[str, int] = {
 }
 """The nine scenarios and how often each is picked, out of 1000 (`qa/L0_long_running_stress/stress.py`)."""
 
+SCENARIOS = tuple(DEFAULT_WEIGHTS)
 
-class UsageError(ValueError):
-    """The user asked for something that cannot be: the message says what, the value seen and what would be right.
 
-    The command ends with exit code 2.
-    """
+def _weights(text: str) -> dict[str, int]:
+    weights = dict(DEFAULT_WEIGHTS)
+    for part in names(text):
+        name, equals, number = part.partition("=")
+        if not equals or not number.strip().isdecimal():
+            raise UsageError(f"weights: {part!r} is not NAME=WEIGHT with a whole number, for instance Timeout=60")
+        weights[name.strip()] = int(number)
+    return weights
 
 
 @dataclass(frozen=True)
 class Settings:
     """One run's constants. `check()` raises UsageError on the first value that cannot be used."""
 
-    seed: int
-    """The plan's seed, 1 to 2**63 - 1: the same seed gives the same scenarios, models, ids, lengths and values."""
-
-    scenarios: tuple[str, ...] = ()
-    """Scenarios asked for by name; one that cannot run is then an error. Empty: all nine, those that can run."""
-
-    weights: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
-    """How often each scenario is picked, relative to the others; 0 leaves it out."""
-
-    trials: tuple[str, ...] = TRIALS
-    """Model families a sequence or identity scenario may pick; those whose models are not loaded are left out."""
-
-    sequence_length_mean: float = 16.0
-    """Mean number of requests in a sequence."""
-
-    sequence_length_stdev: float = 8.0
-    """Standard deviation of the number of requests in a sequence; a length is never under 1."""
-
-    sequence_timeout_ms: int = 25_000
-    """Limit for a whole sequence, its waiting for a slot included, in milliseconds."""
-
-    request_timeout_ms: int = 25_000
-    """Limit for any other single request, in milliseconds."""
-
-    deadline_ms: int = 100
-    """Client deadline of the Timeout scenario, in milliseconds."""
-
-    deadline_tolerance_ms: int = 100
-    """How much later than `deadline_ms` the deadline may fire before it counts as late, in milliseconds."""
-
-    deadline_tensor_mib: int = 1024
-    """Size of the Timeout scenario's FP32 tensor, in MiB; under 2048, gRPC's and Triton's limit for a message."""
-
-    batch_size: int = 32
-    """Pictures in one request to the image model."""
-
-    idle_limit_s: float = 7.0
-    """The sequence models' `max_sequence_idle_microseconds`, in seconds: after it an open sequence is forgotten."""
-
-    idle_margin_s: float = 3.0
-    """How long after the idle limit the server may still hold an open sequence, in seconds."""
-
-    connections: int = 0
-    """How many connections the users of each worker share; 0: each has one of its own."""
-
-    load_users: int = 0
-    """Users that only run the image option of PerfAnalyzer, to keep the device busy."""
-
-    allow_failure: tuple[str, ...] = ("PerfAnalyzer",)
-    """Scenarios whose failures are counted and shown but do not fail the run."""
-
-    perf_analyzer_timeout_s: float = 120.0
-    """Limit for one run of perf_analyzer, in seconds; then it is killed and the run is a failure."""
+    seed: int = option(
+        0,
+        "Seed of the plan: the same seed gives the same scenarios, models, ids, lengths and values. 0 draws one.",
+        low=0,
+        high=2**63 - 1,
+    )
+    scenarios: tuple[str, ...] = option(
+        "",
+        "Run only these, comma separated; one that cannot run is then an error. Empty: all that can run.",
+        choices=SCENARIOS,
+        read=names,
+    )
+    weights: Mapping[str, int] = option(
+        "",
+        "How often each scenario is picked, for instance SequenceValid=295,Timeout=0; others keep their own.",
+        choices=SCENARIOS,
+        read=_weights,
+    )
+    trials: tuple[str, ...] = option(
+        ",".join(TRIALS),
+        "Model families that sequence and identity scenarios pick from, comma separated; those whose models are not "
+        "loaded are left out.",
+        choices=TRIALS,
+        read=names,
+    )
+    sequence_length_mean: float = option(
+        16.0, "Mean number of requests in a sequence.", unit="requests", low=1, high=100_000
+    )
+    sequence_length_stdev: float = option(
+        8.0,
+        "Standard deviation of the number of requests in a sequence; a length is never under 1.",
+        unit="requests",
+        low=0,
+        high=100_000,
+        label="sequence length standard deviation",
+    )
+    sequence_timeout_ms: int = option(
+        25_000, "Limit for a whole sequence, waiting for a slot included.", unit="ms", low=1, high=3_600_000
+    )
+    reference_datatypes: bool = option(
+        False,
+        "One sequence model a trial, FP32 for plan and INT32 for others, as Triton's own test; else all there are.",
+    )
+    pause_share: float = option(
+        0.1,
+        "Share of the sequences that pause between two requests, for up to 0.8 of the idle limit.",
+        unit="of the sequences",
+        low=0,
+        high=1,
+    )
+    burst_share: float = option(
+        0.5,
+        "Share of SequenceValid's runs on models that batch that send several sequences at the same time.",
+        unit="of the runs",
+        low=0,
+        high=1,
+    )
+    burst_sequences: int = option(
+        8,
+        "Sequences in such a burst; it fills batches of up to as many.",
+        unit="sequences",
+        low=2,
+        high=64,
+        label="number of sequences in a burst",
+    )
+    deferred_check_wait_s: float = option(
+        0.0,
+        "How long a stopping user may wait for the checks that its runs put off; 0: not at all.",
+        unit="s",
+        low=0,
+        high=3600,
+    )
+    request_timeout_ms: int = option(
+        25_000,
+        "Limit for any other single request; up to four times as long while the server's statistics show it at work on "
+        "others.",
+        unit="ms",
+        low=1,
+        high=3_600_000,
+    )
+    deadline_ms: int = option(100, "Client deadline of the Timeout scenario.", unit="ms", low=1, high=60_000)
+    deadline_tolerance_ms: int = option(
+        100, "How much later than its deadline the Timeout scenario's request may end.", unit="ms", low=1, high=60_000
+    )
+    deadline_tensor_mib: int = option(
+        1024,
+        "Size of the Timeout scenario's FP32 tensor; gRPC's and Triton's limit for a message is 2048.",
+        unit="MiB",
+        low=1,
+        high=2047,
+    )
+    batch_size: int = option(32, "Pictures in one request to the image model.", unit="pictures", low=1, high=1024)
+    pictures: str = option(
+        "",
+        "Folder of pictures for an image model of your own: labels.csv with lines FILE,LABEL, or a sub-folder for each "
+        "label. Empty: the folder pictures beside TRITON_USERS_RESNET, else this project's drawings.",
+    )
+    idle_limit_s: float = option(
+        7.0,
+        "The sequence models' max_sequence_idle_microseconds: after it an open sequence is forgotten.",
+        unit="s",
+        low=0.001,
+        high=3600,
+    )
+    idle_margin_s: float = option(
+        3.0,
+        "How long after the idle limit the server may still hold an open sequence.",
+        unit="s",
+        low=0.001,
+        high=3600,
+    )
+    load_users: int = option(
+        0,
+        "How many of the users only run perf_analyzer on the image model, to keep the device busy.",
+        unit="users",
+        low=0,
+        high=10_000,
+        label="number of load users",
+    )
+    allow_failure: tuple[str, ...] = option(
+        "PerfAnalyzer",
+        "Scenarios whose failures are counted and shown but do not fail the run, comma separated.",
+        choices=SCENARIOS,
+        read=names,
+    )
+    perf_analyzer_timeout_s: float = option(
+        120.0,
+        "Limit for one run of perf_analyzer; then it is killed and the run is a failure.",
+        unit="s",
+        low=1,
+        high=86_400,
+        label="perf_analyzer timeout",
+    )
 
     def check(self) -> None:
         """Raise UsageError for the first setting that cannot be used."""
-        if not 0 < self.seed < 2**63:
-            raise UsageError(f"the seed is {self.seed}; it must be a whole number from 1 to 2**63 - 1")
-        known = tuple(DEFAULT_WEIGHTS)
-        _check_names("scenarios", self.scenarios, known)
-        _check_names("weights", self.weights, known)
-        _check_names("allow-failure", self.allow_failure, known)
-        _check_names("trials", self.trials, TRIALS)
+        check(self)
         if not self.trials:
             raise UsageError(f"no trial is selected; name one or more of: {', '.join(TRIALS)}")
         for name, weight in self.weights.items():
             if not 0 <= weight <= 100_000:
-                raise UsageError(f"the weight of {name} is {weight}; it must be a whole number from 0 to 100000")
+                raise UsageError(f"the weight of {name} is {weight}; it must be from 0 to 100000")
         for name in self.scenarios:
             if not self.weight_of(name):
                 raise UsageError(f"{name} is asked for by name but its weight is 0; give it a weight of 1 or more")
-        if not any(self.weight_of(name) for name in (self.scenarios or known)):
+        if not any(self.weight_of(name) for name in (self.scenarios or SCENARIOS)):
             raise UsageError("every scenario has weight 0, so there is nothing to run; give one a weight of 1 or more")
-        for label, value, low, high, unit in (
-            ("sequence length mean", self.sequence_length_mean, 1, 100_000, "requests"),
-            ("sequence length standard deviation", self.sequence_length_stdev, 0, 100_000, "requests"),
-            ("sequence timeout", self.sequence_timeout_ms, 1, 3_600_000, "ms"),
-            ("request timeout", self.request_timeout_ms, 1, 3_600_000, "ms"),
-            ("deadline", self.deadline_ms, 1, 60_000, "ms"),
-            ("deadline tolerance", self.deadline_tolerance_ms, 1, 60_000, "ms"),
-            ("deadline tensor", self.deadline_tensor_mib, 1, 2047, "MiB"),
-            ("batch size", self.batch_size, 1, 1024, "pictures"),
-            ("idle limit", self.idle_limit_s, 0.001, 3600, "s"),
-            ("idle margin", self.idle_margin_s, 0.001, 3600, "s"),
-            ("number of shared connections", self.connections, 0, 100_000, "connections"),
-            ("number of load users", self.load_users, 0, 10_000, "users"),
-            ("perf_analyzer timeout", self.perf_analyzer_timeout_s, 1, 86_400, "s"),
-        ):
-            if not low <= value <= high:  # also refuses NaN
-                raise UsageError(f"the {label} is {value:g} {unit}; it must be from {low:g} to {high:g} {unit}")
 
     def weight_of(self, scenario: str) -> int:
         """The scenario's weight in this run; 0 when it was not selected."""
@@ -131,7 +199,30 @@ class Settings:
         return self.weights.get(scenario, DEFAULT_WEIGHTS[scenario])
 
 
-def _check_names(option: str, seen: Iterable[str], known: Iterable[str]) -> None:
-    for name in seen:
-        if name not in known:
-            raise UsageError(f"{option}: there is no {name!r}; it must be one of: {', '.join(known)}")
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """How users reach the server, those of the scenarios and a locustfile's own alike."""
+
+    connections: int = option(
+        0,
+        "How many connections the users of each worker share, many streams on each. 0: one for each user.",
+        unit="connections",
+        low=0,
+        high=100_000,
+        label="number of shared connections",
+    )
+    grpc_authority: str = option(
+        "", "The :authority that requests carry, by which an ingress routes. Empty: the host's name and port."
+    )
+    grpc_root_certificates: str = option("", "PEM file of the authorities to trust with grpcs://. Empty: the system's.")
+    grpc_private_key: str = option("", "PEM file of the client's private key (mutual TLS).")
+    grpc_certificate_chain: str = option("", "PEM file of the client's certificate (mutual TLS).")
+    grpc_server_name: str = option("", "Name the server's certificate must carry. Empty: that of the host.")
+    grpc_insecure: bool = option(False, "With grpcs://, do not check the certificate.")
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Where reports go."""
+
+    report_dir: str = option("reports", "Folder for reports; each run makes a folder of its own in it.")

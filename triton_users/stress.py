@@ -1,11 +1,12 @@
-"""The stress test's Locust users: each picks scenarios by weight, plays them and tells the events what came of it."""
+"""The stress test's Locust users: each picks scenarios by weight, plays them and fires an event for each."""
 
 from __future__ import annotations
 
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,12 @@ from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImm
 from tritonclient.utils import InferenceServerException
 
 from triton_users.ledger import plain
+from triton_users.locust_compat.tasks import pick_with_a_generator_of_ones_own
 from triton_users.run.configuration import Run
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
+from triton_users.scenarios.correlation_ids import id_block
 from triton_users.scenarios.perf_analyzer import ImageLoad
-from triton_users.scenarios.sequences import id_block
 from triton_users.settings import DEFAULT_WEIGHTS
 from triton_users.users import TritonGrpcUser
 
@@ -46,6 +48,9 @@ class ScenarioUser(TritonGrpcUser):
 
     abstract = True
 
+    played_error: Exception | None = None
+    """The last exception that a run of a scenario was counted as failed for; Locust is told of it too."""
+
     stop_timeout_s: float = 3.0
     """How long a stopping user's scenarios may take to end what they have open, in seconds."""
 
@@ -69,14 +74,26 @@ class ScenarioUser(TritonGrpcUser):
             sleep=gevent.sleep,
             shared=run.shared,
         )
-        # Locust picks with the global random generator, which no seed can hold; ours picks from the plan.
-        taskset: Any = self._taskset_instance
-        taskset.get_next_task = self._next_task
+        pick_with_a_generator_of_ones_own(self, self._next_task)
 
     def _next_task(self) -> Task:
         self.draw = self.run_of_test.draw(self.number, self.plays)
         self.plays += 1
-        return self.draw.choice(self.tasks)  # type: ignore[return-value]  # our tasks are functions of a user
+        picked: Task = self.draw.choice(self.tasks)  # type: ignore[assignment]  # our tasks are functions of a user
+        return picked if self.plays > 1 else next(self._first_picks(), picked)
+
+    def _first_picks(self) -> Iterator[Task]:
+        """Each task once, the rarest first: what the users of this process begin with, one each in their order.
+
+        So a run of minutes has every scenario in it, even one that is picked once in 143 times. Later picks go by
+        weight alone.
+        """
+        shared, name = self.session.shared, f"first picks of {type(self).__name__}"
+        if name not in shared:
+            times = Counter(self.tasks)
+            shared[name] = iter(sorted(times, key=times.__getitem__))
+        picks: Iterator[Task] = shared[name]
+        return picks
 
     def play(self, scenario_type: type[Scenario]) -> None:
         """Plan and run one scenario, and fire `scenario_finished`."""
@@ -85,26 +102,30 @@ class ScenarioUser(TritonGrpcUser):
             scenario = self._scenarios[scenario_type] = scenario_type(self.session)
         plan = scenario.plan(self.draw)
         self.rpc_events.scenario = self._signals.scenario = scenario.name
-        outcome, requests, reason, evidence = "", 0, "", {}
+        outcome, requests, checked, reason, evidence, excusable = "", 0, 0, "", {}, True
         begun_s = time.perf_counter()
         try:
             requests = scenario.run(plan)
+            checked = scenario.answers_checked(plan, requests)
             outcome = "passed"
         except Skip as skip:
-            outcome, reason = "skipped", str(skip)
+            outcome, requests, reason = "skipped", skip.requests, str(skip)
         except ScenarioFailure as failure:
             outcome, requests, reason, evidence = "failed", failure.requests, str(failure), failure.evidence
+            excusable = failure.excusable
         except InferenceServerException as error:
             outcome, reason = "failed", str(error)
         except _LOCUST_CONTROL:
             raise
-        except Exception as error:  # ours to mend, so it must be seen: Locust shows it with its traceback
+        except Exception as error:  # ours to fix, so it must be seen: Locust shows it with its traceback
             outcome, reason = "failed", f"{type(error).__name__}: {error}"
+            self.played_error = error
             raise
         finally:
             self.rpc_events.scenario = ""
             if outcome:  # none when Locust stopped the user in the middle of it
-                self._finished(scenario, plan, outcome, requests, time.perf_counter() - begun_s, reason, evidence)
+                duration_s = time.perf_counter() - begun_s
+                self._finished(scenario, plan, outcome, requests, checked, duration_s, reason, evidence, excusable)
         if outcome == "failed":
             gevent.sleep(FAILURE_PAUSE_S)
 
@@ -114,9 +135,11 @@ class ScenarioUser(TritonGrpcUser):
         plan: Any,
         outcome: str,
         requests: int,
+        checked: int,
         duration_s: float,
         reason: str,
         evidence: dict[str, Any],
+        excusable: bool,
     ) -> None:
         run = self.run_of_test
         record: dict[str, Any] = {}
@@ -135,16 +158,43 @@ class ScenarioUser(TritonGrpcUser):
             scenario=scenario.name,
             outcome=outcome,
             requests=requests,
+            answers_checked=checked,
             duration_s=duration_s,
             reason=reason,
             record=record,
+            excusable=excusable,
         )
 
     def on_stop(self) -> None:
-        with gevent.Timeout(self.stop_timeout_s, False):  # type: ignore[arg-type]  # False: no exception
-            for scenario in self._scenarios.values():
-                self._signals.scenario = scenario.name
-                scenario.close()
+        try:
+            self.run_of_test.wait_for(self._make_deferred_checks, self.session.settings.deferred_check_wait_s)
+        finally:  # Locust may kill a user that takes its time
+            with gevent.Timeout(self.stop_timeout_s, False):  # type: ignore[arg-type]  # False: no exception
+                for scenario in self._scenarios.values():
+                    self.rpc_events.scenario = self._signals.scenario = scenario.name
+                    scenario.close()
+
+    def _make_deferred_checks(self) -> None:
+        """Make the checks that runs put off, each when it is due."""
+        for scenario in self._scenarios.values():
+            while (deferred := scenario.next_deferred()) is not None:
+                plan, due_s = deferred
+                gevent.sleep(max(0.0, due_s - time.monotonic()))
+                self._make_deferred_check(scenario, plan)
+
+    def _make_deferred_check(self, scenario: Scenario, plan: Any) -> None:
+        self.rpc_events.scenario = self._signals.scenario = scenario.name
+        begun_s = time.perf_counter()
+        try:
+            requests = scenario.check_deferred()
+        except ScenarioFailure as failure:
+            duration_s = time.perf_counter() - begun_s
+            told, excusable = str(failure), failure.excusable
+            self._finished(scenario, plan, "failed", failure.requests, 0, duration_s, told, failure.evidence, excusable)
+        else:
+            self._signals.deferred_checks_settled(requests=requests)
+        finally:
+            self.rpc_events.scenario = ""
 
 
 def _task(scenario_type: type[Scenario]) -> Task:
@@ -172,9 +222,9 @@ class TritonLoadUser(ScenarioUser):
     tasks = [_task(ImageLoad)]  # noqa: RUF012 - Locust's own form
 
 
-def runs_scenarios(environment: Environment) -> bool:
-    """Whether the locustfile has users that pick scenarios; one with users of its own need not have any."""
-    return any(issubclass(user_class, TritonStressUser) for user_class in environment.user_classes)
+def runs_scenarios(user_classes: Iterable[type]) -> bool:
+    """Whether there are users that pick scenarios among them; a locustfile with users of its own need not have any."""
+    return any(issubclass(user_class, TritonStressUser) for user_class in user_classes)
 
 
 def expanded_tasks(weights: dict[str, int]) -> list[Task]:
@@ -183,22 +233,22 @@ def expanded_tasks(weights: dict[str, int]) -> list[Task]:
 
 
 class FailureLog:
-    """Tells failures to the log, but not each of the thousands that a dead server makes in a night."""
+    """Logs failures, but not each of the thousands that a dead server makes in a night."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._told: dict[str, tuple[int, float]] = {}
+        self._logged: dict[str, tuple[int, float]] = {}
         """Scenario -> how many of its failures were logged, and when the last one was."""
         self._left_out: dict[str, int] = {}
         """Scenario -> how many were not, since then."""
 
     def failed(self, scenario: str, reason: str) -> None:
         """Log it, or count it towards the next one that is logged."""
-        number, last_s = self._told.get(scenario, (0, 0.0))
+        number, last_s = self._logged.get(scenario, (0, 0.0))
         if number >= LOGGED_FAILURES and self._clock() - last_s < LOG_EVERY_S:
             self._left_out[scenario] = self._left_out.get(scenario, 0) + 1
             return
-        self._told[scenario] = (number + 1, self._clock())
+        self._logged[scenario] = (number + 1, self._clock())
         more = self._left_out.pop(scenario, 0)
         logger.warning("%s failed: %s%s", scenario, reason, f" (and {more} more before that)" if more else "")
 
@@ -228,5 +278,7 @@ class _Signals:
             steps=steps,
         )
 
-    def deferred_checks_settled(self, *, confirmed: int = 0, unchecked: int = 0) -> None:
-        self._events.deferred_checks_settled.fire(scenario=self.scenario, confirmed=confirmed, unchecked=unchecked)
+    def deferred_checks_settled(self, *, confirmed: int = 0, unchecked: int = 0, requests: int = 0) -> None:
+        self._events.deferred_checks_settled.fire(
+            scenario=self.scenario, confirmed=confirmed, unchecked=unchecked, requests=requests
+        )

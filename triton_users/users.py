@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -11,6 +12,8 @@ from locust import User
 from triton_users.client.client import TritonClient
 from triton_users.client.connections import Connections
 from triton_users.client.rpc_events import RpcEvents
+from triton_users.declaration import read
+from triton_users.settings import ConnectionSettings
 from triton_users.system.memory import keep_freed_memory
 from triton_users.transport import ChannelOptions, TlsCredentials
 
@@ -53,9 +56,11 @@ class TritonGrpcUser(User):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         keep_freed_memory()
-        unanswered = getattr(environment.events, "request_unanswered", None)  # the plugin's, where it is installed
-        self.rpc_events = RpcEvents(environment.events.request, self.context, unanswered)
-        self.client = self._connect(self.connections or getattr(environment.parsed_options, "connections", 0))
+        events = environment.events
+        ours = (getattr(events, name, None) for name in ("request_unanswered", "reconnected"))  # where it is installed
+        self.rpc_events = RpcEvents(events.request, self.context, *ours)
+        self._connection_settings = read(ConnectionSettings, environment.parsed_options)
+        self.client = self._connect(self.connections or self._connection_settings.connections)
 
     def connect(self) -> TritonClient:
         """One more client with a connection of its own, counted with this user's requests. The caller closes it."""
@@ -63,8 +68,8 @@ class TritonGrpcUser(User):
 
     def _connect(self, shared: int) -> TritonClient:
         """A client on one of so many shared connections; with 0 on one of its own."""
-        url, tls = self.host or "", self.tls or tls_from(self.environment.parsed_options)
-        options, rpc_events = self.channel_options, self.rpc_events
+        url, tls = self.host or "", self.tls or tls_from(self._connection_settings)
+        options, rpc_events = with_authority(self.channel_options, self._connection_settings), self.rpc_events
         if not shared:
             return TritonClient(url, rpc_events=rpc_events, tls=tls, channel_options=options)
         share = connections_of(self.environment).share(shared, url, tls, options, rpc_events)
@@ -78,6 +83,16 @@ class TritonGrpcUser(User):
         return greenlet
 
 
+def own_host(user_class: type[User]) -> str:
+    """The host that a class, or one of a locustfile that it is made from, sets for itself; "" when none does."""
+    for each in user_class.__mro__:
+        if each is TritonGrpcUser or each.__module__.split(".")[0] == "locust":
+            return ""
+        if "host" in vars(each):
+            return vars(each)["host"] or ""
+    return ""
+
+
 def connections_of(environment: Environment) -> Connections:
     """The connections that users of this environment share; there is one `Connections` in each."""
     found: Connections | None = getattr(environment, "triton_connections", None)
@@ -86,18 +101,20 @@ def connections_of(environment: Environment) -> Connections:
     return found
 
 
-def tls_from(options: Any) -> TlsCredentials | None:
-    """The certificates that the `--grpc-…` options name; None when they name none.
-
-    Raises TargetError or OSError for a file that cannot be used.
-    """
-    if options is None:
-        return None
-    root, key, chain, name = (
-        getattr(options, option, "") or None
-        for option in ("grpc_root_certificates", "grpc_private_key", "grpc_certificate_chain", "grpc_server_name")
+def tls_from(settings: ConnectionSettings) -> TlsCredentials | None:
+    """The certificates that the `--grpc-…` options name; None when they name none."""
+    tls = TlsCredentials(
+        root=settings.grpc_root_certificates or None,
+        key=settings.grpc_private_key or None,
+        certificate=settings.grpc_certificate_chain or None,
+        server_name=settings.grpc_server_name or None,
+        insecure=settings.grpc_insecure,
     )
-    insecure = getattr(options, "grpc_insecure", False)
-    if not (root or key or chain or name or insecure):
-        return None
-    return TlsCredentials(root=root, key=key, certificate=chain, server_name=name, insecure=insecure)
+    return None if tls == TlsCredentials() else tls
+
+
+def with_authority(options: ChannelOptions, settings: ConnectionSettings) -> ChannelOptions:
+    """These options, with the `:authority` that `--grpc-authority` names where they have none of their own."""
+    if options.authority or not settings.grpc_authority:
+        return options
+    return replace(options, authority=settings.grpc_authority)

@@ -7,8 +7,10 @@ import grpc
 import pytest
 from gevent import GreenletExit
 from locust.event import EventHook
+from tritonclient.utils import InferenceServerException
 
-from triton_users.client.rpc_events import RequestFailure, RpcEvents
+from triton_users.client.client import TritonClient
+from triton_users.client.rpc_events import ENDED_EARLY, ENDED_IDLE, BusyWhenStopped, RequestFailure, RpcEvents
 from triton_users.transport import CallError
 from triton_users.transport.errors import Outcome
 from triton_users.transport.observer import StreamInfo
@@ -40,8 +42,8 @@ def rpc_events(heard: Heard, unanswered: Heard) -> RpcEvents:
     return RpcEvents(heard.hook, unanswered=unanswered.hook)
 
 
-def error(code: grpc.StatusCode, details: str, cause: BaseException | None = None) -> CallError:
-    made = CallError(Outcome(code, details))
+def error(code: grpc.StatusCode, details: str, cause: BaseException | None = None, local: bool = False) -> CallError:
+    made = CallError(Outcome(code, details, local=local))
     made.__cause__ = cause
     return made
 
@@ -111,13 +113,42 @@ def test_an_error_that_was_wanted_counts_as_a_success(heard: Heard, rpc_events: 
     assert "gone" in str(unwanted["exception"])
 
 
+@pytest.mark.parametrize(("end", "busy"), [(GreenletExit(), False), (BusyWhenStopped(), True)])
 def test_a_request_that_locust_interrupted_is_unanswered_and_nothing_else(
-    heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+    heard: Heard, unanswered: Heard, rpc_events: RpcEvents, end: GreenletExit, busy: bool
 ) -> None:
     rpc_events.scenario = "Crashing"
-    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "interrupted", cause=GreenletExit()))
+    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "interrupted", cause=end))
     assert heard.events == []
-    assert unanswered.only == {"scenario": "Crashing", "model": "m", "method": "ModelInfer", "waited_s": 0.25}
+    assert unanswered.only == {
+        "scenario": "Crashing", "model": "m", "method": "ModelInfer", "waited_s": 0.25, "busy": busy
+    }  # fmt: skip
+
+
+def test_what_a_scenario_asks_for_evidence_is_not_its_traffic_but_a_users_own_question_is(
+    heard: Heard, rpc_events: RpcEvents
+) -> None:
+    def asked() -> None:
+        rpc_events.unary_done(
+            "/inference.GRPCInferenceService/ModelStatistics", object(), object(), None, 1.0, 1.0, 2.0, 10, 20
+        )
+
+    rpc_events.scenario = "ResNet"
+    asked()
+    assert heard.events == []
+    rpc_events.scenario = ""
+    asked()
+    assert heard.only["name"] == "ModelStatistics"
+
+
+def test_a_request_that_this_client_cancelled_is_unanswered_and_one_that_the_server_cancelled_has_failed(
+    heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+) -> None:
+    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "Locally cancelled by application!", local=True))
+    assert heard.events == []
+    assert unanswered.only["model"] == "m"
+    infer_done(rpc_events, failure=error(grpc.StatusCode.CANCELLED, "the server reset the stream with CANCEL"))
+    assert "reset the stream" in str(heard.only["exception"])
 
 
 class TestStream:
@@ -170,6 +201,77 @@ class TestStream:
         rpc_events.stream_sent(call, request(), 2.0, 10)
         rpc_events.stream_received(call, response(), 2.5, 10)
         heard.events.clear()
-        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us"), 3.0)
+        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us", local=True), 3.0)
         assert heard.events == []
         assert (unanswered.only["model"], unanswered.only["waited_s"]) == ("m", 1.0)
+
+    def test_a_stream_that_somebody_else_cancelled_fails_each_request_that_waited(
+        self, heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+    ) -> None:
+        call = stream()
+        for identity in ("1", "2"):
+            rpc_events.stream_sent(call, request(identity), 1.0, 10)
+        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "the server reset the stream with CANCEL"), 3.0)
+        assert [str(event["exception"]) for event in heard.events] == [
+            "[StatusCode.CANCELLED] the server reset the stream with CANCEL"
+        ] * 2
+        assert unanswered.events == []
+
+    def test_an_end_with_ok_fails_each_request_that_waited(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request("1"), 1.0, 10)
+        rpc_events.stream_sent(call, request("2"), 1.0, 10)
+        rpc_events.stream_received(call, response("1"), 1.5, 5)
+        rpc_events.stream_done(call, None, 2.0)
+        assert [str(event["exception"]) for event in heard.events] == ["None", ENDED_EARLY]
+
+    @pytest.mark.parametrize("sent", [True, False])
+    @pytest.mark.parametrize("code", [None, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+    def test_an_end_while_nothing_waits_is_a_failure_of_the_stream(
+        self, heard: Heard, rpc_events: RpcEvents, sent: bool, code: grpc.StatusCode | None
+    ) -> None:
+        call = stream()
+        if sent:
+            rpc_events.stream_sent(call, request(), 1.0, 10)
+            rpc_events.stream_received(call, response(), 1.5, 5)
+            heard.events.clear()
+        rpc_events.stream_done(call, None if code is None else error(code, "max_age"), 2.0)
+        assert heard.only["name"] == "ModelStreamInfer"
+        assert ("max_age" if code is not None else ENDED_IDLE) in str(heard.only["exception"])
+
+    def test_the_end_of_a_stream_that_we_closed_is_none(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request(), 1.0, 10)
+        rpc_events.stream_received(call, response(), 1.5, 5)
+        heard.events.clear()
+        call.half_closed = True
+        rpc_events.stream_done(call, None, 2.0)
+        assert heard.events == []
+
+    def test_a_deadline_of_our_own_is_no_failure_while_nothing_waits(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request(), 1.0, 10)
+        rpc_events.stream_received(call, response(), 1.5, 5)
+        heard.events.clear()
+        rpc_events.stream_done(call, error(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", local=True), 2.0)
+        assert heard.events == []
+
+
+def test_a_connection_that_was_made_again_is_told_and_the_first_is_not(heard: Heard) -> None:
+    reconnected = Heard()
+    rpc_events = RpcEvents(heard.hook, reconnected=reconnected.hook)
+    rpc_events.connection_opened(None)
+    rpc_events.connection_opened("GOAWAY NO_ERROR")
+    assert reconnected.only == {"reason": "GOAWAY NO_ERROR"}
+    assert not heard.events
+
+
+def test_a_server_that_cannot_be_connected_to_is_told_from_one_that_answers_with_an_error() -> None:
+    seen: list[Any] = []
+    hook = EventHook()
+    hook.add_listener(lambda exception, **_: seen.append(exception))
+    with TritonClient("grpc://127.0.0.1:9", rpc_events=RpcEvents(hook)) as client:
+        with pytest.raises(InferenceServerException):
+            client.is_server_live()
+    assert seen[0].unreachable
+    assert not RequestFailure("StatusCode.UNAVAILABLE", "cannot connect to the database").unreachable

@@ -144,7 +144,7 @@ def test_a_worker_whose_master_lacks_the_plugin_says_so_and_ends(tmp_path: Path)
         stack.callback(plain.kill)
         worker = stack.enter_context(locust(tmp_path / "worker", "--worker", "--master-port", port))
         assert worker.wait() == 2, worker.log()
-        assert "The master of this worker runs without this plugin" in worker.log()
+        assert "the master of this worker runs without this plugin" in worker.log()
         assert "Traceback" not in worker.log()
 
 

@@ -40,6 +40,7 @@ class TestAgainstAHealthyServer:
         assert set(report["client"]["versions"]) >= {"locust", "tritonclient", "gevent", "python", "triton-users"}
         assert ended.scenario("SequenceValid")["runs"] > 0
         assert report["totals"]["failed"] == 0
+        assert report["totals"]["answers_checked"] == report["totals"]["requests"] > 0
         assert "PASSED" in ended.output.rsplit("Aggregated", 1)[1], "the verdict is the last thing on the terminal"
 
     def test_requests_show_in_locust_s_own_statistics_by_scenario_and_model(
@@ -276,7 +277,7 @@ def example_in_readme() -> str:
         (("--thresholds", "p99_ms>5"), "would fail a run for being good"),
         (("--report-dir", __file__), "no report can be written there: it is a file"),
         (("--report-dir", ""), "the report-dir is empty"),
-        (("--max-event-loop-lag-ms", "-1"), "event_loop_lag_ms is -1"),
+        (("--max-event-loop-lag-ms", "-1"), "the limit of event-loop lag is -1 ms; it must be from 0 to 3600000 ms"),
         (("-H", "grpcs://127.0.0.1:9", "--grpc-root-certificates", "missing.pem"), "missing.pem"),
     ],
 )

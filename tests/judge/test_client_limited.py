@@ -2,9 +2,9 @@
 
 import pytest
 
+from triton_users.declaration import UsageError, check
 from triton_users.judge.client_limited import Limits, findings, hms, sentences, windows_of
 from triton_users.ledger import WorkerState
-from triton_users.settings import UsageError
 
 
 def worker(name: str, windows: list[list[float]], began_s: float = 0.0) -> WorkerState:
@@ -66,8 +66,8 @@ def test_many_stretches_are_told_in_one_bounded_sentence() -> None:
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_a_limit_that_cannot_be_is_refused(value: float) -> None:
-    with pytest.raises(UsageError, match="event_loop_lag_ms"):
-        Limits(event_loop_lag_ms=value).check()
+    with pytest.raises(UsageError, match=r"the limit of event-loop lag is .* ms; it must be from 0 to 3600000 ms"):
+        check(Limits(event_loop_lag_ms=value))
 
 
 def test_seconds_are_told_as_hours_minutes_seconds() -> None:

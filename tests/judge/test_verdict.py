@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triton_users.judge.verdict import METRICS, Threshold, apply, four_digits, judge, parse_thresholds
+from triton_users.judge.thresholds import METRICS, Threshold, apply, check_names, four_digits, parse_thresholds
+from triton_users.judge.verdict import judge
 from triton_users.ledger import Ledger
 from triton_users.settings import UsageError
 
@@ -24,13 +25,13 @@ def ledger(**runs: tuple[int, int]) -> Ledger:
 
 def test_thresholds_are_read_as_people_write_them() -> None:
     text = "SequenceValid:p99_ms<50, failure_ratio <= 1%\nResNet:runs>=10,\n requests_per_s > 1e3,"
-    assert parse_thresholds(text, NAMES) == (
+    assert parse_thresholds(text) == (
         Threshold("SequenceValid", "p99_ms", "<", 50.0),
         Threshold("", "failure_ratio", "<=", 0.01),
         Threshold("ResNet", "runs", ">=", 10.0),
         Threshold("", "requests_per_s", ">", 1000.0),
     )
-    assert parse_thresholds(" ", NAMES) == ()
+    assert parse_thresholds(" ") == ()
 
 
 @given(
@@ -42,7 +43,7 @@ def test_thresholds_are_read_as_people_write_them() -> None:
 def test_a_threshold_written_out_is_read_back(scenario: str, metric: str, or_equal: bool, limit: float) -> None:
     sign = ("<" if METRICS[metric].at_most else ">") + ("=" if or_equal else "")
     threshold = Threshold(scenario, metric, sign, limit)
-    assert parse_thresholds(str(threshold), NAMES) == (threshold,)
+    assert parse_thresholds(str(threshold)) == (threshold,)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,6 @@ def test_a_threshold_written_out_is_read_back(scenario: str, metric: str, or_equ
         ("p99_ms=50", "is not"),
         ("p99_ms<5<6", "is not"),
         ("a:b:p99_ms<5", "is not"),
-        ("Sequence:p99_ms<50", "there is no scenario 'Sequence'; it must be one of: SequenceValid, Timeout"),
         ("p98_ms<50", "there is no metric 'p98_ms'; it must be one of: failure_ratio"),
         ("p99_ms>50", "write p99_ms<50"),
         ("runs<50", "write runs>=50"),
@@ -67,15 +67,35 @@ def test_a_threshold_written_out_is_read_back(scenario: str, metric: str, or_equ
 )
 def test_a_threshold_that_cannot_be_meant_is_refused_with_what_would_be_right(text: str, told: str) -> None:
     with pytest.raises(UsageError) as refused:
-        parse_thresholds(text, NAMES)
+        parse_thresholds(text)
     assert told in str(refused.value)
     assert text in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Sequence:p99_ms<50", "there is no scenario 'Sequence', and no such model on the server"),
+        ("bret:p99_ms<50", "the scenarios: SequenceValid, "),
+        ("bret:p99_ms<50", "its models: bert, t5"),
+        ("bert:runs>=50", "runs are counted for scenarios, and bert is a model; bert:requests_per_s>="),
+    ],
+)
+def test_a_threshold_of_nothing_there_is_is_refused_with_what_there_is(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_names(parse_thresholds(text), ["t5", "bert"])
+    assert told in str(refused.value)
+    assert text in str(refused.value)
+
+
+def test_a_threshold_may_name_a_scenario_a_model_or_nothing() -> None:
+    check_names(parse_thresholds("SequenceValid:runs>=1,bert:p99_ms<50,runs>=1"), ["bert"])
 
 
 @given(st.text())
 def test_no_text_gives_anything_but_thresholds_or_a_usage_error(text: str) -> None:
     try:
-        parse_thresholds(text, NAMES)
+        parse_thresholds(text)
     except UsageError:
         pass
 
@@ -99,7 +119,7 @@ def test_no_text_gives_anything_but_thresholds_or_a_usage_error(text: str) -> No
     ],
 )
 def test_a_check_shows_the_value_and_no_data_does_not_pass(text: str, value: float | None, passed: bool) -> None:
-    (check,) = apply(parse_thresholds(text, NAMES), ledger(SequenceValid=(9, 1), Timeout=(5, 0)), duration_s=5.0)
+    (check,) = apply(parse_thresholds(text), ledger(SequenceValid=(9, 1), Timeout=(5, 0)), duration_s=5.0)
     assert check.value == (None if value is None else pytest.approx(value, rel=0.01))
     assert check.passed is passed
 
@@ -117,7 +137,7 @@ def test_a_check_shows_the_value_and_no_data_does_not_pass(text: str, value: flo
 )
 def test_while_a_run_goes_on_a_limit_that_it_may_still_reach_is_not_yet_decided(text: str, passed: bool | None) -> None:
     counted = ledger(SequenceValid=(9, 1), Timeout=(5, 0))
-    (check,) = apply(parse_thresholds(text, NAMES), counted, duration_s=5.0, running=True)
+    (check,) = apply(parse_thresholds(text), counted, duration_s=5.0, running=True)
     assert check.passed is passed
     verdict = judge(ledger(Timeout=(5, 0)), weights={"Timeout": 1}, checks=(check,), running=True)
     assert verdict.passed is (passed is not False)
@@ -145,7 +165,7 @@ def test_while_a_run_goes_on_failures_fail_it_at_once() -> None:
 
 def test_a_threshold_of_a_scenario_is_that_scenarios_fault_and_one_of_all_is_nobodys() -> None:
     counted = ledger(SequenceValid=(9, 1), Timeout=(5, 0), ResNet=(1, 0))
-    checks = apply(parse_thresholds("SequenceValid:runs>=11,Timeout:p99_ms<0.5,runs>=99", NAMES), counted, 5.0)
+    checks = apply(parse_thresholds("SequenceValid:runs>=11,Timeout:p99_ms<0.5,runs>=99"), counted, 5.0)
     verdict = judge(counted, weights=dict.fromkeys(NAMES, 1), checks=checks)
     own = (
         "SequenceValid failed 1 of 10 runs",
@@ -154,6 +174,106 @@ def test_a_threshold_of_a_scenario_is_that_scenarios_fault_and_one_of_all_is_nob
     )
     assert verdict.scenarios == {"SequenceValid": "; ".join(own[:2]), "Timeout": own[2]}
     assert verdict.reasons == (*own, "threshold runs>=99 does not hold: it is 16")
+
+
+def own_requests(answered: int, failed: int, model: str = "bert") -> Ledger:
+    """Requests outside of any scenario."""
+    made = Ledger()
+    for _ in range(answered):
+        made.row("", model).record(1000, 1, 10, 10)
+    for number in range(failed):
+        made.row("", model).record_error(f"[StatusCode.UNAVAILABLE] try {number}", 10, 0)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("failure_ratio<1", 0.25),
+        ("bert:failure_ratio<1", 0.25),
+        ("bert:p99_ms<5", 1.0),
+        ("bert:requests_per_s>=1", 0.6),
+        ("t5:failure_ratio<1", None),
+        ("SequenceValid:failure_ratio<1", None),
+    ],
+)
+def test_outside_of_scenarios_a_threshold_speaks_of_requests(text: str, value: float | None) -> None:
+    (check,) = apply(parse_thresholds(text), own_requests(3, 1), duration_s=5.0)
+    assert check.value == (None if value is None else pytest.approx(value, rel=0.01))
+
+
+def test_a_failure_ratio_over_everything_counts_runs_of_scenarios_and_requests_outside_of_them() -> None:
+    counted = own_requests(3, 1)
+    counted.add(ledger(SequenceValid=(5, 1)))
+    (check,) = apply(parse_thresholds("failure_ratio<1"), counted, duration_s=5.0)
+    assert check.value == pytest.approx(2 / 10)
+
+
+def test_a_model_s_threshold_is_of_all_requests_to_it_and_no_scenario_s_fault() -> None:
+    counted = own_requests(1, 0)
+    for _ in range(99):
+        counted.row("ResNet", "bert").record(9000, 1, 10, 10)
+    checks = apply(parse_thresholds("bert:p99_ms<5"), counted, duration_s=5.0)
+    verdict = judge(counted, weights={}, checks=checks)
+    assert verdict.reasons[0].startswith("threshold bert:p99_ms<5 does not hold: it is 9")
+    assert "bert" not in verdict.scenarios
+
+
+def test_a_failed_request_outside_of_any_scenario_fails_the_run() -> None:
+    verdict = judge(own_requests(0, 48), weights={}, first_failures={"": "the first at 0:00:01: bert: no"})
+    assert verdict.exit_code == 1
+    assert verdict.reasons == (
+        "requests to bert: 48 of 48 failed: [StatusCode.UNAVAILABLE] try #; the first at 0:00:01: bert: no",
+    )
+
+
+def test_scenarios_that_passed_do_not_hide_own_requests_that_failed() -> None:
+    counted = own_requests(0, 70)
+    counted.add(ledger(ResNet=(9, 0)))
+    verdict = judge(counted, weights={"ResNet": 1})
+    assert verdict.scenarios == {"": "requests to bert: 70 of 70 failed: [StatusCode.UNAVAILABLE] try #"}
+
+
+def test_an_exception_of_the_users_code_fails_the_run() -> None:
+    counted = own_requests(50, 0)
+    counted.exceptions["AssertionError: wrong answer"] = 50
+    assert judge(counted, weights={}).reasons == ("users' code raised AssertionError: wrong answer (50 times)",)
+
+
+def test_the_exception_that_a_failed_request_raised_is_not_told_again() -> None:
+    counted = own_requests(0, 3)
+    counted.exceptions["InferenceServerException: [StatusCode.UNAVAILABLE] try #"] = 3
+    assert len(judge(counted, weights={}).reasons) == 1
+
+
+def test_many_kinds_of_failures_outside_of_scenarios_are_told_in_a_bounded_number_of_sentences() -> None:
+    counted = Ledger()
+    for number in range(40):
+        counted.add(own_requests(0, number + 1, f"m{number}"))
+    reasons = judge(counted, weights={}).reasons
+    assert len(reasons) == 6
+    assert reasons[0].startswith("requests to m39: 40 of 40 failed")
+    assert reasons[-1] == "35 more kinds of failures outside of any scenario"
+
+
+def test_a_failure_that_nothing_excuses_fails_the_run_of_an_allowed_scenario() -> None:
+    counted = ledger(PerfAnalyzer=(9, 3))
+    counted.scenario("PerfAnalyzer").unexcused = 1
+    verdict = judge(counted, weights={"PerfAnalyzer": 1}, allow_failure=["PerfAnalyzer"])
+    assert verdict.scenarios == {
+        "PerfAnalyzer": "PerfAnalyzer failed 3 of 12 runs, 1 of them in a way that is never allowed"
+    }
+
+
+@pytest.mark.parametrize(("passed", "failed", "fails"), [(0, 3, True), (0, 2, False), (1, 99, False)])
+def test_a_tool_that_never_once_worked_is_not_excused_by_load(passed: int, failed: int, fails: bool) -> None:
+    counted = ledger(PerfAnalyzer=(passed, failed), ResNet=(1, 0))
+    weights = {"PerfAnalyzer": 1, "ResNet": 1}
+    assert judge(counted, weights=weights, allow_failure=["PerfAnalyzer"]).passed is not fails
+
+
+def test_a_scenario_of_ours_that_the_user_allows_to_fail_may_always_fail() -> None:
+    assert judge(ledger(ResNet=(0, 9)), weights={"ResNet": 1}, allow_failure=["ResNet"]).passed
 
 
 def test_a_run_in_which_every_scenario_passed_passes() -> None:
@@ -223,6 +343,23 @@ def test_skips_are_told_with_a_scenario_that_did_not_run() -> None:
     made.scenario("Timeout").skips["sequence is open"] = 12
     verdict = judge(made, weights={"ResNet": 90, "Timeout": 10})
     assert verdict.reasons == ("Timeout did not run (12 skipped); by its weight it should have run 101 times",)
+
+
+def test_a_scenario_whose_runs_were_all_skipped_proved_nothing_and_says_why() -> None:
+    made = ledger(ResNet=(900, 0))
+    made.scenario("Timeout").skips.update({"this client was too busy": 90, "the server was": 8})
+    verdict = judge(made, weights={"ResNet": 90, "Timeout": 10})
+    assert verdict.passed
+    assert verdict.warnings == (
+        "Timeout proved nothing: each of its runs was skipped (98, 90 of them: this client was too busy)",
+    )
+
+
+def test_what_was_asked_for_by_name_and_skipped_each_time_fails() -> None:
+    made = ledger(ResNet=(900, 0))
+    made.scenario("Timeout").skips["this client was too busy"] = 98
+    verdict = judge(made, weights={"ResNet": 90, "Timeout": 10}, asked_by_name=("Timeout",))
+    assert verdict.reasons == ("Timeout was asked for by name but did not run (98 skipped)",)
 
 
 def test_counts_that_could_not_be_read_fail_the_run() -> None:

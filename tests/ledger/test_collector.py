@@ -19,7 +19,7 @@ events = st.one_of(
     st.tuples(st.just("error"), scenarios, st.sampled_from(["gone", "late 5"]), microseconds),
     st.tuples(st.just("deadline"), scenarios, st.booleans(), microseconds),
     st.tuples(st.just("sequence"), scenarios, st.none(), microseconds),
-    st.tuples(st.just("claims"), scenarios, st.integers(1, 3), microseconds),
+    st.tuples(st.just("deferred checks"), scenarios, st.integers(1, 3), microseconds),
 )
 
 
@@ -35,7 +35,7 @@ def happen(recorder: Recorder, event) -> None:
         recorder.row(scenario, "a").record_error(what, 100, 0)
     elif kind == "deadline":
         recorder.deadline_exceeded(scenario, what)
-    elif kind == "claims":
+    elif kind == "deferred checks":
         recorder.deferred_checks_settled(scenario, confirmed=what, unchecked=value % 5)
     else:
         recorder.sequence_failure(scenario)

@@ -25,6 +25,14 @@ def test_the_request_count_includes_what_failed_runs_sent() -> None:
     assert recorder.ledger.scenarios["SequenceValid"].requests == 19
 
 
+def test_answers_that_were_checked_are_counted_of_the_requests() -> None:
+    recorder = Recorder("w", "run")
+    recorder.run_finished("PerfAnalyzer", "passed", 1000, 1, answers_checked=0)
+    recorder.run_finished("PerfAnalyzer", "passed", 40, 1, answers_checked=40)
+    counts = recorder.ledger.scenarios["PerfAnalyzer"]
+    assert (counts.requests, counts.answers_checked) == (1040, 40)
+
+
 def test_deadlines_and_sequence_failures_are_counted_apart() -> None:
     recorder = Recorder("w", "run")
     recorder.deadline_exceeded("Timeout", expected=True)
@@ -35,7 +43,7 @@ def test_deadlines_and_sequence_failures_are_counted_apart() -> None:
     assert (counts.expected_deadlines, counts.unexpected_deadlines, counts.sequence_failures) == (2, 1, 1)
 
 
-def test_claims_are_counted_as_proven_and_unproven() -> None:
+def test_deferred_checks_are_counted_as_confirmed_and_unchecked() -> None:
     recorder = Recorder("w", "run")
     recorder.deferred_checks_settled("SequenceNoEnd", confirmed=3, unchecked=0)
     recorder.deferred_checks_settled("SequenceNoEnd", confirmed=0, unchecked=2)
@@ -106,3 +114,18 @@ def _time_of_1000(row: Row) -> float:
     for value in range(1000):
         row.record(value * 37, 15, 100, 90)
     return time.perf_counter() - start
+
+
+def test_reconnects_are_counted_by_reason_and_travel() -> None:
+    recorder = Recorder("w", "run")
+    recorder.reconnected("GOAWAY NO_ERROR, last stream 17")
+    earlier = Ledger.load(recorder.ledger.dump())
+    recorder.reconnected("GOAWAY NO_ERROR, last stream 23")
+    recorder.reconnected("the server closed the connection")
+    assert recorder.ledger.reconnects == {"GOAWAY NO_ERROR, last stream #": 2, "the server closed the connection": 1}
+    newer = Ledger.load(recorder.ledger.dump()).since(earlier)
+    assert newer.reconnects == {"GOAWAY NO_ERROR, last stream #": 1, "the server closed the connection": 1}
+    earlier.add(newer)
+    assert earlier.reconnects == recorder.ledger.reconnects
+    recorder.reset("another")
+    assert recorder.ledger.reconnects == {}

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from locust.argument_parser import LocustArgumentParser, get_parser
 
-from triton_users.locust_compat.master_port import settle_when_parsed
+from triton_users.locust_compat.command_line import act_before_locust_forks
+from triton_users.locust_compat.master_port import keep_forked_workers_from_another_runs_master
 
 
 @pytest.fixture
@@ -21,8 +22,10 @@ def parse(*arguments: str, default: int = 0) -> Namespace:
     parser: LocustArgumentParser = get_parser(default_config_files=[])
     if default:
         parser.set_defaults(master_port=default, master_bind_port=default)
-    settle_when_parsed(parser)
-    return parser.parse_args(list(arguments))
+    act_before_locust_forks(parser, lambda options: keep_forked_workers_from_another_runs_master(options, parser))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["locust", *arguments])
+        return parser.parse_args()
 
 
 def test_where_the_default_port_is_taken_forked_workers_and_their_master_get_a_free_one(

@@ -35,7 +35,7 @@ MODEL = load()
     )
 )
 def test_interleaved_sequences_are_summed_apart_and_wrap_around(steps):
-    sums, expected = MODEL.Sums(idle_limit_s=7.0), {}
+    sums, expected = MODEL.Sums(kept_s=7.0), {}
     for now, (key, value, start, end) in enumerate(steps):
         given_value = np.array([value], dtype=np.int32)
         if not start and key not in expected:
@@ -52,8 +52,8 @@ def test_interleaved_sequences_are_summed_apart_and_wrap_around(steps):
         assert len(sums) == len(expected)
 
 
-def test_a_sequence_silent_for_longer_than_the_idle_limit_is_forgotten_at_the_next_start():
-    sums, one = MODEL.Sums(idle_limit_s=7.0), np.array([1], dtype=np.int32)
+def test_a_sequence_silent_for_longer_than_it_is_kept_is_forgotten_at_the_next_start():
+    sums, one = MODEL.Sums(kept_s=7.0), np.array([1], dtype=np.int32)
     sums.add("silent", one, True, False, now=0.0)
     sums.add("other", one, True, False, now=7.0)
     assert len(sums) == 2
@@ -64,7 +64,7 @@ def test_a_sequence_silent_for_longer_than_the_idle_limit_is_forgotten_at_the_ne
 
 
 def test_the_table_is_bounded_even_when_nothing_is_old():
-    sums, one = MODEL.Sums(idle_limit_s=7.0), np.array([1], dtype=np.int32)
+    sums, one = MODEL.Sums(kept_s=7.0), np.array([1], dtype=np.int32)
     for key in range(MODEL.MAX_SEQUENCES + 10):
         sums.add(key, one, True, False, now=0.0)
     assert len(sums) == MODEL.MAX_SEQUENCES

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from triton_users.judge.verdict import parse_thresholds
-from triton_users.ledger import Collector, Recorder
+from triton_users.judge.thresholds import parse_thresholds
+from triton_users.ledger import Collector, Histogram, Recorder
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import RunInfo, build_report
 
@@ -15,6 +15,13 @@ NAMES = ("SequenceValid", "Timeout", "ResNet", "PerfAnalyzer")
 STARTED = datetime(2026, 11, 24, 4, 10, 33, tzinfo=timezone.utc)
 HOSTILE = "a <b>\x1b[31m</script> & \"quoted\" \x00 'text' \u2028 \ud800 \N{BLACK STAR}"
 """What a server may answer: markup, escapes, control characters, half a surrogate."""
+
+
+def lag_of(*values_us: int) -> Histogram:
+    lag = Histogram()
+    for value_us in values_us:
+        lag.record(value_us)
+    return lag
 
 
 def make_report(**changes: Any) -> dict[str, Any]:
@@ -30,7 +37,7 @@ def make_report(**changes: Any) -> dict[str, Any]:
                 continue
             for _ in range(4):
                 recorder.row("SequenceValid", "custom_sequence_int32").record(900 + number, 20, 120, 80)
-            recorder.run_finished("SequenceValid", "passed", 4, 4_000)
+            recorder.run_finished("SequenceValid", "passed", 4, 4_000, answers_checked=4)
             recorder.row("Timeout", "identity").record(100_000, 30, 5_000_000, 0)
             recorder.deadline_exceeded("Timeout", expected=True)
             recorder.run_finished("Timeout", "passed", 1, 100_000)
@@ -42,7 +49,8 @@ def make_report(**changes: Any) -> dict[str, Any]:
                 )
             recorder.run_finished("ResNet", "skipped", 0, 0, f"sequence {number} is open")
             selfcheck = {
-                "windows": [[0.0, 3.0 * number + 3.0, 80.0 if recorder is fine else 1.0, 20.0, 1.0, 0.5, 99.0, 3.0]]
+                "windows": [[0.0, 3.0 * number + 3.0, 80.0 if recorder is fine else 1.0, 20.0, 1.0, 0.5, 99.0, 3.0]],
+                "event_loop_lag": lag_of(*(1_000, 2_000, 80_000) if recorder is fine else (1_000,)).dump(),
             }
             snapshot = recorder.snapshot(
                 3.0 * number, number == 39, {"users": 4, "open_sequences": number % 3}, selfcheck
@@ -59,7 +67,7 @@ def make_report(**changes: Any) -> dict[str, Any]:
             "weights": {"SequenceValid": 10, "Timeout": 10, "ResNet": 10},
             "descriptions": {name: f"What {name} does." for name in NAMES},
             "left_out": {"PerfAnalyzer": f"perf_analyzer cannot run here {HOSTILE}"},
-            "thresholds": parse_thresholds("SequenceValid:p99_ms<50,failure_ratio<0.01,PerfAnalyzer:runs>=1", NAMES),
+            "thresholds": parse_thresholds("SequenceValid:p99_ms<50,failure_ratio<0.01,PerfAnalyzer:runs>=1"),
             "server": {"name": "triton", "version": "2.51.0", "address": "127.0.0.1:8001", "models": ["resnet_v1_50"]},
             "reproduce": "locust --headless --seed 7",
             **changes,
@@ -80,9 +88,7 @@ def report_of() -> Callable[..., dict[str, Any]]:
 
 def make_empty(state: Any) -> dict[str, Any]:
     """The report of a run in which nothing happened."""
-    info = RunInfo(
-        started=STARTED, seed=1, settings={}, weights={"ResNet": 1}, thresholds=parse_thresholds("runs>=1", NAMES)
-    )
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"ResNet": 1}, thresholds=parse_thresholds("runs>=1"))
     return build_report(info, Collector("run"), Timeline(), now_s=0.0, state=state)
 
 

@@ -1,22 +1,24 @@
-"""Text, JSON, HTML and JUnit of one report tell the same numbers."""
+"""Text, JSON, HTML and JUnit of one report say the same numbers."""
 
 import json
 import re
-from html import unescape
+from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from selenium.webdriver import Chrome
 
-from triton_users.judge.verdict import four_digits
-from triton_users.report.folder import RENDERERS
-from triton_users.report.text import milliseconds, number
+from tests.web.chromium import chromium, texts
+from triton_users.judge.thresholds import four_digits
+from triton_users.report.folder import RENDERERS, write_whole
+from triton_users.report.text import milliseconds, number, printable, size
 
 COUNTS = ("failed", "runs", "skipped", "requests")
 TEXT = ("Failures", "Runs", "Skips", "Requests", "p50 ms", "p99 ms")
 """The columns of the text's table, after the scenario."""
-HTML = ("Status", "Failures", "Runs", "Skips", "Requests", "p50 ms", "p95 ms", "p99 ms", "Description")
-"""The columns of the page's table, after the scenario."""
+PAGE = {"Failures": "failed", "Runs": "runs", "Skips": "skipped", "Requests": "requests"}
+"""The columns of the page's table that are counts, and what they are called in report.json."""
 
 
 @pytest.fixture(scope="module", params=["finished", "running"])
@@ -27,50 +29,74 @@ def forms(request: Any, report_of: Any) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def told(forms: dict[str, str]) -> dict[str, dict[str, Any]]:
+def browser() -> Iterator[Chrome]:
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def page(browser: Chrome, forms: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Chrome:
+    """A browser that shows report.html."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_whole(path, forms["report.html"])
+    browser.get(path.as_uri())
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    return browser
+
+
+def columns(browser: Chrome, selector: str) -> dict[str, list[str]]:
+    """Heading -> the column's cells, of a table."""
+    script = """return [...document.querySelector(arguments[0]).rows].map((row) =>
+        [...row.cells].map((one) => one.textContent))"""
+    heads, *rows = browser.execute_script(script, selector)
+    return {head: [row[i] for row in rows] for i, head in enumerate(heads)}
+
+
+@pytest.fixture(scope="module")
+def reported(forms: dict[str, str]) -> dict[str, dict[str, Any]]:
     """Scenario -> what report.json says of it."""
     return {scenario["name"]: scenario for scenario in json.loads(forms["report.json"])["scenarios"]}
 
 
-def test_the_run_has_all_that_can_differ(told: dict[str, dict[str, Any]]) -> None:
-    assert {scenario["status"] for scenario in told.values()} == {"passed", "failed", "left out"}
-    assert all(sum(scenario[name] for scenario in told.values()) for name in (*COUNTS, "expected_deadlines"))
+def test_the_run_has_all_that_can_differ(reported: dict[str, dict[str, Any]]) -> None:
+    assert {scenario["status"] for scenario in reported.values()} == {"passed", "failed", "left out"}
+    assert all(sum(scenario[name] for scenario in reported.values()) for name in (*COUNTS, "expected_deadlines"))
 
 
-def test_the_text_tells_what_the_json_tells(forms: dict[str, str], told: dict[str, dict[str, Any]]) -> None:
+def test_the_text_says_what_the_json_says(forms: dict[str, str], reported: dict[str, dict[str, Any]]) -> None:
     head, line, *lines = forms["report.txt"].split("\n\n")[1].split("\n")
     assert tuple(re.split(r"  +", head.strip()))[1:7] == TEXT
     edges = [(match.start(), match.end()) for match in re.finditer("-+", line)]
-    rows = {row[0]: row[1:] for text in lines if (row := [text[a:b].strip() for a, b in edges])[0] in told}
-    assert list(rows) == list(told)
-    for name, scenario in told.items():
+    rows = {row[0]: row[1:] for text in lines if (row := [text[a:b].strip() for a, b in edges])[0] in reported}
+    assert list(rows) == list(reported)
+    for name, scenario in reported.items():
         latency = scenario["latency_ms"]
         expected = [*(number(scenario[key]) for key in COUNTS), *(milliseconds(latency[q]) for q in ("p50", "p99"))]
         status = scenario["status"].upper() if scenario["at_fault"] else scenario["status"]
         assert rows[name][:7] == [*expected, status], name
 
 
-def test_the_page_tells_what_the_json_tells(forms: dict[str, str], told: dict[str, dict[str, Any]]) -> None:
-    table = re.search(r"<h2>Scenarios</h2>.*?<table.*?</table>", forms["report.html"]).group()
-    assert tuple(re.findall(r"<th[^>]*>(.*?)</th>", table))[1:] == HTML
-    rows = [re.findall(r"<td([^>]*)>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", table)]
-    assert len(rows) == len(told)
-    for row, (name, scenario) in zip(rows, told.items(), strict=True):
-        shown = [unescape(re.sub("<[^>]+>", "", text)) for _, text in row]
-        latency = [scenario["latency_ms"][q] for q in ("p50", "p95", "p99")]
-        counts = [scenario[key] for key in COUNTS]
-        assert shown[:2] == [name, scenario["status"]]
-        assert shown[2:9] == [*map(number, counts), *map(milliseconds, latency)], name
-        sorted_by = [re.search(r'data-sort="([^"]+)"', attributes).group(1) for attributes, _ in row[2:9]]
-        assert sorted_by == [str(-1 if value is None else value) for value in (*counts, *latency)], name
-        assert scenario["description"] in shown[9]
+@pytest.mark.browser
+def test_the_page_says_what_the_json_says(page: Chrome, reported: dict[str, dict[str, Any]]) -> None:
+    shown = columns(page, "#scenarios table")
+    assert shown["Scenario"] == [f"{name}{scenario['description']}" for name, scenario in reported.items()]
+    assert shown["Status"] == [scenario["status"] for scenario in reported.values()]
+    for head, key in PAGE.items():
+        assert shown[head] == [number(scenario[key]) for scenario in reported.values()]
+    for q in ("p50", "p95", "p99"):
+        assert shown[f"{q} ms"] == [milliseconds(scenario["latency_ms"][q]) for scenario in reported.values()]
+    requests = columns(page, "#requests table")
+    rows = [row for scenario in reported.values() for row in scenario["rows"]]
+    assert requests["RPCs"] == [number(row["requests"]) for row in rows]
+    assert requests["max ms"] == [milliseconds(row["latency_ms"]["max"]) for row in rows]
+    assert requests["Sent"] == [size(row["bytes_sent"]) for row in rows]
 
 
-def test_junit_tells_what_the_json_tells(forms: dict[str, str], told: dict[str, dict[str, Any]]) -> None:
+def test_junit_says_what_the_json_says(forms: dict[str, str], reported: dict[str, dict[str, Any]]) -> None:
     cases = ElementTree.fromstring(forms["junit.xml"].encode()).findall("testsuite[@name='scenarios']/testcase")
-    assert [case.get("name") for case in cases] == list(told)
+    assert [case.get("name") for case in cases] == list(reported)
     for case in cases:
-        scenario = told[case.get("name")]
+        scenario = reported[case.get("name")]
         numbers = re.search(
             r"ended\) (\d+), failed (\d+), skipped (\d+), request count (\d+), p50 (\S+) ms, p99 (\S+) ms",
             case.findtext("system-out"),
@@ -81,36 +107,53 @@ def test_junit_tells_what_the_json_tells(forms: dict[str, str], told: dict[str, 
         assert (case.find("failure") is not None) is scenario["at_fault"]
 
 
-def test_every_form_tells_the_same_thresholds(forms: dict[str, str]) -> None:
+def test_every_form_has_the_same_thresholds(forms: dict[str, str]) -> None:
     checks = json.loads(forms["report.json"])["verdict"]["thresholds"]
     suite = ElementTree.fromstring(forms["junit.xml"].encode()).find("testsuite[@name='verdict']")
-    table = re.search(r"<h2>Thresholds</h2>.*?</table>", forms["report.html"]).group()
-    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", table)]
-    for check, row in zip(checks, rows, strict=True):
-        word = {True: "pass", False: "fail", None: "not yet"}[check["passed"]]
-        value = four_digits(check["value"])
-        assert (row[2], row[4]) == (value, word)
+    for check in checks:
+        assert check["result"] == {True: "pass", False: "fail", None: "not yet"}[check["passed"]]
+        assert check["shown"] == four_digits(check["value"])
         line = re.escape(check["scenario"] or "all") + rf" +{check['metric']} +(\S+) +{check['operator']} \S+ +(.+)"
         shown = re.search(line, forms["report.txt"]).groups()
-        assert (shown[0], shown[1].lower()) == (value, word)
+        assert (shown[0], shown[1].lower()) == (check["shown"], check["result"])
         case = suite.find(f"testcase[@name='{check['text']}']")
         outcome = {True: [], False: ["failure"], None: ["skipped"]}[check["passed"]]
         assert [child.tag for child in case] == outcome
 
 
+@pytest.mark.browser
+def test_the_page_has_the_same_verdict(page: Chrome, forms: dict[str, str]) -> None:
+    verdict = json.loads(forms["report.json"])["verdict"]
+    (headline,) = texts(page, "#verdict h2")
+    assert headline.endswith(verdict["headline"])
+    assert headline in forms["report.txt"]
+    assert texts(page, "#verdict li") == [printable(reason) for reason in verdict["reasons"]]
+    assert texts(page, "#warnings li") == [printable(warning) for warning in verdict["warnings"]]
+    shown = columns(page, "#thresholds table")
+    assert shown == {
+        "Limit": [check["text"] for check in verdict["thresholds"]],
+        "Value": [check["shown"] for check in verdict["thresholds"]],
+        "Result": [check["result"] for check in verdict["thresholds"]],
+    }
+
+
+@pytest.mark.browser
 def test_the_totals_are_the_sums_of_the_rows_in_every_form(
-    forms: dict[str, str], told: dict[str, dict[str, Any]]
+    page: Chrome, forms: dict[str, str], reported: dict[str, dict[str, Any]]
 ) -> None:
-    sums = {key: sum(scenario[key] for scenario in told.values()) for key in COUNTS}
+    counted = (*COUNTS, "answers_checked")
+    sums = {key: sum(scenario[key] for scenario in reported.values()) for key in counted}
     report = json.loads(forms["report.json"])
-    assert {key: report["totals"][key] for key in COUNTS} == sums
+    assert {key: report["totals"][key] for key in counted} == sums
     assert sum(worker["runs"] for worker in report["workers"]) == sums["runs"]
     assert sum(worker["requests"] for worker in report["workers"]) == sums["requests"]
     assert f"Test count {number(sums['runs'])} " in forms["report.txt"]
     assert f"{number(sums['failed'])} failed, {number(sums['skipped'])} skipped." in forms["report.txt"]
     assert f"Request count {number(sums['requests'])} " in forms["report.txt"]
-    tiles = dict(re.findall(r"<b[^>]*>([^<]*)</b><span>([^<]*)</span>", forms["report.html"]))
-    tiles = {label: value for value, label in tiles.items()}
+    assert f" {number(sums['answers_checked'])} answers were compared" in " ".join(forms["report.txt"].split())
+    tiles = dict(zip(texts(page, ".tiles span"), texts(page, ".tiles b"), strict=True))
     assert tiles["Test count"] == number(sums["runs"])
     assert tiles["Failed runs"] == number(sums["failed"])
+    assert tiles["Answers checked"] == number(sums["answers_checked"])
     assert tiles["Request count"] == number(sums["requests"])
+    assert tiles["Answers checked"] == number(sums["answers_checked"])

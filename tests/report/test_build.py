@@ -8,11 +8,11 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from tests.report.conftest import NAMES, STARTED
-from triton_users.judge.verdict import parse_thresholds
+from tests.report.conftest import STARTED
+from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Recorder
 from triton_users.ledger.timeline import Timeline
-from triton_users.report import SCHEMA, RunInfo, build_report
+from triton_users.report import SCHEMA, RunInfo, build_report, render_text
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads(resources.files("triton_users.report").joinpath("schema.json").read_text("utf-8"))
@@ -95,9 +95,7 @@ def test_each_scenario_says_what_became_of_it(report, report_of) -> None:
 
 
 def test_a_scenario_whose_own_threshold_fails_has_not_passed_even_if_its_failures_are_allowed(report_of) -> None:
-    made = report_of(
-        thresholds=parse_thresholds("Timeout:p50_ms<1,ResNet:failure_ratio<0.5", NAMES), allow_failure=["ResNet"]
-    )
+    made = report_of(thresholds=parse_thresholds("Timeout:p50_ms<1,ResNet:failure_ratio<0.5"), allow_failure=["ResNet"])
     assert [by_name(made, name)["status"] for name in ("Timeout", "ResNet")] == ["failed", "failed"]
     assert [by_name(made, name)["at_fault"] for name in ("SequenceValid", "Timeout", "ResNet")] == [False, True, True]
     assert by_name(made, "Timeout")["why"].startswith("threshold Timeout:p50_ms<1 does not hold: it is ")
@@ -116,7 +114,7 @@ def test_a_lost_worker_is_named_with_the_time_it_was_last_heard_of(report, repor
     assert any("worker lost was lost: its last counts came 0:01:28" in line for line in report["verdict"]["warnings"])
 
 
-def test_a_worker_that_tells_nothing_for_a_while_is_silent_as_long_as_the_run_goes_on() -> None:
+def test_a_worker_that_reports_nothing_for_a_while_is_silent_as_long_as_the_run_goes_on() -> None:
     collector = Collector("run")
     collector.merge(Recorder("killed", "run").snapshot(30.0), 30.0)
     collector.merge(Recorder("done", "run").snapshot(30.0, final=True), 30.0)
@@ -126,26 +124,53 @@ def test_a_worker_that_tells_nothing_for_a_while_is_silent_as_long_as_the_run_go
         collector.merge(alive.snapshot(now_s), now_s)
         made = build_report(info, collector, Timeline(), now_s=now_s, state=state)
         VALIDATOR.validate(json.loads(json.dumps(made)))
-        told = [line for line in made["verdict"]["warnings"] if line.startswith("worker")]
-        return [worker["state"] for worker in made["workers"]], told
+        reported = [line for line in made["verdict"]["warnings"] if line.startswith("worker")]
+        return [worker["state"] for worker in made["workers"]], reported
 
     alive = Recorder("alive", "run")
     assert at(40.0, "running") == (["reporting", "finished", "reporting"], [])
-    told = "worker killed is silent: its last counts came 0:00:30 into the run; it may be dead or cut off"
-    assert at(40.5, "running") == (["silent", "finished", "reporting"], [told])
+    reported = "worker killed is silent: its last counts came 0:00:30 into the run; it may be dead or cut off"
+    assert at(40.5, "running") == (["silent", "finished", "reporting"], [reported])
     collector.merge(alive.snapshot(41.0, final=True), 41.0)
-    states, (told,) = at(41.0, "finished")
+    states, (reported,) = at(41.0, "finished")
     assert states == ["lost", "finished", "finished"]
-    assert told.startswith("worker killed was lost: ")
+    assert reported.startswith("worker killed was lost: ")
 
 
 def test_a_client_that_was_too_slow_is_named_with_the_time(report, report_of) -> None:
-    told = [line for line in report["verdict"]["warnings"] if "client-limited" in line]
-    assert len(told) == 1
-    assert "worker fine" in told[0]
+    reported = [line for line in report["verdict"]["warnings"] if "client-limited" in line]
+    assert len(reported) == 1
+    assert "worker fine" in reported[0]
     assert report["selfcheck"]["findings"][0]["what"] == "event_loop_lag_ms"
     strict = report_of(fail_on_bottleneck=True)
-    assert told[0] in strict["verdict"]["reasons"]
+    assert reported[0] in strict["verdict"]["reasons"]
+
+
+def test_a_sentence_of_ours_with_one_of_the_servers_in_it_comes_whole() -> None:
+    reason = (
+        "sequence 5764607523034234880 of 16 requests on custom_nobatch_sequence_float32: answer 12 is the START error, "
+        "not 8388607.0, 0.70 s after the request before: inference request for sequence 5764607523034234880 to model "
+        "'custom_nobatch_sequence_float32' must specify the START flag on the first request of the sequence"
+    )
+    recorder, collector = Recorder("a", "r"), Collector("r")
+    recorder.run_finished("SequenceValid", "failed", 1, 10)
+    recorder.failure("SequenceValid", 1.0, reason, {})
+    collector.merge(recorder.snapshot(2.0), 2.0)
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"SequenceValid": 1})
+    (told,) = build_report(info, collector, Timeline(), now_s=3.0, state="finished")["verdict"]["reasons"]
+    assert told.endswith(reason)
+
+
+def test_rates_go_by_the_time_in_which_users_made_load() -> None:
+    recorder, collector = Recorder("a", "r"), Collector("r")
+    for _ in range(100):
+        recorder.row("SequenceValid", "m").record(10, 0, 1, 1)
+    recorder.run_finished("SequenceValid", "passed", 100, 10)
+    collector.merge(recorder.snapshot(20.0), 20.0)
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"SequenceValid": 1})
+    report = build_report(info, collector, Timeline(), now_s=20.0, load_s=10.0, state="finished")
+    assert report["duration_s"] == 20
+    assert report["totals"]["requests_per_s"] == report["scenarios"][0]["requests_per_s"] == 10
 
 
 def test_the_verdict_says_when_a_scenario_first_failed_and_why_within_bounds() -> None:
@@ -157,7 +182,21 @@ def test_the_verdict_says_when_a_scenario_first_failed_and_why_within_bounds() -
     info = RunInfo(started=STARTED, seed=1, settings={}, weights={"ResNet": 1})
     (reason,) = build_report(info, collector, Timeline(), now_s=20.0, state="finished")["verdict"]["reasons"]
     assert reason.startswith("ResNet failed 2 of 2 runs; the first at 0:00:13: Connection refused xxx")
-    assert len(reason) < 300
+    assert 300 < len(reason) < 700
+
+
+def test_the_words_in_the_middle_of_an_error_of_a_usual_length_are_kept() -> None:
+    collector, recorder = Collector("run"), Recorder("a", "run")
+    recorder.run_finished("SequenceValid", "failed", 1, 10)
+    told = (
+        "custom_sequence_int32, correlation id 140737488355328: inference request for sequence 140737488355328 to "
+        "model 'custom_sequence_int32' must specify the START flag on the first request of the sequence; "
+    )
+    recorder.failure("SequenceValid", 1.0, told + "the answers before it were right: " + "7, " * 60, {})
+    collector.merge(recorder.snapshot(15.0), 15.0)
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"SequenceValid": 1})
+    (reason,) = build_report(info, collector, Timeline(), now_s=20.0, state="finished")["verdict"]["reasons"]
+    assert "must specify the START flag on the first request of the sequence" in reason
 
 
 def test_failures_carry_what_reproduces_them(report) -> None:
@@ -193,3 +232,15 @@ def test_a_report_that_is_shown_every_second_is_cheap_after_hours() -> None:
         report = build_report(info, collector, Timeline(), now_s=43_200.0, state="running")
     assert sum(len(worker["windows"]) for worker in report["workers"]) == 800
     assert pstats.Stats(profile).total_calls < 20_000
+
+
+def test_models_that_were_never_sent_a_request_are_named() -> None:
+    collector, recorder = Collector("run"), Recorder("w", "run")
+    recorder.row("ResNet", "images").record(1, 1, 1, 1)
+    recorder.row("", "waits").unanswered.record(1)
+    collector.merge(recorder.snapshot(1.0, sent_elsewhere={"slow"}), 1.0)
+    models = ["forgotten", "images", "slow", "waits"]
+    info = RunInfo(started=STARTED, seed=1, settings={}, server={"models": models})
+    report = build_report(info, collector, Timeline(), now_s=1.0, state="finished")
+    assert report["server"]["unsent"] == ["forgotten"]
+    assert "never sent a request: forgotten" in render_text(report)

@@ -2,20 +2,22 @@
 
 import json
 import re
+from base64 import b64encode
+from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.report.conftest import NAMES
-from triton_users.judge.verdict import parse_thresholds
-from triton_users.report.charts import Chart
-from triton_users.report.html import render_html
+from tests.report.conftest import make_report
+from triton_users.judge.thresholds import parse_thresholds
+from triton_users.report.html import PAGE, inlined, render_html
 from triton_users.report.junit import render_junit
-from triton_users.report.markup import LINE, pretty
-from triton_users.report.text import WIDTH, milliseconds, render_text, size, table
+from triton_users.report.text import WIDTH, milliseconds, render_text, size, table, title_of
+from triton_users.report.view import LINE, pretty
 
 VOID = {"meta", "link", "br", "input"}
 
@@ -26,6 +28,7 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.open: list[str] = []
+        self.elements: dict[str, list[str]] = {"script": [], "style": []}
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text: list[str] = []
         self.feed(html)
@@ -34,6 +37,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs) -> None:
         self.tags.append((tag, dict(attrs)))
+        if tag in self.elements:
+            self.elements[tag].append("")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -47,6 +52,20 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] not in ("script", "style"):
             self.text.append(data)
+        elif self.open:
+            self.elements[self.open[-1]][-1] += data
+
+    @property
+    def data(self):
+        """What the page's script is given."""
+        return json.loads(self.elements["script"][-1])
+
+
+def test_text_says_which_batches_the_server_formed_of_models_that_formed_any(report) -> None:
+    assert "Batches" not in render_text(report)
+    counted = {"two": {"1": 10, "2": 1234}, "one": {"1": 7}, "images": {"32": 3}}
+    text = render_text({**report, "server": {**report["server"], "batches": counted}})
+    assert "Batches that the server formed: images 3 of 32; two 10 of 1, 1,234 of 2." in text
 
 
 def test_text_fits_the_terminal_and_holds_no_control_characters(report) -> None:
@@ -62,15 +81,16 @@ def test_text_names_what_a_person_needs(report) -> None:
         "ResNet                8     8     70         8",
         "Test count 148 (runs that ended, failed ones included), 8 failed, 70 skipped.",
         "Request count 358 (inference requests that runs sent, failed runs included)",
-        "SequenceValid: 4 runs were confirmed later, 2 not before their user stopped.",
+        "SequenceValid: 4 runs were confirmed later, 2 stayed unchecked",
+        "Event-loop lag: p99 80.0 ms, max 80.0 ms (worker fine, the slowest of 2).",
         "Seed 7.",
         "triton 2.51.0 at 127.0.0.1:8001",
         "SequenceValid  p99_ms",
         "Why it failed",
         "client-limited",
         "LOST",
-        "PerfAnalyzer was left out: perf_analyzer cannot run here",
-        "ResNet was skipped 70 times: sequence # is open",
+        "PerfAnalyzer: left out: perf_analyzer cannot run here",
+        "ResNet: skipped 70 times: sequence # is open",
         "The same plan again: locust --headless --seed 7",
         "ResNet: 5 more failures",
     ):
@@ -78,18 +98,19 @@ def test_text_names_what_a_person_needs(report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "reported"),
     [
         ("finished", "report: FAILED ="),
         ("interrupted", "FAILED, interrupted after 0:02:00"),
         ("running", "INCOMPLETE as of 2026-11-24T04:12:33Z"),
     ],
 )
-def test_every_form_says_how_far_the_run_came(report_of, state: str, told: str) -> None:
+def test_every_form_says_how_far_the_run_came(report_of, state: str, reported: str) -> None:
     report = report_of(state=state)
-    assert told in render_text(report)
-    page = " ".join(Page(render_html(report)).text)
-    assert {"finished": "FAILED", "interrupted": "interrupted after 0:02:00", "running": "INCOMPLETE"}[state] in page
+    assert reported in render_text(report)
+    page = Page(render_html(report))
+    assert reported.removeprefix("report: ").removesuffix(" =") in " ".join(page.text)
+    assert page.data["headline"] == title_of(report)
     junit = ElementTree.fromstring(render_junit(report))
     assert junit.find("testsuite/properties/property[@name='state']").get("value") == state
 
@@ -97,7 +118,7 @@ def test_every_form_says_how_far_the_run_came(report_of, state: str, told: str) 
 def test_a_silent_worker_stands_out_in_a_report_of_a_run_that_goes_on(report_of) -> None:
     report = report_of(state="running")
     assert re.search(r"^lost +SILENT ", render_text(report), re.MULTILINE)
-    assert '<td class="state bad">silent</td>' in render_html(report)
+    assert [worker["state"] for worker in Page(render_html(report)).data["workers"]] == ["finished", "silent"]
     junit = ElementTree.fromstring(render_junit(report))
     assert "worker lost is silent" in junit.find(".//testcase[@name='run']/system-out").text
 
@@ -107,44 +128,102 @@ def test_html_is_well_formed_and_needs_nothing_from_anywhere(report) -> None:
     page = Page(html)
     for tag, attributes in page.tags:
         assert tag not in ("img", "iframe", "object", "embed")
-        assert not attributes.keys() & {"src", "action", "xlink:href", "onclick", "onload"}
+        assert not attributes.keys() & {"src", "action", "xlink:href", "onclick", "onload", "style"}
         assert attributes.get("href") in (None, "data:,")
-    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", html)
-    assert set(re.findall(r"https?://[^\"' ]+", html)) <= {"http://www.w3.org/2000/svg"}
-    policy = next(a for t, a in page.tags if t == "meta" and a.get("http-equiv"))["content"]
-    assert policy.startswith("default-src 'none'")
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|^(import|export) ", html, re.MULTILINE)
+    assert set(re.findall(r"https?://[^\"' ]+", html)) == {"https://github.com/leeoniya/uPlot"}  # a comment of its own
 
 
-def test_html_escapes_everything_a_server_may_say(report) -> None:
+def test_html_runs_its_own_scripts_alone(report) -> None:
+    page = Page(render_html(report))
+    policy = next(attrs for tag, attrs in page.tags if tag == "meta" and attrs.get("http-equiv"))["content"]
+    rules = {name: set(values) for name, *values in (rule.split() for rule in policy.split(";"))}
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == {"'none'"}
+    *scripts, data = page.elements["script"]
+    assert json.loads(data)
+    for rule, contents in (("script-src", scripts), ("style-src", page.elements["style"])):
+        digests = [b64encode(sha256(content.encode()).digest()).decode() for content in contents]
+        assert rules[rule] == {f"'sha256-{digest}'" for digest in digests}
+    order = [tag for tag, attrs in page.tags if tag in ("style", "script") or attrs.get("http-equiv")]
+    assert order[0] == "meta", "a policy holds for what comes after it"
+
+
+def test_html_holds_nothing_that_a_server_said_but_as_text(report) -> None:
     html = render_html(report)
     assert "<b>\x1b" not in html
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\ud800-\udfff]", html)
-    text = "".join(Page(html).text)
-    assert "a <b>\\x1b[31m</script> & \"quoted\" \\x00 'text'" in text
-    assert sum(tag == "script" for tag, _ in Page(html).tags) == 2
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\u2028\u2029\ud800-\udfff]", html)
+    page = Page(html)
+    assert "a <b>\\x1b[31m</script> & \"quoted\" \\x00 'text'" in "".join(page.text)
+    assert sum(tag == "script" for tag, _ in page.tags) == 3
+    assert {failure["reason"] for failure in page.data["failures"]} == {
+        failure["reason"] for one in report["scenarios"] for failure in one["evidence"]["failures"]
+    }
 
 
-def test_claims_are_told_only_where_a_scenario_makes_some(report, empty) -> None:
-    assert render_text(report).count("confirmed later") == render_html(report).count("confirmed later") == 1
+@settings(max_examples=25, deadline=None)  # a page is parsed each time
+@given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5))
+def test_whatever_the_data_of_a_page_holds_it_stays_data(value) -> None:
+    html = inlined("<title>", {"value": value}, "</pre></noscript><script>")
+    page = Page(html)
+    assert page.data == {"value": value}
+    assert sum(tag == "script" for tag, _ in page.tags) == 3
+
+
+def test_without_scripts_the_text_of_the_report_is_shown(report) -> None:
+    (shown,) = re.findall(r"<noscript><pre>(.*?)</pre></noscript>", render_html(report), re.DOTALL)
+    assert unescape(shown) == render_text(report)
+
+
+def test_the_modules_of_the_page_share_no_name_so_that_one_file_can_hold_them_all() -> None:
+    names: dict[str, str] = {}
+    for module in sorted(PAGE.glob("*.js")):
+        pattern = r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)"
+        for name in re.findall(pattern, module.read_text(), re.MULTILINE):
+            assert name not in names or {module.name, names[name]} == {"live.js", "whole.js"}, (
+                module.name,
+                names[name],
+            )
+            names[name] = module.name
+
+
+def test_the_licence_of_the_chart_library_goes_with_it(report) -> None:
+    html = render_html(report)
+    assert html.index("Permission is hereby granted, free of charge") < html.index("var uPlot=")
+
+
+def test_deferred_checks_are_reported_only_where_a_scenario_puts_some_off(report, empty) -> None:
+    assert render_text(report).count("confirmed later") == 1
+    assert [sum("confirmed later" in note for note in one["notes"]) for one in report["scenarios"]] == [1, 0, 0, 0]
     assert "confirmed later" not in render_text(empty) + render_html(empty)
 
 
-def test_html_has_charts_tables_settings_versions_and_evidence(report) -> None:
-    page = Page(render_html(report))
-    charts = [attributes["data-chart"] for tag, attributes in page.tags if "data-chart" in attributes]
-    assert charts[:3] == ["throughput", "events", "gauges"]
-    assert set(charts[3:]) == {"latency SequenceValid", "latency Timeout", "latency ResNet"}
-    text = " ".join(page.text)
-    for wanted in ("Thresholds", "Scenarios", "Workers", "Settings", "locust", "0:00:34", "resnet_v1_50", "seed 7"):
-        assert wanted in text
+def test_reconnects_are_reported_only_where_there_were_some(report) -> None:
+    assert "Reconnects" not in render_text(report)
+    reasons = {"GOAWAY NO_ERROR": 1_200, "the server closed the connection": 3, "one": 1, "two": 1}
+    totals = {**report["totals"], "reconnects": 1_205, "reconnects_by_reason": reasons}
+    reported = " ".join(render_text({**report, "totals": totals}).split())
+    assert "Reconnects 1,205: 1,200 after: GOAWAY NO_ERROR; 3 after: the server closed the connection;" in reported
+    assert "after: one; 1 more." in reported
 
 
-def test_the_data_for_the_script_has_a_value_for_every_point(report) -> None:
-    html = render_html(report)
-    data = json.loads(re.search(r'id="data">(.*?)</script>', html).group(1))
-    assert len(data["starts"]) == len(data["ends"]) == len(report["timeline"])
-    for series in data["charts"].values():
-        assert all(len(values) == len(data["starts"]) for _, values in series)
+def test_a_report_of_twelve_hours_is_small_enough_to_be_sent_around() -> None:
+    """With nine scenarios and four workers, the files of the page included."""
+    part = {"runs": 90, "failures": 0, "expected_deadlines": 0, "requests_per_s": 123.456}
+    timeline = [
+        {
+            "start_s": 60.0 * n,
+            "end_s": 60.0 * n + 60,
+            "users": 8,
+            "open_sequences": n % 9,
+            "scenarios": {f"scenario {i}": {**part, "p50_ms": 1.234 + n, "p99_ms": 12.345 + n} for i in range(9)},
+        }
+        for n in range(720)
+    ]
+    window = ("event_loop_lag_ms", "cpu_percent", "gc_pause_ms", "queue_time_ms", "rss_mib", "cpu_wait_percent")
+    windows = [{"start_s": 216.0 * n, "end_s": 216.0 * n + 216, **dict.fromkeys(window, 12.345)} for n in range(200)]
+    report = make_report()
+    report["workers"] = [{**report["workers"][0], "windows": windows} for _ in range(4)]
+    assert len(render_html({**report, "timeline": timeline})) < 300_000
 
 
 def test_a_scenarios_name_cannot_break_out_of_the_page(report_of) -> None:
@@ -152,7 +231,7 @@ def test_a_scenarios_name_cannot_break_out_of_the_page(report_of) -> None:
     report = report_of(left_out={name: "no"}, weights={name: 0, "ResNet": 1})
     html = render_html(report)
     assert name not in html
-    Page(html)
+    assert sum(tag == "script" for tag, _ in Page(html).tags) == 3
     ElementTree.fromstring(render_junit(report))
 
 
@@ -208,20 +287,17 @@ def test_junit_fails_for_a_threshold_and_for_what_no_scenario_is_at_fault_for(re
 
 
 def test_a_scenario_whose_own_threshold_fails_reads_passed_in_no_form(report_of) -> None:
-    report = report_of(thresholds=parse_thresholds("Timeout:p50_ms<1", NAMES))
+    report = report_of(thresholds=parse_thresholds("Timeout:p50_ms<1"))
     (line,) = (line for line in render_text(report).split("\n") if re.match(r"Timeout .*What Timeout does", line))
     assert "FAILED" in line
     assert "passed" not in line
-    row = re.search(r"<tr><td><b>Timeout</b></td>.*?</tr>", render_html(report)).group()
-    assert '<td class="state bad">failed</td>' in row
-    assert "threshold Timeout:p50_ms&lt;1 does not hold" in row
     case = ElementTree.fromstring(render_junit(report)).find(".//testcase[@name='Timeout']/failure")
     assert case.get("message").startswith("threshold Timeout:p50_ms<1 does not hold")
 
 
 def test_a_run_that_has_just_begun_is_failed_in_no_form_and_its_limits_are_not_yet_decided(empty) -> None:
-    text, page = render_text(empty), " ".join(Page(render_html(empty)).text)
-    for form in (text, page):
+    page = Page(render_html(empty))
+    for form in (render_text(empty), " ".join(page.text), json.dumps(page.data)):
         assert "not yet" in form
         assert "Why it failed" not in form
         assert "FAIL" not in form
@@ -233,8 +309,8 @@ def test_a_run_that_has_just_begun_is_failed_in_no_form_and_its_limits_are_not_y
 def test_what_a_killed_program_leaves_does_not_pass_in_ci(empty) -> None:
     junit = ElementTree.fromstring(render_junit(empty))
     assert junit.get("errors") == "1"
-    told = junit.find("testsuite[@name='verdict']/testcase[@name='run']/error").get("message")
-    assert told == "INCOMPLETE: as of 2026-11-24T04:10:33Z the run had not ended"
+    reported = junit.find("testsuite[@name='verdict']/testcase[@name='run']/error").get("message")
+    assert reported == "INCOMPLETE: as of 2026-11-24T04:10:33Z the run had not ended"
 
 
 def test_a_table_wraps_its_last_column_under_itself() -> None:
@@ -254,14 +330,3 @@ def test_milliseconds_show_about_three_digits(value, shown: str) -> None:
 @pytest.mark.parametrize(("count", "shown"), [(0, "0 B"), (1023, "1,023 B"), (1536, "1.5 KiB"), (2**50, "1,024.0 TiB")])
 def test_bytes_are_shown_in_the_unit_that_fits(count: int, shown: str) -> None:
     assert size(count) == shown
-
-
-@pytest.mark.parametrize("top", [0.0, 1e-9, 0.3, 7.0, 99.0, 1e9])
-@pytest.mark.parametrize("end_s", [0.0, 0.5, 61.0, 43_200.0, 3e6])
-def test_a_chart_of_any_range_draws_inside_itself(top: float, end_s: float) -> None:
-    chart = Chart([end_s / 2], end_s, top, width=300, height=100)
-    chart.line([top], "")
-    chart.bars([(0.0, end_s)], [0.0], [top], "")
-    for x, y in re.findall(r"M(-?[\d.]+),(-?[\d.]+)", chart.svg("c")):
-        assert 0 <= float(x) <= 300
-        assert 0 <= float(y) <= 100

@@ -1,14 +1,18 @@
-"""What the master decides travels to the workers whole."""
+"""What the master settles travels to the workers whole."""
 
 import dataclasses
 
 import msgpack
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from locust import HttpUser, User
 
-from triton_users.run.configuration import RunConfiguration
+from triton_users.run.configuration import RunConfiguration, check_users, host_of_classes, only_tagged, weights
 from triton_users.scenarios.base import Target
-from triton_users.settings import Settings
+from triton_users.settings import Settings, UsageError
+from triton_users.stress import TritonStressUser
+from triton_users.users import TritonGrpcUser
 
 TEXTS = st.text(max_size=5)
 VALUES = {
@@ -35,8 +39,85 @@ def any_of(kind: type) -> st.SearchStrategy:
         settings=any_of(Settings),
         target=any_of(Target),
         left_out=st.dictionaries(TEXTS, TEXTS, max_size=2),
-        ledger=TEXTS,
+        host=TEXTS,
+        epoch=TEXTS,
     )
 )
-def test_what_a_worker_gets_is_what_was_decided(configuration: RunConfiguration) -> None:
+def test_what_a_worker_gets_is_what_was_settled(configuration: RunConfiguration) -> None:
     assert RunConfiguration.unpack(msgpack.loads(msgpack.dumps(configuration.pack()))) == configuration
+
+
+class TestTags:
+    def test_without_any_nothing_changes(self) -> None:
+        settings = Settings(seed=1)
+        assert only_tagged(settings, (), ()) is settings
+
+    def test_what_is_not_tagged_so_does_not_run_and_is_not_expected_by_weight(self) -> None:
+        kept = only_tagged(Settings(seed=1), ("SequenceValid", "Timeout"), ("Timeout",))
+        assert weights(kept, {}) == {"SequenceValid": 295}
+
+    def test_what_is_excluded_does_not_run_and_its_load_users_do_not_either(self) -> None:
+        kept = only_tagged(Settings(seed=1, load_users=3), (), ("PerfAnalyzer",))
+        assert "PerfAnalyzer" not in weights(kept, {})
+        assert weights(kept, {})["Timeout"] == 60
+        assert kept.load_users == 0
+
+    def test_weights_of_ones_own_stay(self) -> None:
+        kept = only_tagged(Settings(seed=1, weights={"Timeout": 7}), ("Timeout",), ())
+        assert weights(kept, {}) == {"Timeout": 7}
+
+    def test_a_tag_that_no_scenario_has_is_an_error_that_names_those_there_are(self) -> None:
+        with pytest.raises(UsageError, match=r"--tags Nope leaves no scenario to run; .*SequenceValid, "):
+            only_tagged(Settings(seed=1), ("Nope",), ())
+
+    def test_a_scenario_asked_for_by_name_and_excluded_is_an_error(self) -> None:
+        with pytest.raises(UsageError, match="Timeout is asked for by name, but --exclude-tags Timeout"):
+            only_tagged(Settings(seed=1, scenarios=("Timeout",)), (), ("Timeout",))
+
+
+def test_load_users_that_leave_nobody_for_the_scenarios_are_an_error() -> None:
+    with pytest.raises(UsageError, match=r"--load-users 4 takes all of the 4 users .* give -u 5 or more"):
+        check_users(Settings(seed=1, load_users=4), 4)
+    check_users(Settings(seed=1, load_users=4), 5)
+    check_users(Settings(seed=1), 1)
+
+
+class Here(TritonGrpcUser):
+    host = "grpc://here:1"
+
+
+class AlsoHere(Here):
+    pass
+
+
+class There(TritonGrpcUser):
+    host = "grpc://there:1"
+
+
+class Anywhere(TritonGrpcUser):
+    pass
+
+
+class Elsewhere(HttpUser):
+    host = "http://elsewhere"
+
+
+class TestTheHostsOfClasses:
+    @pytest.mark.parametrize(
+        ("classes", "host"),
+        [
+            ([Anywhere, TritonStressUser], ""),
+            ([Elsewhere, Anywhere], ""),  # not one of Triton's
+            ([Anywhere, Here], "grpc://here:1"),
+            ([AlsoHere, TritonStressUser], "grpc://here:1"),
+            ([There, Here], "grpc://there:1"),
+        ],
+    )
+    def test_the_first_that_a_class_sets_counts(self, classes: list[type[User]], host: str) -> None:
+        assert host_of_classes(classes) == host
+
+    def test_who_has_none_among_different_ones_must_be_told(self) -> None:
+        with pytest.raises(
+            UsageError, match=r"Anywhere has no host of its own, .*Here grpc://here:1, There grpc://there"
+        ):
+            host_of_classes([Here, There, Anywhere])

@@ -1,5 +1,6 @@
 """A run's counts on their way to its report."""
 
+import errno
 import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from triton_users.ledger import Recorder
-from triton_users.report import RunInfo
+from triton_users.report import RunInfo, folder
 from triton_users.run.reporting import Reporting
 
 INFO = RunInfo(datetime.now(timezone.utc), 1, {}, weights={"Timeout": 1})
@@ -60,3 +61,38 @@ def test_a_reset_whose_report_cannot_be_written_forgets_nothing(reporting: Repor
         reporting.reset("two")
     reporting.finish("finished")
     assert written(folder)["totals"]["runs"] == 1
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let files of these names meet a full disk."""
+    really = folder.write_whole
+
+    def write_whole(path: Path, text: str) -> None:
+        if path.name in names:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        really(path, text)
+
+    monkeypatch.setattr(folder, "write_whole", write_whole)
+
+
+def test_a_run_whose_report_meets_a_full_disk_has_not_passed_and_says_so_everywhere(
+    reporting: Reporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count(reporting, "one", "passed")
+    full_disk(monkeypatch, "report.html")
+    assert reporting.finish("finished") == 1
+    report = written(reporting.folder.path)
+    assert report["state"] == "finished"
+    assert any("No space left on device" in reason for reason in report["verdict"]["reasons"])
+    assert "PASSED" not in reporting.text()
+    assert "could not be written whole" in " ".join(reporting.text().split())
+
+
+def test_where_not_even_one_form_can_be_written_the_printed_report_says_it(
+    reporting: Reporting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    count(reporting, "one", "passed")
+    full_disk(monkeypatch, "report.json", "report.txt", "report.html", "junit.xml")
+    assert reporting.finish("finished") == 1
+    assert "FAILED" in reporting.text()
+    assert "report.json cannot be written" in caplog.text

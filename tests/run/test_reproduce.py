@@ -6,6 +6,7 @@ from argparse import Namespace
 import pytest
 from locust.argument_parser import get_parser
 
+import triton_users.locustfile
 from triton_users.options import add_options, judging_from, own_options, settings_from
 from triton_users.run.reproduce import command
 
@@ -52,7 +53,7 @@ def test_its_options_are_those_of_the_run(arguments: tuple[str, ...]) -> None:
     assert settings_from(again, drawn_seed=1) == settings_from(options, drawn_seed=42)
     assert judging_from(again) == judging_from(options)
     plan = {"user_classes", "locustfile", "tags", "exclude_tags", "num_users", "spawn_rate", "run_time", "processes"}
-    for option in (own_options().keys() | plan) - {"seed"}:
+    for option in ({option.name for option in own_options()} | plan) - {"seed"}:
         assert getattr(again, option) == getattr(options, option)
 
 
@@ -63,3 +64,12 @@ def test_it_names_the_server_unless_that_was_the_embedded_one() -> None:
 
 def test_it_waits_for_as_many_workers_as_there_were() -> None:
     assert command(parse(), 7, host="", workers=3) == "locust --headless --master --expect-workers 3 --seed 7"
+
+
+def test_a_run_of_the_console_command_is_made_again_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wires the plugin to a locustfile that does not do so itself."""
+    monkeypatch.setattr("sys.argv", ["/usr/bin/triton-users"])
+    own = parse("-f", "mine.py", "--report-dir", "here")
+    assert command(own, 7, host="", workers=0).startswith("triton-users --headless -f mine.py ")
+    packaged = parse("-f", triton_users.locustfile.__file__)
+    assert " -f " not in command(packaged, 7, host="", workers=0)

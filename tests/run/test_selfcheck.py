@@ -85,7 +85,7 @@ print(waited() - before)
 def test_an_open_window_is_told_once_it_is_a_second_old(clock: Clock) -> None:
     check = SelfCheck(clock, Histogram)
     clock.now_s = 0.5
-    assert check.dump() == {"windows": []}
+    assert check.dump()["windows"] == []
     clock.now_s = 1.5
     assert len(check.dump()["windows"]) == 1
 
@@ -102,6 +102,20 @@ def test_twelve_hours_of_windows_stay_within_the_bound_and_keep_the_worst(clock:
     assert max(window[2] for window in windows) == pytest.approx(900, rel=0.01)
     assert all(one[1] == other[0] for one, other in pairwise(windows))
     assert len(msgpack.packb(check.dump())) < 12_000
+
+
+def test_the_lag_of_the_whole_run_is_kept_beside_the_windows_until_a_reset(clock: Clock) -> None:
+    check = SelfCheck(clock, Histogram)
+    pass_window(check, clock, lag_s=0.02)
+    pass_window(check, clock, lag_s=0.001)
+    clock.now_s += 0.05
+    check.sample(0.3)  # in the open window
+    lag = Histogram.load(check.dump()["event_loop_lag"])
+    assert lag.total == 201
+    assert lag.quantile(0.99) == pytest.approx(20_000, rel=0.01)
+    assert lag.max_us == 300_000
+    check.reset()
+    assert Histogram.load(check.dump()["event_loop_lag"]).total == 0
 
 
 def test_a_garbage_collection_pause_is_seen_and_stop_leaves_no_callback(clock: Clock) -> None:

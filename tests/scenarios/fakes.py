@@ -15,7 +15,7 @@ import numpy as np
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from triton_users.scenarios.base import Session, Target
-from triton_users.scenarios.sequences import id_block
+from triton_users.scenarios.correlation_ids import id_block
 from triton_users.settings import Settings
 
 SEQUENCE_MODELS = ("custom_sequence_int32", "custom_nobatch_sequence_int32")
@@ -106,12 +106,19 @@ class FakeClient:
         self.streams_open = 0
         self.streams_started = 0
         self.stop_error: InferenceServerException | None = None
+        self.unary_error: InferenceServerException | None = None
+        self.unary_calls = 0
         self.channel: Any = None
         self.expected: list[bool] = []
+        self.statistics: Callable[[], tuple[int, float]] = lambda: (0, 0.0)
+        """How many requests the model has ended, and how long they took together, in seconds."""
         self.on_stream_request: Callable[[], None] = lambda: None
 
     def infer(self, model: str, inputs: list[Any], **kwargs: Any) -> Result:
         assert kwargs.pop("client_timeout") > 0, "every request has a limit"
+        self.unary_calls += 1
+        if self.unary_error is not None:
+            raise self.unary_error
         request = self._request(model, inputs, kwargs)
         answer = self._answered(request)
         if isinstance(answer, InferenceServerException):
@@ -151,6 +158,16 @@ class FakeClient:
         except Exception as exc:
             self.expected.append(matches(exc))
             raise
+
+    def get_inference_statistics(self, model_name: str, **kwargs: Any) -> SimpleNamespace:
+        assert kwargs["client_timeout"] > 0, "every request has a limit"
+        count, seconds = self.statistics()
+        success, fail = SimpleNamespace(count=count, ns=int(seconds * 1e9)), SimpleNamespace(count=0, ns=0)
+        compute = SimpleNamespace(count=count, ns=success.ns // 10)
+        stats = SimpleNamespace(success=success, fail=fail, compute_infer=compute)
+        return SimpleNamespace(
+            model_stats=[SimpleNamespace(inference_stats=stats, execution_count=count, last_inference=count)]
+        )
 
     def is_server_live(self, **kwargs: Any) -> bool:
         return True

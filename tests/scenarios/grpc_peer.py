@@ -14,8 +14,9 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset
 
 #: Asked after each piece of a call's request: (method, what was received so far, whether that is all) -> the response
-#: message, or None for none yet. At most the first 64 KiB are passed on.
-Answer = Callable[[str, bytes, bool], bytes | None]
+#: message, an error as gRPC's number of a status and its text, or None for no answer yet. At most the first 64 KiB are
+#: passed on.
+Answer = Callable[[str, bytes, bool], bytes | tuple[int, str] | None]
 
 KEPT_BYTES = 64 * 1024
 
@@ -23,8 +24,10 @@ KEPT_BYTES = 64 * 1024
 class GrpcPeer:
     """Listens on a free port; counts what it received."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, page: tuple[str, bytes] | None = None) -> None:
+        """`page`: the HTTP status and body with which each call is refused, as a proxy does."""
         self.answer = answer
+        self.page = page
         self.received_bytes = 0
         self.resets = 0
         self.calls: list[str] = []
@@ -54,6 +57,11 @@ class GrpcPeer:
                 for event in h2.receive_data(piece):
                     if isinstance(event, RequestReceived):
                         path = dict(event.headers)[":path"]
+                        if self.page is not None:
+                            status, body = self.page
+                            fields = [(":status", status), ("content-type", "text/html")]
+                            h2.send_headers(event.stream_id, fields)
+                            h2.send_data(event.stream_id, body, end_stream=True)
                         methods[event.stream_id] = path.rsplit("/", 1)[-1]
                         bodies[event.stream_id] = b""
                         self.calls.append(methods[event.stream_id])
@@ -83,6 +91,12 @@ class GrpcPeer:
         if message is None:
             return
         del bodies[stream]
+        if isinstance(message, tuple):
+            status, text = message
+            trailers = [("grpc-status", str(status)), ("grpc-message", text)]
+            headers = [(":status", "200"), ("content-type", "application/grpc"), *trailers]
+            h2.send_headers(stream, headers, end_stream=True)
+            return
         h2.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc")])
         h2.send_data(stream, b"\x00" + struct.pack(">I", len(message)) + message)
         h2.send_headers(stream, [("grpc-status", "0")], end_stream=True)

@@ -15,7 +15,7 @@ from tests.scenarios.fakes import make_session
 from triton_users import server
 from triton_users.client.client import TritonClient
 from triton_users.scenarios.base import Session, Target
-from triton_users.scenarios.sequences import id_block
+from triton_users.scenarios.correlation_ids import id_block
 
 
 @contextmanager

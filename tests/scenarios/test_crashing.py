@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +15,15 @@ import pytest
 from gevent import GreenletExit
 from tritonclient.grpc import service_pb2
 
-from tests.scenarios.fakes import FakeClient, Request, make_session, status_error
+from tests.scenarios.fakes import FakeClient, FakeClock, Request, make_session, status_error
 from tests.scenarios.grpc_peer import Answer, GrpcPeer
-from triton_users.scenarios import crashing
-from triton_users.scenarios.base import ScenarioFailure, Session, Target
+from triton_users.scenarios.base import SENT_ELSEWHERE, ScenarioFailure, Session, Skip, Target
+from triton_users.scenarios.crash_client import Answer as Answered
+from triton_users.scenarios.crash_client import ClientProcess
 from triton_users.scenarios.crashing import Crashing, CrashingPlan, doomed_request
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL
 from triton_users.settings import Settings
+from triton_users.system.priority import yields
 
 PLAN = CrashingPlan("SIGKILL", 100, 0.01, (3, 1, 4))
 
@@ -33,6 +36,7 @@ class CrashClient(FakeClient):
         self.begins, self.ends = begins, ends
         self.asked: list[list[int]] = []
         self.live = self.ready = True
+        self.index = service_pb2.RepositoryIndexResponse()
         self.closed = 0
 
     def reply(self, request: Request) -> Any:
@@ -46,6 +50,9 @@ class CrashClient(FakeClient):
 
     def is_server_ready(self, **kwargs: Any) -> bool:
         return self.ready
+
+    def get_model_repository_index(self, **kwargs: Any) -> service_pb2.RepositoryIndexResponse:
+        return self.index
 
     def close(self) -> None:
         self.closed += 1
@@ -90,6 +97,20 @@ def test_the_child_sends_one_whole_request_and_dies_of_the_signal(signal: str) -
     assert children() == before
 
 
+def test_the_child_yields_to_the_users_while_it_lives() -> None:
+    seen: list[bool] = []
+
+    class Looking(CrashClient):
+        def reply(self, request: Request) -> Any:
+            seen.extend(yields(pid) for pid in children() - before)
+            return super().reply(request)
+
+    before = children()
+    with session_with(SlowServer(), Looking()) as session:
+        Crashing(session).run(PLAN)
+    assert seen[0]
+
+
 def test_afterwards_a_fresh_connection_is_asked_and_closed() -> None:
     fresh = CrashClient()
     with session_with(SlowServer()) as session:
@@ -109,6 +130,46 @@ def test_a_child_that_reaches_no_server_is_a_failure() -> None:
     assert caught.value.requests == 0
 
 
+def test_what_a_proxy_answers_in_the_servers_place_is_told() -> None:
+    page = ("503", b"<html><h1>Service Unavailable</h1>\nno backend" + b"." * 5000)
+    with GrpcPeer(SlowServer(), page=page) as peer:
+        session = make_session(CrashClient(begins=10**9), target=Target(peer.address, frozenset()), sleep=gevent.sleep)
+        with pytest.raises(
+            ScenarioFailure,
+            match=r"was seen to execute it: the server answered :status 503, content-type text/html; "
+            r"<html><h1>Service Unavailable</h1> no backend\.+$",
+        ):
+            Crashing(session).run(PLAN)
+
+
+def test_a_goaway_in_the_place_of_an_answer_is_told() -> None:
+    answer = Answered()
+    answer.take(f"frame 7 0 {(0).to_bytes(4, 'big').hex()}{(11).to_bytes(4, 'big').hex()}{b'too_many_pings'.hex()}")
+    assert str(answer) == "the server sent GOAWAY with HTTP/2 error 11 too_many_pings"
+
+
+def test_a_kill_that_came_too_late_proves_nothing() -> None:
+    """The machine had no time for us, and the execution has its end."""
+    clock = FakeClock()
+    with session_with(SlowServer(), CrashClient(ends=1)) as session:
+        session.clock = clock
+
+        def oversleep(seconds: float) -> None:
+            clock.sleep(12.0)
+
+        session.sleep = oversleep
+        with pytest.raises(Skip, match="the kill was due while custom_zero_1_float32 executed the request"):
+            Crashing(session).run(PLAN)
+
+
+def test_a_slow_model_that_still_executes_what_others_left_is_waited_for() -> None:
+    client = CrashClient(begins=60, ends=64)
+    ended = iter(range(10**6))
+    client.statistics = lambda: ((done := next(ended)), done * 10.0)
+    with session_with(SlowServer(), client, request_timeout_ms=500) as session:
+        Crashing(session).run(PLAN)
+
+
 def test_a_request_that_is_answered_before_the_kill_is_a_failure() -> None:
     def hasty(method: str, received: bytes, ended: bool) -> bytes | None:
         return b"" if ended else None
@@ -118,6 +179,33 @@ def test_a_request_that_is_answered_before_the_kill_is_a_failure() -> None:
         pytest.raises(ScenarioFailure, match=r"never reached the server: ended|ended with 1, not by SIGKILL"),
     ):
         Crashing(session).run(CrashingPlan("SIGKILL", 100, 0.3, (1,)))
+
+
+def not_ready_for(model: str) -> CrashClient:
+    client = CrashClient()
+    client.ready = False
+    client.index.models.add(name=model, version="1", state="UNAVAILABLE", reason="unloaded")
+    return client
+
+
+def test_a_server_that_is_not_ready_for_a_model_the_killed_client_never_asked_proves_nothing() -> None:
+    with session_with(SlowServer()) as session:
+        session.connect = lambda: not_ready_for("custom_sequence_int32")
+        with pytest.raises(Skip, match=r"had to do with: custom_sequence_int32 \(UNAVAILABLE: unloaded\)"):
+            Crashing(session).run(PLAN)
+
+
+def test_a_server_that_is_not_ready_for_the_killed_client_s_model_fails_and_names_it() -> None:
+    with session_with(SlowServer()) as session:
+        session.connect = lambda: not_ready_for(SLOW_MODEL)
+        with pytest.raises(ScenarioFailure, match=rf"not ready: {SLOW_MODEL} \(UNAVAILABLE: unloaded\)"):
+            Crashing(session).run(PLAN)
+
+
+def test_the_slow_model_counts_as_one_that_was_sent_requests() -> None:
+    with session_with(SlowServer()) as session:
+        Crashing(session).run(PLAN)
+    assert session.shared[SENT_ELSEWHERE] == {SLOW_MODEL}
 
 
 @pytest.mark.parametrize("quality", ["live", "ready"])
@@ -164,7 +252,7 @@ def test_the_kill_waits_until_the_request_executes() -> None:
 def test_a_request_that_is_read_but_never_executed_is_a_failure() -> None:
     with (
         session_with(SlowServer(), CrashClient(begins=10**9), request_timeout_ms=500) as session,
-        pytest.raises(ScenarioFailure, match=r"has read request \d+ but not begun it, after 0\.5 s"),
+        pytest.raises(ScenarioFailure, match=r"has read request \d+ but not begun it, after \d\.\d s; .* did nothing"),
     ):
         Crashing(session).run(PLAN)
 
@@ -180,7 +268,9 @@ def test_a_request_that_is_over_before_the_kill_is_a_failure() -> None:
 def test_an_execution_that_outlives_its_client_for_too_long_is_a_failure() -> None:
     with (
         session_with(SlowServer(), CrashClient(ends=10**9), request_timeout_ms=500) as session,
-        pytest.raises(ScenarioFailure, match=r"still executes request \d+, whose client is gone, after 0\.5 s"),
+        pytest.raises(
+            ScenarioFailure, match=r"still executes request \d+, whose client is gone, after \d\.\d s; .* did nothing"
+        ),
     ):
         Crashing(session).run(PLAN)
 
@@ -236,9 +326,23 @@ def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> bool:
     return condition()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("authority", ["", "triton.example"])
+def test_a_child_s_authority_is_the_address_unless_the_ingress_routes_by_another(host: str, authority: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as ingress:
+        ingress.settimeout(10)
+        address = f"[{host}]:{ingress.getsockname()[1]}" if ":" in host else f"{host}:{ingress.getsockname()[1]}"
+        with ClientProcess(Target(address, MODELS, authority=authority), doomed_request(1, (1,))):
+            connection, _ = ingress.accept()
+            with connection:
+                connection.settimeout(10)
+                assert (authority or address).encode() in connection.recv(4096)
+
+
 def test_a_child_whose_parent_has_gone_ends_by_itself() -> None:
-    with GrpcPeer(SlowServer()) as peer, crashing._Child(peer.address, doomed_request(1, (1,))) as child:
-        assert child.say(5) == "reached"
+    with GrpcPeer(SlowServer()) as peer, ClientProcess(Target(peer.address, MODELS), doomed_request(1, (1,))) as child:
+        assert [child.says(5) for _ in range(3)] == ["started", "connected", "reached"]
         child._process.stdin.close()
         assert wait_until(lambda: child._process.poll() is not None)
         assert child._process.poll() == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from triton_users.scenarios.models import SLOW_MODEL, all_sequence_models, identity_models, sequence_models
+from triton_users.scenarios.models import SLOW_MODEL, identity_models
+from triton_users.scenarios.sequence_models import sequence_models
 from triton_users.settings import TRIALS
 
 
@@ -20,11 +21,11 @@ from triton_users.settings import TRIALS
         ("libtorch", "libtorch_sequence_int32", "INPUT__0", "OUTPUT__0", (1, 1), False),
     ],
 )
-def test_each_trial_has_a_sequence_model_of_its_type(
+def test_each_trial_has_a_sequence_model_of_the_references_type(
     trial: str, name: str, input_name: str, output_name: str, shape: tuple[int, ...], accumulates: bool
 ) -> None:
     both = {f"{trial}_sequence_int32", f"{trial}_sequence_float32"}
-    (model,) = sequence_models([trial], both)
+    (model,) = sequence_models([trial], both, reference_datatypes=True)
     assert (model.name, model.input, model.output, model.shape, model.accumulates) == (
         name, input_name, output_name, shape, accumulates
     )  # fmt: skip
@@ -32,7 +33,7 @@ def test_each_trial_has_a_sequence_model_of_its_type(
 
 
 def test_the_other_type_stands_in_for_one_that_is_not_ready() -> None:
-    (model,) = sequence_models(TRIALS, ["custom_sequence_float32"])
+    (model,) = sequence_models(TRIALS, ["custom_sequence_float32"], reference_datatypes=True)
     assert (model.name, model.datatype) == ("custom_sequence_float32", "FP32")
 
 
@@ -49,6 +50,6 @@ def test_the_slow_model_is_not_one_that_answers_at_once() -> None:
     ]
 
 
-def test_perf_analyzer_gets_the_models_of_both_types() -> None:
+def test_every_sequence_model_that_is_ready_is_found_of_both_types() -> None:
     ready = ["custom_sequence_int32", "custom_sequence_float32", "onnx_sequence_int32"]
-    assert [model.name for model in all_sequence_models(["custom", "plan"], ready)] == ready[:2]
+    assert [model.name for model in sequence_models(["custom", "plan"], ready)] == ready[:2]

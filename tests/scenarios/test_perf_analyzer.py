@@ -12,10 +12,11 @@ import pytest
 from gevent import GreenletExit
 
 from tests.scenarios.fakes import make_session
-from triton_users.scenarios.base import ScenarioFailure, Skip, Target
+from triton_users.scenarios.base import SENT_ELSEWHERE, ScenarioFailure, Skip, Target
+from triton_users.scenarios.correlation_ids import perf_analyzer_ids
 from triton_users.scenarios.perf_analyzer import ImageLoad, PerfAnalyzer, PerfAnalyzerPlan
-from triton_users.scenarios.sequences import perf_analyzer_ids
 from triton_users.settings import Settings
+from triton_users.system.priority import NICER
 
 MODEL = "custom_sequence_int32"
 PLAN = PerfAnalyzerPlan(MODEL, (5, 7))
@@ -48,7 +49,9 @@ def alive(pid: int) -> bool:
 
 
 def test_its_request_count_is_the_runs(tmp_path: Path) -> None:
-    assert scenario(tmp_path, WELL).run(PLAN) == 42
+    perf_analyzer = scenario(tmp_path, WELL)
+    assert perf_analyzer.run(PLAN) == 42
+    assert perf_analyzer.session.shared[SENT_ELSEWHERE] == {MODEL}
 
 
 def test_each_option_keeps_its_own_concurrency(tmp_path: Path) -> None:
@@ -68,6 +71,13 @@ def test_it_gets_ids_of_its_own_and_the_servers_address(tmp_path: Path) -> None:
     assert "-u 127.0.0.1:1 -i grpc" in caught.value.evidence["output"]
 
 
+def test_it_yields_to_the_users_and_can_be_killed_whole(tmp_path: Path) -> None:
+    told = "import os, sys; sys.exit(f'{os.nice(0)} {os.getpgrp() == os.getpid()} {os.getsid(0)}')"
+    with pytest.raises(ScenarioFailure) as caught:
+        scenario(tmp_path, told).run(PLAN)
+    assert caught.value.evidence["output"].split() == [str(min(19, os.nice(0) + NICER)), "True", str(os.getsid(0))]
+
+
 def test_an_option_with_data_gets_it(tmp_path: Path) -> None:
     perf_analyzer = scenario(tmp_path, "import sys; sys.exit(open(sys.argv[-1]).read())")
     with pytest.raises(ScenarioFailure, match='"validation_data"'):
@@ -80,6 +90,44 @@ def test_an_error_exit_is_a_failure_that_shows_the_end_of_its_output(tmp_path: P
         scenario(tmp_path, program).run(PLAN)
     assert len(str(caught.value)) < 2000
     assert caught.value.evidence["exit_code"] == 99
+
+
+@pytest.mark.parametrize(
+    ("said", "excusable"),
+    [("Thread [0] had error: Output doesn't match expected output", False), ("Thread [0] had error: no", True)],
+)
+def test_an_answer_that_does_not_match_is_excused_by_no_load(tmp_path: Path, said: str, excusable: bool) -> None:
+    with pytest.raises(ScenarioFailure) as caught:
+        scenario(tmp_path, f"import sys; sys.exit({said!r})").run(PLAN)
+    assert caught.value.excusable is excusable
+
+
+def test_the_line_that_says_what_went_wrong_stands_first(tmp_path: Path) -> None:
+    program = (
+        "import sys; print('options\\n' * 50); print('Thread [2] had error: Output doesn\\'t match expected output'); "
+        "print('Perf Analyzer failed. ' * 200); sys.exit(99)"
+    )
+    with pytest.raises(
+        ScenarioFailure, match=r"ended with 99: Thread \[2\] had error: Output doesn't match expected output; \.\.\."
+    ):
+        scenario(tmp_path, program).run(PLAN)
+
+
+def test_a_program_that_cannot_be_started_is_a_failure(tmp_path: Path) -> None:
+    target = Target("127.0.0.1:1", frozenset(), perf_analyzer=(str(tmp_path / "gone"),))
+    perf_analyzer = PerfAnalyzer(make_session(target=target, scratch=tmp_path))
+    with pytest.raises(ScenarioFailure, match=r"perf_analyzer cannot be started: .*No such file"):
+        perf_analyzer.run(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("option", "checked"),
+    [(MODEL, 0), (f"{MODEL} with data", 42), ("custom_nobatch_zero_1_float32 with data", 0), ("resnet_v1_50", 0)],
+)
+def test_answers_are_checked_where_perf_analyzer_knows_what_they_must_be(
+    tmp_path: Path, option: str, checked: int
+) -> None:
+    assert scenario(tmp_path, WELL).answers_checked(PerfAnalyzerPlan(option, (5, 7)), 42) == checked
 
 
 FORGOTTEN = """

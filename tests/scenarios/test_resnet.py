@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import random
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.scenarios.fakes import FakeClient, Request, make_session, status_error
+from triton_users.image_model.own_pictures import OWN_NETWORK
 from triton_users.image_model.pictures import reference_pictures
-from triton_users.scenarios.base import ScenarioFailure
-from triton_users.scenarios.resnet import Gallery, ResNet, ResNetPlan, label_of
+from triton_users.scenarios.base import ScenarioFailure, Target
+from triton_users.scenarios.resnet import Classified, Gallery, ResNet, ResNetPlan, tensor_fault
+from triton_users.settings import Settings
 
 LABELS = ("VULTURE", "ZEBRA", "LEMON")
-GALLERY = Gallery(np.stack([np.full((224, 224, 3), number, np.float32) for number in range(3)]), LABELS)
+ARRAYS = np.stack([np.full((224, 224, 3), number, np.float32) for number in range(3)])
 
 
 def classes(request: Request) -> np.ndarray:
@@ -24,7 +29,7 @@ def classes(request: Request) -> np.ndarray:
 
 def scenario(answer: Any = classes, **settings: Any) -> ResNet:
     session = make_session(FakeClient(answer), **settings)
-    session.shared["gallery"] = GALLERY
+    session.shared["gallery"] = Gallery(ARRAYS, LABELS)
     return ResNet(session)
 
 
@@ -71,19 +76,137 @@ def test_an_error_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "label"),
+    ("entry", "score", "index", "label"),
     [
-        (b"0.600000:3:VULTURE", "VULTURE"),
-        ("0.600000:3:VULTURE", "VULTURE"),
-        (b"0.6:3:a: b", "a: b"),
-        (b"0.600000:3", None),
-        (b"", None),
-        (b"0.6:3:\xff", "\ufffd"),
-        (0.5, None),
+        (b"0.600000:3:VULTURE", 0.6, "3", "VULTURE"),
+        ("0.600000:3:VULTURE", 0.6, "3", "VULTURE"),
+        (b"0.6:3:a: b", 0.6, "3", "a: b"),
+        (b"0.600000:3", 0.6, "3", None),
+        (b"inf:3:A", float("inf"), "3", "A"),
+        (b"0.6:3:\xff", 0.6, "3", "\ufffd"),
+        (0.5, 0.5, "", None),
     ],
 )
-def test_the_label_is_all_after_the_second_colon(entry: Any, label: str | None) -> None:
-    assert label_of(entry) == label
+def test_an_entry_is_a_score_an_index_and_all_after_the_second_colon(
+    entry: Any, score: float, index: str, label: str | None
+) -> None:
+    read = Classified.read(entry)
+    assert (read.score, read.index, read.label) == (score, index, label)
+
+
+@pytest.mark.parametrize("entry", [b"", b"nan:3:A", b"high:3:A"])
+def test_what_is_no_number_is_no_score(entry: bytes) -> None:
+    assert math.isnan(Classified.read(entry).score)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected", "same"),
+    [
+        (b"0.9:23:vulture", "VULTURE", True),
+        (b"0.9:23:Vulture ", "vulture", True),
+        (b"0.9:23:VULTURE", "23", True),
+        (b"0.9:23", "23", True),
+        (b"0.9:23:VULTURE", "023", True),
+        (b"0.9:5:23", "23", True),
+        (b"0.9:24:VULTURE", "23", False),
+        (b"0.9:23:PIZZA", "VULTURE", False),
+        (b"0.9:23", "VULTURE", False),
+        (b"", "23", False),
+    ],
+)
+def test_a_class_is_compared_by_its_index_or_by_its_name_whatever_the_case(
+    entry: bytes, expected: str, same: bool
+) -> None:
+    assert Classified.read(entry).is_of(expected) is same
+
+
+def with_score(score: str, of: int = 2) -> Any:
+    def answer(request: Request) -> np.ndarray:
+        entries = classes(request)
+        entries[of, 0] = entries[of, 0].replace(b"0.900000", score.encode())
+        return entries
+
+    return answer
+
+
+@pytest.mark.parametrize("score", ["inf", "-inf", "nan", "", "x"])
+def test_a_score_that_is_no_number_fails_beside_a_right_label(score: str) -> None:
+    for own in (False, True):
+        resnet = scenario(with_score(score))
+        resnet.gallery.own = own
+        with pytest.raises(ScenarioFailure, match=r"1 of 4 pictures got a score that cannot be .* which is no score"):
+            resnet.run(PLAN)
+
+
+@pytest.mark.parametrize("score", ["0.001000", "0.000000", "-0.900000", "1.010000", "7"])
+def test_a_score_that_our_network_does_not_give_its_drawings_fails(score: str) -> None:
+    with pytest.raises(ScenarioFailure, match=r"picture 2 was '.*:2:LEMON' .* from 0\.5 to 1") as caught:
+        scenario(with_score(score)).run(PLAN)
+    assert caught.value.evidence["impossible"][0][0] == 2
+
+
+def test_of_a_users_network_the_score_of_a_picture_must_stay_what_it_was() -> None:
+    resnet = scenario(with_score("0.040000"))
+    resnet.gallery.own = True
+    assert resnet.run(PLAN) == 1
+    resnet.session.client.answer = with_score("0.041000")
+    assert resnet.run(PLAN) == 1, "a device may round otherwise"
+    resnet.session.client.answer = with_score("0.001000")
+    with pytest.raises(ScenarioFailure, match=r"an earlier answer to the same picture had the score 0\.04"):
+        resnet.run(PLAN)
+
+
+def test_a_batch_of_wrong_labels_alone_may_be_another_network() -> None:
+    def all_wrong(request: Request) -> np.ndarray:
+        return np.full((len(request.array), 1), b"0.9:7:COCK", object)
+
+    with pytest.raises(ScenarioFailure, match="give --pictures that it knows"):
+        scenario(all_wrong, batch_size=4).run(PLAN)
+
+
+class Tensor(NamedTuple):
+    """What ModelMetadata says of one."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+OUTPUT = Tensor("resnet_v1_50/predictions/Softmax:0", "FP32", [-1, 1000])
+
+
+@pytest.mark.parametrize("shape", [[-1, 224, 224, 3], [-1, -1, -1, 3], [32, 224, 224, 3]])
+def test_tensors_that_fit(shape: list[int]) -> None:
+    assert tensor_fault([Tensor("input:0", "FP32", shape)], [OUTPUT]) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (Tensor("input:0", "FP32", [-1, 3, 224, 224]), "shape [-1, 3, 224, 224] (channels, rows, columns); it must be"),
+        (Tensor("input:0", "FP32", [-1, 299, 299, 3]), "has the shape [-1, 299, 299, 3]; it must be [-1, 224, 224, 3]"),
+        (Tensor("input:0", "UINT8", [-1, 224, 224, 3]), "is UINT8; it must be FP32"),
+        (Tensor("data", "FP32", [-1, 224, 224, 3]), "has no input input:0, its inputs are data"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_told_and_leave_it_out(given: Tensor, told: str) -> None:
+    fault = tensor_fault([given], [OUTPUT])
+    assert told in fault
+    target = Target("a:1", frozenset(["resnet_v1_50"]), image_model_fault=fault)
+    assert told in ResNet.unavailable(target, Settings(seed=1))
+
+
+def test_a_network_of_the_users_needs_pictures_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target("a:1", frozenset(["resnet_v1_50"]))
+    monkeypatch.setenv(OWN_NETWORK, str(tmp_path / "own.onnx"))
+    assert "knows nothing of this project's drawings; give --pictures" in ResNet.unavailable(target, Settings(seed=1))
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save(tmp_path / "photos" / "cat" / "one.png")
+    settings = Settings(seed=1, pictures=str(tmp_path / "photos"))
+    assert ResNet.unavailable(target, settings) == ""
+    shared: dict[str, Any] = {}
+    ResNet.prepare(shared, settings)
+    assert (shared["gallery"].labels, shared["gallery"].own) == (("cat",), True)
 
 
 def test_each_plan_fills_the_batch_and_has_the_vulture() -> None:

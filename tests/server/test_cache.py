@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from triton_users.server import manifest
 from triton_users.server.cache import UNUSED_LIMIT_S, cache_folder, once
 from triton_users.server.errors import InstallError
 from triton_users.server.progress import silent
@@ -37,7 +38,7 @@ def process(folder: Path) -> subprocess.Popen:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != manifest.NAME)
 
 
 def write(folder: Path) -> None:
@@ -153,6 +154,27 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(InstallError, match=r"Cannot write the cache folder .*file.*TRITON_USERS_CACHE"):
         once(tmp_path / "file" / "made", write, silent)
+
+
+def test_a_damaged_folder_is_made_again_and_what_is_wrong_with_it_is_shown(tmp_path):
+    folder, steps = once(tmp_path / "made", write, silent), []
+    (folder / "whole").write_text("t")
+    once(folder, write, lambda step, _: steps.append(step))
+    assert steps == [f"Making {folder} again, since it is damaged (whole has 1 bytes, not 3)"]
+    assert (folder / "whole").read_text() == "two"
+    assert names(tmp_path) == ["lock", "made"]
+
+
+def test_a_damaged_folder_that_cannot_be_made_again_is_named_as_the_one_to_remove(tmp_path):
+    def fail(folder):
+        raise InstallError("no network")
+
+    folder = once(tmp_path / "made", write, silent)
+    (folder / "whole").unlink()
+    with pytest.raises(
+        InstallError, match=rf"no network\nThis was to replace {folder}, which is damaged: whole: No such"
+    ):
+        once(folder, fail, silent)
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):

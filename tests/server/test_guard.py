@@ -18,11 +18,12 @@ LIMIT_S = 20.0
 
 #: Starts a guard with the order given as its first argument, says that it has, and waits to be killed.
 OWNER = """
-import subprocess, sys
-guard = subprocess.Popen([sys.executable, "-I", sys.argv[1]], stdin=subprocess.PIPE, start_new_session=True)
+import json, subprocess, sys
+pipe = subprocess.PIPE
+guard = subprocess.Popen([sys.executable, "-I", sys.argv[1]], stdin=pipe, stdout=pipe, start_new_session=True)
 guard.stdin.write(sys.argv[2].encode() + b"\\n")
 guard.stdin.flush()
-print(guard.pid, flush=True)
+print(guard.pid, json.loads(guard.stdout.readline())["pid"], flush=True)
 sys.stdin.read()
 """
 
@@ -52,7 +53,9 @@ def start() -> Iterator[Callable[[guard.Order], subprocess.Popen]]:
     started = []
 
     def begin(order: guard.Order) -> subprocess.Popen:
-        process = subprocess.Popen([sys.executable, "-I", guard.__file__], stdin=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-I", guard.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         started.append(process)
         process.stdin.write(json.dumps(order).encode() + b"\n")
         process.stdin.flush()
@@ -63,6 +66,7 @@ def start() -> Iterator[Callable[[guard.Order], subprocess.Popen]]:
         process.kill()
         process.wait()
         process.stdin.close()
+        process.stdout.close()
 
 
 def wait_for(what: Callable[[], object]) -> None:
@@ -79,17 +83,15 @@ def gone(pid: int) -> bool:
         return True
 
 
-def server_pid(order: guard.Order) -> int:
-    """The server's process id, once it is running."""
-    file = Path(order["folder"], "server.pid")
-    wait_for(lambda: file.exists() and file.read_text())
-    return int(file.read_text())
+def server_pid(running: subprocess.Popen) -> int:
+    """The server's process id, which is the guard's first note."""
+    return json.loads(running.stdout.readline())["pid"]
 
 
 def test_the_server_ends_when_its_owner_asks(order, start):
     wanted = order("exec sleep 600")
     running = start(wanted)
-    pid = server_pid(wanted)
+    pid = server_pid(running)
     running.stdin.close()
     assert running.wait(LIMIT_S) == 128 + signal.SIGTERM
     assert gone(pid)
@@ -102,8 +104,7 @@ def test_the_server_and_what_it_left_end_when_its_owner_is_killed(order, tmp_pat
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, guard.__file__, json.dumps(wanted)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as owner:
-        guarding = int(owner.stdout.readline())
-        pid = server_pid(wanted)
+        guarding, pid = map(int, owner.stdout.readline().split())
         wait_for(lambda: (tmp_path / "stub").exists() and (tmp_path / "stub").read_text())
         region.write_text("left behind")
         owner.kill()
@@ -114,10 +115,10 @@ def test_the_server_and_what_it_left_end_when_its_owner_is_killed(order, tmp_pat
     assert not Path(wanted["folder"]).exists()
 
 
-def test_a_server_that_ignores_sigterm_is_killed_after_its_grace(order, start):
-    wanted = order("trap '' TERM; while true; do sleep 0.1; done", grace_s=0.2)
+def test_a_server_that_ignores_sigterm_is_killed_after_its_grace(order, start, tmp_path):
+    wanted = order("trap '' TERM; : > $FOLDER/ignores; while true; do sleep 0.1; done", grace_s=0.2)
     running = start(wanted)
-    server_pid(wanted)
+    wait_for((tmp_path / "ignores").exists)
     running.stdin.close()
     assert running.wait(LIMIT_S) == 128 + signal.SIGKILL
 
@@ -125,7 +126,7 @@ def test_a_server_that_ignores_sigterm_is_killed_after_its_grace(order, start):
 def test_ctrl_c_in_the_terminal_does_not_reach_the_server(order, start):
     wanted = order("exec sleep 600")
     running = start(wanted)
-    pid = server_pid(wanted)
+    pid = server_pid(running)
     running.send_signal(signal.SIGINT)
     running.send_signal(signal.SIGHUP)
     time.sleep(0.1)
@@ -136,7 +137,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server(order, start):
 def test_the_kernel_kills_the_server_of_a_killed_guard(order, start):
     wanted = order("exec sleep 600")
     running = start(wanted)
-    pid = server_pid(wanted)
+    pid = server_pid(running)
     running.kill()
     running.wait()
     wait_for(lambda: gone(pid))
@@ -153,9 +154,45 @@ def test_an_owner_that_never_says_what_it_wants_gets_no_server():
     assert done.returncode == 0
 
 
-def test_the_log_is_turned_over_at_its_limit(tmp_path, monkeypatch):
+def test_the_owner_learns_how_the_server_ended_before_the_rest_is_cleaned_up(order, start):
+    wanted = order("(sleep 0.3; echo bereaved) & echo my last words; kill -SEGV $$")
+    running = start(wanted)
+    server_pid(running)
+    assert json.loads(running.stdout.readline()) == {"ended": -signal.SIGSEGV}
+    assert "my last words" in Path(wanted["log"]).read_text()
+    assert running.wait(LIMIT_S) == 128 + signal.SIGSEGV
+    assert "bereaved" in Path(wanted["log"]).read_text()
+
+
+def test_a_log_on_a_full_disk_is_named_and_the_server_runs_on(order, start):
+    wanted = order("while [ ! -e $FOLDER/enough ]; do echo a line; sleep 0.05; done; exit 3")
+    wanted["log"] = "/dev/full"
+    running = start(wanted)
+    server_pid(running)
+    trouble = json.loads(running.stdout.readline())["trouble"]
+    assert trouble == "the server's log, /dev/full, cannot be written: No space left on device"
+    time.sleep(0.2)  # for more lines that cannot be written
+    assert running.poll() is None
+    Path(wanted["folder"]).with_name("enough").touch()
+    assert json.loads(running.stdout.readline()) == {"ended": 3}, "the trouble is said once"
+
+
+def test_the_log_says_how_much_of_it_was_lost_once_there_is_room_again(tmp_path):
+    troubles = []
+    log = guard.Log(str(tmp_path / "log"), troubles.append)
+    (tmp_path / "log").mkdir()  # whatever else it is, it is no file that can be written
+    log.write(b"nobody will read this\n")
+    log.write(b"nor this\n")
+    (tmp_path / "log").rmdir()
+    log.write(b"but this\n")
+    log.close()
+    assert (tmp_path / "log").read_text() == "(31 bytes of this log could not be written)\nbut this\n"
+    assert len(troubles) == 1
+
+
+def test_the_log_is_rotated_at_its_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "LOG_LIMIT", 10)
-    log = guard.Log(str(tmp_path / "log"))
+    log = guard.Log(str(tmp_path / "log"), pytest.fail)
     for word in (b"first piece", b"second piece", b"third piece"):
         log.write(word)
     log.close()

@@ -9,9 +9,11 @@ import pytest
 
 from triton_users import server
 from triton_users.server import install, interpreter, perf_analyzer, pins, support
+from triton_users.server.cache import once
 from triton_users.server.errors import Unsupported
 from triton_users.server.install import Installation
 from triton_users.server.interpreter import Interpreter, candidates
+from triton_users.server.progress import silent
 
 OLD = Interpreter("/usr/bin/python3.11", (3, 11), None)
 NEW = Interpreter("/opt/python3.12", (3, 12), Path("/opt/lib"))
@@ -80,16 +82,56 @@ def test_the_servers_environment_has_no_trace_of_ours(monkeypatch, tmp_path):
     assert environment["LD_LIBRARY_PATH"] == f"{tmp_path}/root/nvidia_pytriton.libs:/opt/lib"
 
 
+def program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
 def test_a_perf_analyzer_on_path_comes_first(monkeypatch, tmp_path):
-    (tmp_path / "perf_analyzer").touch(mode=0o755)
+    program(tmp_path / "perf_analyzer", "#!/bin/sh\necho Perf Analyzer Version 2.60.0 >&2\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert server.find_perf_analyzer() == ([str(tmp_path / "perf_analyzer")], {})
+
+
+BROKEN = ["#!/bin/sh\necho cannot open libb64.so >&2\nexit 127\n", "", "#!/bin/sh\n"]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_one_on_path_that_does_not_run_gives_way_to_the_installed_one(monkeypatch, tmp_path, caplog, text):
+    found = Installation(tmp_path / "root", tmp_path, (3, 11), None)
+    program(found.perf_analyzer, "#!/bin/sh\necho Perf Analyzer Version 2.51.0\n")
+    monkeypatch.setattr(perf_analyzer, "installed_root", lambda: found)
+    monkeypatch.setattr(perf_analyzer, "missing_libraries", lambda program, environment: [])
+    program(tmp_path / "path" / "perf_analyzer", text)
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    command, _ = server.find_perf_analyzer()
+    assert command == [str(found.perf_analyzer)]
+    assert f"{tmp_path}/path/perf_analyzer, which is the perf_analyzer on PATH, is not used" in caplog.text
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_one_on_path_that_does_not_run_is_named_where_there_is_no_other(monkeypatch, tmp_path, text):
+    program(tmp_path / "perf_analyzer", text)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
+    with pytest.raises(Unsupported, match=r"is not used: .* does not run .*; get one with `python -m triton_users"):
+        server.find_perf_analyzer()
 
 
 def test_without_a_perf_analyzer_the_way_to_get_one_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
     with pytest.raises(Unsupported, match=r"python -m triton_users\.server install"):
+        server.find_perf_analyzer()
+
+
+def test_a_perf_analyzer_in_a_damaged_cache_is_not_taken_and_the_damage_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
+    root = once(install._root_folder(), lambda folder: (folder / "perf_analyzer").touch(), silent)
+    (root / "perf_analyzer").unlink()
+    with pytest.raises(Unsupported, match=rf"{root} is damaged: perf_analyzer: No such file.*server install"):
         server.find_perf_analyzer()
 
 

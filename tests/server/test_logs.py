@@ -50,3 +50,12 @@ def test_without_errors_the_last_lines_are_shown_but_no_tables():
 
 def test_an_empty_log_says_nothing():
     assert telling_lines("") == ""
+
+
+def test_an_exception_that_nobody_caught_is_named_with_its_stack():
+    log = """I1124 08:00:32.6 27385 server.cc:1] "fine"
+terminate called after throwing an instance of 'boost::interprocess::lock_exception'
+  what():  boost::interprocess::lock_exception
+Signal (6) received.
+ 0# 0x0000560B66DB6C2D in /opt/tritonserver/bin/tritonserver"""
+    assert telling_lines(log).splitlines() == log.splitlines()[1:]

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import gevent
+import psutil
 import pytest
 
 from tests.server.asking import get, infer
-from triton_users.server import EmbeddedTriton, InstallError, ServerError, StartError, process, repository
+from tests.server.leavings import LIMIT_S, left_of, wait_for
+from triton_users.server import (
+    EmbeddedTriton,
+    InstallError,
+    ServerError,
+    StartError,
+    log_files,
+    ports,
+    process,
+    repository,
+    stall,
+)
+from triton_users.server.ports import Ports
 from triton_users.server.process import STOP_LIMIT_S
+from triton_users.system.priority import yields
 
 pytestmark = pytest.mark.triton
-
-#: More than any step here takes on a busy machine, in seconds.
-LIMIT_S = 60.0
 
 FAST = "custom_nobatch_zero_1_float32"
 
@@ -52,31 +63,26 @@ def small(*models: str, **options: object) -> EmbeddedTriton:
     return EmbeddedTriton(models=list(models), grace_s=0, **options)
 
 
-def wait_for(what: Callable[[], object], limit_s: float) -> float:
-    """Seconds until `what` holds."""
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() - began < limit_s, "not within the limit"
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
-def left_of(name: str) -> list[str]:
-    """Everything with this run's name: processes, shared-memory regions, temporary folders."""
-    found = [str(path) for folder in ("/dev/shm", "/tmp") for path in Path(folder).glob(f"{name}*")]
-    for command in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if name.encode() in command.read_bytes():
-                found.append(str(command))
-        except OSError:
-            pass  # it has just ended
-    return found
-
-
 def closed(url: str) -> bool:
     host, port = url.split(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) != 0
+
+
+def test_the_server_and_its_stubs_yield_to_the_process_that_started_it(triton):
+    stubs = [stub.pid for stub in psutil.Process(triton.pid).children()]
+    assert stubs
+    assert all(yields(pid) and os.getsid(pid) == os.getsid(0) for pid in (triton.pid, *stubs))
+
+
+def test_a_server_that_cannot_yield_starts_all_the_same_and_a_warning_says_so(monkeypatch, caplog):
+    def forbidden(_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "nice", forbidden)
+    with small(FAST) as triton:
+        assert triton.running
+    assert "Triton runs with the priority of its users" in caplog.text
 
 
 def test_a_started_server_answers_and_tells_where_it_is():
@@ -146,16 +152,77 @@ def test_a_guard_that_was_killed_takes_its_server_along():
     wait_for(lambda: not left_of(name), LIMIT_S)
 
 
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
+def test_a_server_that_dies_says_by_what_and_where_its_log_is(number: signal.Signals):
+    with small(FAST) as triton:
+        assert triton.how_it_ended() == ""
+        os.kill(triton.pid, number)
+        wait_for(lambda: not triton.running, LIMIT_S)
+        how, _, log = triton.how_it_ended().partition("\n")
+        assert f"the embedded Triton ended by itself, by {number.name}" in how
+        assert "a fault of the embedded server" in how
+        assert str(triton.log_path) in how
+        if number != signal.SIGKILL:
+            assert f"Signal ({number.value}) received" in log
+            assert " 0# 0x" in log, "its stack"
+    assert triton.how_it_ended() == "", "one that was stopped did not end by itself"
+
+
+def test_a_log_on_a_full_disk_is_named_and_ends_nothing(monkeypatch):
+    monkeypatch.setattr(log_files, "new_log", lambda name: Path("/dev/full"))
+    with small(FAST) as triton:
+        assert triton.troubles == ["the server's log, /dev/full, cannot be written: No space left on device"]
+        assert get(triton.http_url, "/v2/health/ready")[0] == 200
+
+
+def test_a_run_folder_that_cannot_be_written_is_named_with_the_way_out(monkeypatch, tmp_path):
+    monkeypatch.setattr(process.tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(ServerError, match=r"Cannot write the server's run folder in .*nowhere: .*TMPDIR"):
+        small(FAST).start()
+
+
+def test_a_start_that_hangs_is_ended_for_another(monkeypatch):
+    monkeypatch.setattr(stall, "STALL_S", 1.5)
+    command, hanging, steps = EmbeddedTriton._command, [["sleep", "600"]], []
+    monkeypatch.setattr(EmbeddedTriton, "_command", lambda *given: hanging.pop() if hanging else command(*given))
+    with small(FAST, progress=lambda step, _: steps.append(step)) as triton:
+        assert get(triton.http_url, "/v2/health/ready")[0] == 200
+    assert len([step for step in steps if "Starting Triton again, since it has done nothing" in step]) == 1
+
+
+def test_a_model_that_sleeps_while_it_is_loaded_is_waited_for_in_the_end(monkeypatch, tmp_path):
+    monkeypatch.setattr(stall, "STALL_S", 0.5)
+    (tmp_path / "slow/1").mkdir(parents=True)
+    (tmp_path / "slow/config.pbtxt").write_text('name: "slow" backend: "python" max_batch_size: 0')
+    (tmp_path / "slow/1/model.py").write_text(SLEEPER)
+    steps = []
+    with EmbeddedTriton(tmp_path, grace_s=0, progress=lambda step, _: steps.append(step)) as triton:
+        assert get(triton.http_url, "/v2/models/slow/ready")[0] == 200
+    assert len([step for step in steps if "again" in step]) == process.STALLED_RETRIES
+
+
+SLEEPER = """
+import time
+
+class TritonPythonModel:
+    def initialize(self, args):
+        time.sleep(6)
+
+    def execute(self, requests):
+        return []
+"""
+
+
 def test_a_port_taken_in_the_meantime_is_replaced_by_another(monkeypatch):
-    free_ports, calls = process._free_ports, []
+    choose, calls = ports.choose, []
     with socket.create_server(("127.0.0.1", 0)) as squatter:
 
-        def first_taken() -> tuple[int, int, int]:
+        def first_taken(wanted: Ports) -> Ports:
             calls.append(None)
-            grpc, http, metrics = free_ports()
-            return (squatter.getsockname()[1], http, metrics) if len(calls) == 1 else (grpc, http, metrics)
+            chosen = choose(wanted)
+            return chosen._replace(grpc=squatter.getsockname()[1]) if len(calls) == 1 else chosen
 
-        monkeypatch.setattr(process, "_free_ports", first_taken)
+        monkeypatch.setattr(ports, "choose", first_taken)
         with small(FAST) as triton:
             assert len(calls) == 2
             assert get(triton.http_url, "/v2/health/ready")[0] == 200
@@ -185,7 +252,7 @@ def test_a_server_whose_backend_lost_a_race_is_started_again(monkeypatch, lost: 
 
 def test_a_ready_server_that_is_not_ours_is_not_taken_for_ours(monkeypatch):
     with small(FAST) as other:
-        monkeypatch.setattr(process, "_free_ports", lambda: other._ports)
+        monkeypatch.setattr(ports, "choose", lambda wanted: other._ports)
         monkeypatch.setattr(process, "RETRIES", {})
         with pytest.raises(StartError, match=r"Address already in use|before it was ready"):
             small(FAST).start()
@@ -214,6 +281,25 @@ def test_a_server_that_is_not_ready_in_time_is_stopped():
 def test_a_wrong_argument_ends_with_the_servers_own_words():
     with pytest.raises(StartError, match="no-such-option"):
         small(FAST, extra_args=["--no-such-option"]).start()
+
+
+def test_a_server_is_where_it_was_asked_to_be_also_right_after_another_was_there():
+    wanted = ports.choose(Ports())
+    for _ in range(2):
+        with small(FAST, grpc_port=wanted.grpc, http_port=wanted.http, metrics_port=wanted.metrics) as triton:
+            assert triton.grpc_url == f"127.0.0.1:{wanted.grpc}"
+            assert triton.metrics_url == f"http://127.0.0.1:{wanted.metrics}/metrics"
+            assert infer(triton.http_url, FAST, {"INPUT0": ("FP32", [2], [1, 2])})[1]["outputs"][0]["data"] == [1, 2]
+
+
+def test_a_relative_model_repository_is_found_whatever_the_folder_is_later(monkeypatch, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / FAST).symlink_to(repository.default_repository() / FAST)
+    monkeypatch.chdir(tmp_path)
+    triton = EmbeddedTriton("mine", grace_s=0)
+    monkeypatch.chdir("/")
+    with triton:
+        assert get(triton.http_url, f"/v2/models/{FAST}/ready")[0] == 200
 
 
 def test_a_model_that_is_not_there_is_named_with_those_that_are():
@@ -274,8 +360,8 @@ def test_a_second_start_of_all_models_takes_seconds(triton):
 def test_logs_of_former_servers_are_kept_but_not_for_ever(monkeypatch, tmp_path):
     monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
     paths = []
-    for number in range(process.LOGS_KEPT + 3):
-        paths.append(process._new_log(f"triton-users-{number}"))
+    for number in range(log_files.LOGS_KEPT + 3):
+        paths.append(log_files.new_log(f"triton-users-{number}"))
         paths[-1].write_text("log")
         os.utime(paths[-1], (number, number))
     kept = sorted(path.name for path in paths if path.exists())
@@ -286,4 +372,4 @@ def test_a_cache_that_takes_no_log_is_named_with_the_way_out(monkeypatch, tmp_pa
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path / "file"))
     with pytest.raises(InstallError, match=r"Cannot write the cache folder .*TRITON_USERS_CACHE"):
-        process._new_log("triton-users-1")
+        log_files.new_log("triton-users-1")

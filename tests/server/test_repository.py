@@ -63,6 +63,8 @@ def test_the_network_is_added_beside_the_repository_not_in_it(tmp_path, installa
 def test_a_users_own_network_and_its_labels_take_the_place_of_ours(tmp_path, installation, models, monkeypatch):
     (tmp_path / "own.onnx").write_text("network")
     (tmp_path / "labels.txt").write_text("THEIRS\n")
+    installation.python.write_text("#!/bin/sh\necho '[]'\n")  # no weights outside of it
+    installation.python.chmod(0o755)
     monkeypatch.setenv(OWN_NETWORK, str(tmp_path / "own.onnx"))
     found = repository.network_for(models, None, installation, silent)
     repository.compose(tmp_path / "run", installation, models, None, found)
@@ -95,6 +97,12 @@ def test_a_network_that_cannot_be_built_leaves_nothing_and_shows_why(tmp_path, i
 def test_a_folder_without_models_is_refused_with_what_is_expected(tmp_path, installation):
     with pytest.raises(ServerError, match=r"No model repository at .*config\.pbtxt"):
         repository.network_for(tmp_path / "empty", None, installation, silent)
+
+
+def test_a_model_without_a_configuration_is_named_rather_than_passed_over(models):
+    (models / "adder/config.pbtxt").unlink()
+    with pytest.raises(ServerError, match=rf"No config\.pbtxt in {models}/adder"):
+        repository.model_names(models)
 
 
 def test_the_default_repository_is_the_checkouts():

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 import hypothesis
 import pytest
 
+from tests.transport.certificates import Certificates
 from tests.transport.peers.h2_server import H2Server, h2_server
 
 # The machine is shared, so a slow example says nothing.
@@ -55,3 +56,9 @@ def server() -> Iterator[H2Server]:
     """`h2`'s server in this process, for one test."""
     with h2_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority, and a server's and a client's certificate."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))

@@ -11,13 +11,13 @@ import random
 import sys
 import time
 
-from tests.transport.http2.harness import HEAD, RESPONSE, TRAILERS, HandPeer
+from tests.transport.http2.harness import HEADERS, RESPONSE, TRAILERS, HandPeer
 from triton_users.transport.errors import MessageFault
 from triton_users.transport.http2 import frames
-from triton_users.transport.http2.connection import ConnectionState
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.frames import FrameType, Setting
 from triton_users.transport.http2.stream import Stream, StreamState
+from triton_users.transport.http2.streams import ConnectionState
 from triton_users.transport.messages import MessageReader
 from triton_users.transport.status import conclude
 
@@ -51,7 +51,7 @@ def run_case(seed: int) -> None:
     assert output < MAX_OUTPUT
     peer.ours.lost(RuntimeError("the end"))
     assert not peer.ours.streams
-    assert not peer.ours.streams._starved
+    assert not peer.ours.streams._blocked
     assert peer.ours.state is ConnectionState.CLOSED
     for stream in opened:
         assert stream.state is StreamState.CLOSED
@@ -60,10 +60,10 @@ def run_case(seed: int) -> None:
 
 def _open(peer: HandPeer, generator: random.Random) -> Stream:
     if generator.random() < 0.5:
-        made = peer.ours.request(HEAD, b"", b"", bytes(generator.randrange(1_000)))
+        made = peer.ours.request(HEADERS, b"", b"", bytes(generator.randrange(1_000)))
         if made is not None:
             return made[0]
-    return peer.ours.open(HEAD, b"")[0]
+    return peer.ours.open(HEADERS, b"")[0]
 
 
 def _act(peer: HandPeer, generator: random.Random, stream: Stream) -> None:
@@ -76,11 +76,11 @@ def _act(peer: HandPeer, generator: random.Random, stream: Stream) -> None:
     elif choice == 2 and stream.state is StreamState.OPEN:
         peer.ours.finish(stream)
     else:
-        stream.owner_consumes = True
+        stream.listener_consumes = True
 
 
 def _read(stream: Stream, generator: random.Random) -> None:
-    """What an owner does with news."""
+    """What an listener does with news."""
     reader = MessageReader(100_000)
     if generator.random() < 0.3:
         inbox, stream.inbox = stream.inbox, []

@@ -20,7 +20,7 @@ from triton_users.transport.http2 import frames
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.frames import Setting
 
-FAST = ChannelOptions(backoff_initial_s=0.05, backoff_max_s=0.1, connect_timeout_s=0.3)
+FAST = ChannelOptions(backoff_initial_s=0.05, backoff_max_s=0.1, connect_timeout_s=3)
 
 
 class Holder:
@@ -193,7 +193,7 @@ def test_goaway_for_too_many_pings_halves_our_pace(server: H2Server) -> None:
         for expected_s in (60, 120):
             echo(channel)
             server.connections[-1].sock.sendall(frames.encode_goaway(1, ErrorCode.ENHANCE_YOUR_CALM, b"too_many_pings"))
-            wait_until(lambda: channel.link is None)
+            wait_until(lambda: channel.connection is None)
             assert channel.options.keepalive_time_s == expected_s
 
 
@@ -232,7 +232,7 @@ def test_the_pauses_between_attempts_grow_to_their_limit() -> None:
     options = ChannelOptions(backoff_initial_s=0.01, backoff_max_s=0.04)
     with Channel(f"127.0.0.1:{free_port()}", options=options) as channel:
         pauses: list[float] = []
-        channel.subscribe(lambda state: pauses.append(channel._backoff_s), try_to_connect=True)
+        channel.subscribe(lambda state: pauses.append(channel._backoff.pause_s), try_to_connect=True)
         wait_until(lambda: pauses.count(0.04) >= 3)
         assert sorted(set(pauses)) == pytest.approx([0.01, 0.016, 0.0256, 0.04])
 
@@ -292,8 +292,8 @@ def test_a_connection_found_dead_before_it_took_a_byte_costs_no_call(
     server: H2Server, channel: Channel, size: int
 ) -> None:
     echo(channel)
-    assert channel.link is not None
-    channel.link._sock.shutdown(socket.SHUT_WR)
+    assert channel.connection is not None
+    channel.connection._sock.shutdown(socket.SHUT_WR)
     assert len(echo(channel, bytes(size))) == size
     assert len(server.connections) == 2
 
@@ -308,12 +308,12 @@ def test_calls_that_gave_up_on_a_peer_that_does_not_read_are_forgotten() -> None
 
     with raw_server(script) as target, Channel(target, options=FAST) as channel:
         large = gevent.spawn(channel.unary_unary("/s/m"), bytes(30_000_000))
-        wait_until(lambda: channel.link is not None and channel.link.backlog)
-        link = channel.link
-        assert link is not None
+        wait_until(lambda: channel.connection is not None and channel.connection.backlog)
+        connection = channel.connection
+        assert connection is not None
         for kind in KINDS:
             with pytest.raises(CallError):
                 run(channel, kind, timeout=0.05)
         large.kill()
-        assert link.backlog
-        assert not link._waiting
+        assert connection.backlog
+        assert not connection._waiting

@@ -18,7 +18,7 @@ from h2.settings import SettingCodes
 
 from tests.transport.peers.h2_server import RESPONSE, H2Connection, H2Server, h2_server
 from tests.transport.peers.raw_server import raw_server
-from tests.transport.support import free_port, wait_until
+from tests.transport.support import KINDS, begin, free_port, run, wait_until
 from triton_users.transport import CallError, Channel, ChannelOptions, UnsupportedError
 from triton_users.transport.errors import WrongThreadError
 from triton_users.transport.http2 import frames
@@ -105,7 +105,7 @@ def test_a_call_that_waits_for_readiness_survives_failed_attempts() -> None:
     port = free_port()
     with Channel(f"127.0.0.1:{port}", options=FAST) as channel:
         job = gevent.spawn(echo, channel, wait_for_ready=True, timeout=5)
-        wait_until(lambda: channel._failures >= 2)
+        wait_until(lambda: channel._backoff.failures >= 2)
         assert not job.ready()
         assert channel.stats().waiting_calls == 1
         listener = socket.socket()
@@ -200,10 +200,10 @@ def test_an_idle_connection_that_ended_is_noticed_without_a_call(server: H2Serve
 
 def test_a_connection_that_ended_while_nobody_looked_costs_no_call(server: H2Server, channel: Channel) -> None:
     echo(channel)
-    assert channel.link is not None
+    assert channel.connection is not None
     server.connections[0].sock.shutdown(socket.SHUT_RDWR)
     # The hub has not run since, and for the channel the connection has been idle for long.
-    channel.link.received_s -= 60
+    channel.connection.received_s -= 60
     assert echo(channel) == b"hello"
     assert channel.stats().connections == 2
 
@@ -381,6 +381,28 @@ def test_the_header_list_carries_what_grpc_demands(server: H2Server, channel: Ch
     assert headers["grpc-timeout"].endswith("u")
 
 
+def test_an_authority_of_ones_own(server: H2Server) -> None:
+    with Channel(server.target, options=ChannelOptions(authority="triton.example")) as channel:
+        echo(channel)
+    assert server.connections[0].requests[1][0][":authority"] == "triton.example"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_in_capitals_is_the_callers_mistake_and_no_call(server: H2Server, channel: Channel, kind: str) -> None:
+    with pytest.raises(ValueError, match="write 'authorization'"):
+        run(channel, kind, metadata=[("Authorization", "Bearer x")])
+    assert not server.connections
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metadata_out_of_a_generator_arrives(server: H2Server, channel: Channel, kind: str) -> None:
+    call = begin(channel, kind, metadata=((key, "1") for key in ("x-a", "x-b")))
+    wait_until(lambda: server.connections and server.connections[0].requests)
+    headers, _ = server.connections[0].requests[1]
+    assert (headers["x-a"], headers["x-b"]) == ("1", "1")
+    call.cancel()
+
+
 # Keep-alive
 
 
@@ -532,6 +554,8 @@ def test_another_thread_is_refused(channel: Channel) -> None:
         {"stream_window_bytes": 10},
         {"max_frame_bytes": 2**24},
         {"max_header_list_bytes": 1},
+        {"authority": "two words"},
+        {"authority": ""},
         {"max_send_message_bytes": 2**32},
     ],
 )
@@ -555,6 +579,6 @@ def test_a_finished_call_is_freed_without_a_garbage_collection(channel: Channel,
             echo(channel)
         gevent.sleep(0.01)
         left = [type(thing).__name__ for thing in gc.get_objects()]
-        assert not {"Stream", "UnaryExchange", "StreamExchange"} & set(left)
+        assert not {"Stream", "UnaryCall", "StreamCall"} & set(left)
     finally:
         gc.enable()

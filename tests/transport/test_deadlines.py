@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 import grpc
 import pytest
+from gevent import monkey
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
@@ -21,6 +22,8 @@ from triton_users.transport.http2 import frames
 from triton_users.transport.http2.frames import Setting
 from triton_users.transport.metadata import decode_timeout
 
+#: Holds the hub, whether or not the standard library has been patched.
+block = monkey.get_original("time", "sleep")
 OPTIONS = ChannelOptions(backoff_initial_s=0.02, backoff_max_s=0.02)
 TIMEOUT_S = 0.06
 #: What the channel promises, and how often a test may find this machine too busy to keep that.
@@ -168,3 +171,37 @@ def test_a_deadline_that_passes_when_the_stream_was_refused_and_the_call_does_no
             channel.unary_unary("/s/m")(StreamedMessage(1_000, SlowChunks()), timeout=0.05)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert len(server.connections[0].requests) == 1
+
+
+def test_reading_a_message_out_of_an_answer_that_came_in_time_is_not_in_the_deadline() -> None:
+    def slow(message: bytes) -> bytes:
+        gevent.sleep(0.3)
+        return message
+
+    with h2_server() as server, Channel(server.target) as channel:
+        wait_until_connected(channel)
+        response, call = channel.unary_unary("/s/m", response_deserializer=slow).with_call(b"x", timeout=0.2)
+    assert response == b"x"
+    assert call.elapsed_s < 0.2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_is_read_after_the_deadline_is_too_late(kind: str) -> None:
+    """The hub was held up, so the timer of the deadline is as late as the answer: no call under 0.1 s takes longer."""
+
+    def answer_and_hold_the_hub(connection: H2Connection, stream_id: int) -> None:
+        connection.answer(stream_id, b"\0\0\0\0\0")
+        block(0.2)
+
+    with h2_server() as server, Channel(server.target) as channel:
+        wait_until_connected(channel)
+        server.on_request = lambda *_: None
+        server.on_headers = answer_and_hold_the_hub
+        with pytest.raises(CallError) as caught:
+            run(channel, kind, timeout=0.1)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def wait_until_connected(channel: Channel) -> None:
+    channel.subscribe(lambda state: None, try_to_connect=True)
+    wait_until(lambda: channel.connection is not None)

@@ -33,6 +33,8 @@ class Sent:
 
     def unary_done(self, *details: Any) -> None: ...
 
+    def connection_opened(self, reason: str | None) -> None: ...
+
 
 @pytest.fixture(scope="module")
 def channel(grpcio_port: int) -> Iterator[Channel]:

@@ -20,16 +20,16 @@ from triton_users.transport.http2.headers import encode_literal
 from triton_users.transport.messages import compress
 
 OPTIONS = ChannelOptions(connect_timeout_s=1.0, backoff_initial_s=0.01, max_receive_message_bytes=10_000_000)
-HEAD = b"\x88\x5f\x10application/grpc"
+RESPONSE = b"\x88\x5f\x10application/grpc"
 OK = b"\x00\x0bgrpc-status\x010"
 
 
-def head(stream_id: int = 1) -> bytes:
-    return frames.encode_headers(stream_id, HEAD, False, 16_384)
+def response(stream_id: int = 1) -> bytes:
+    return frames.encode_headers(stream_id, RESPONSE, False, 16_384)
 
 
-def head_with(name: bytes, value: bytes) -> bytes:
-    return frames.encode_headers(1, HEAD + encode_literal(name, value), False, 16_384)
+def response_with(name: bytes, value: bytes) -> bytes:
+    return frames.encode_headers(1, RESPONSE + encode_literal(name, value), False, 16_384)
 
 
 def trailers(stream_id: int = 1) -> bytes:
@@ -72,13 +72,13 @@ def after_greeting(*pieces: bytes, forever: bool = False) -> Callable[[Any], Non
         (frames.encode_settings({Setting.MAX_FRAME_SIZE: 20_000}) * 100, "floods"),
         (frames.encode_window_update(0, 1) * 100, "floods"),
         (frames.encode_frame(0xBB, 0, 0, bytes(100)) * 50, "floods"),
-        (head() + data(b"") * 100, "floods"),
+        (response() + data(b"") * 100, "floods"),
         (frames.encode_headers(1, b"\x08\x03103", False, 16_384) * 100, "floods"),
     ],
     ids=["ping", "settings", "window update", "unknown frames", "empty data", "interim responses"],
 )
 def test_floods(piece: bytes, word: str) -> None:
-    pieces = (head(), data(b"") * 100) if piece.startswith(head()) else (piece,)
+    pieces = (response(), data(b"") * 100) if piece.startswith(response()) else (piece,)
     with raw_server(after_greeting(*pieces, forever=True)) as target:
         started_s = perf_counter()
         error = call(target)
@@ -91,31 +91,34 @@ def test_floods(piece: bytes, word: str) -> None:
     ("piece", "code"),
     [
         (data(b"x" * 10), grpc.StatusCode.INTERNAL),
-        (head() + frames.encode_window_update(1, 2**31 - 1), grpc.StatusCode.INTERNAL),
+        (response() + frames.encode_window_update(1, 2**31 - 1), grpc.StatusCode.INTERNAL),
         (frames.encode_window_update(0, 2**31 - 1), grpc.StatusCode.UNAVAILABLE),
-        (frames.encode_frame(FrameType.PUSH_PROMISE, END_HEADERS, 1, bytes(4) + HEAD), grpc.StatusCode.UNAVAILABLE),
+        (frames.encode_frame(FrameType.PUSH_PROMISE, END_HEADERS, 1, bytes(4) + RESPONSE), grpc.StatusCode.UNAVAILABLE),
         (b"\xff\xff\xff\x00\x00\x00\x00\x00\x01", grpc.StatusCode.UNAVAILABLE),
-        (head(2), grpc.StatusCode.UNAVAILABLE),
-        (head(99), grpc.StatusCode.UNAVAILABLE),
-        (head() + data(b"\0\0\0\0\1x") + head(), grpc.StatusCode.INTERNAL),
-        (head() + data(b"\x07\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
-        (head() + data(b"\0\0\0\0\2x") + trailers(), grpc.StatusCode.INTERNAL),
-        (head() + data(b"\0\0\0\0\1x\0\0\0\0\1y") + trailers(), grpc.StatusCode.INTERNAL),
-        (head() + trailers(), grpc.StatusCode.INTERNAL),
-        (head() + data(b"\1\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
-        (head_with(b"grpc-encoding", b"identity") + data(b"\1\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
-        (head_with(b"grpc-encoding", b"snappy") + data(b"\1\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
-        (head_with(b"content-length", b"5") + data(b"\0\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
-        (head_with(b"content-length", b"7") + data(b"\0\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
-        (head_with(b"content-length", b"six") + data(b"\0\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
-        (frames.encode_headers(1, HEAD, True, 16_384), grpc.StatusCode.UNKNOWN),
+        (response(2), grpc.StatusCode.UNAVAILABLE),
+        (response(99), grpc.StatusCode.UNAVAILABLE),
+        (response() + data(b"\0\0\0\0\1x") + response(), grpc.StatusCode.INTERNAL),
+        (response() + data(b"\x07\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (response() + data(b"\0\0\0\0\2x") + trailers(), grpc.StatusCode.INTERNAL),
+        (response() + data(b"\0\0\0\0\1x\0\0\0\0\1y") + trailers(), grpc.StatusCode.INTERNAL),
+        (response() + trailers(), grpc.StatusCode.INTERNAL),
+        (response() + data(b"\1\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (response_with(b"grpc-encoding", b"identity") + data(b"\1\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (response_with(b"grpc-encoding", b"snappy") + data(b"\1\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (response_with(b"content-length", b"5") + data(b"\0\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (response_with(b"content-length", b"7") + data(b"\0\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (response_with(b"content-length", b"six") + data(b"\0\0\0\0\1x") + trailers(), grpc.StatusCode.INTERNAL),
+        (frames.encode_headers(1, RESPONSE, True, 16_384), grpc.StatusCode.UNKNOWN),
         (
-            head() + data(b"\0\0\0\0\1x") + frames.encode_headers(1, b"\x00\x01x\x011", True, 16_384),
+            response() + data(b"\0\0\0\0\1x") + frames.encode_headers(1, b"\x00\x01x\x011", True, 16_384),
             grpc.StatusCode.UNKNOWN,
         ),
-        (head() + data(b"\0\0\0\0\1x") + frames.encode_frame(FrameType.DATA, END_STREAM, 1), grpc.StatusCode.UNKNOWN),
+        (
+            response() + data(b"\0\0\0\0\1x") + frames.encode_frame(FrameType.DATA, END_STREAM, 1),
+            grpc.StatusCode.UNKNOWN,
+        ),
         (frames.encode_headers(1, b"\x8d", True, 16_384), grpc.StatusCode.UNIMPLEMENTED),
-        (frames.encode_goaway(0, 11, b"too_many_pings") + head(), grpc.StatusCode.UNAVAILABLE),
+        (frames.encode_goaway(0, 11, b"too_many_pings") + response(), grpc.StatusCode.UNAVAILABLE),
     ],
 )
 def test_an_answer_against_the_rules(piece: bytes, code: grpc.StatusCode) -> None:
@@ -132,7 +135,7 @@ def test_an_hpack_bomb() -> None:
 
 
 def test_a_header_block_without_end() -> None:
-    start = frames.encode_frame(FrameType.HEADERS, 0, 1, HEAD)
+    start = frames.encode_frame(FrameType.HEADERS, 0, 1, RESPONSE)
     more = frames.encode_frame(FrameType.CONTINUATION, 0, 1, b"\x00\x01x\x01y" * 100)
     with raw_server(after_greeting(start, more, forever=True)) as target:
         error = call(target)
@@ -142,14 +145,14 @@ def test_a_header_block_without_end() -> None:
 
 def test_a_message_without_end_is_cut_off_at_the_limit() -> None:
     endless = data(bytes(16_384))
-    with raw_server(after_greeting(head(), data(b"\0\xff\xff\xff\xff"), endless, forever=True)) as target:
+    with raw_server(after_greeting(response(), data(b"\0\xff\xff\xff\xff"), endless, forever=True)) as target:
         assert call(target).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_a_decompression_bomb() -> None:
     packed = compress(bytes(60_000_000), "gzip")
     body = b"\1" + len(packed).to_bytes(4, "big") + packed
-    fields = HEAD + b"\x00\x0dgrpc-encoding\x04gzip"
+    fields = RESPONSE + b"\x00\x0dgrpc-encoding\x04gzip"
     frames_ = [data(body[start : start + 16_384]) for start in range(0, len(body), 16_384)]
     answer = frames.encode_headers(1, fields, False, 16_384) + b"".join(frames_) + trailers()
     with raw_server(after_greeting(answer)) as target:
@@ -161,7 +164,7 @@ def test_a_decompression_bomb() -> None:
 def test_a_peer_that_answers_one_byte_at_a_time_and_too_slowly() -> None:
     def script(sock: Any) -> None:
         greet(sock)
-        for byte in head() + data(b"\0\0\0\0\1x") + trailers():
+        for byte in response() + data(b"\0\0\0\0\1x") + trailers():
             sock.sendall(bytes((byte,)))
             gevent.sleep(0.02)
 
@@ -174,7 +177,7 @@ def test_a_peer_that_answers_one_byte_at_a_time_and_too_slowly() -> None:
 def test_a_peer_that_answers_one_byte_at_a_time_in_time() -> None:
     def script(sock: Any) -> None:
         greet(sock)
-        for byte in head() + data(b"\0\0\0\0\1x") + trailers():
+        for byte in response() + data(b"\0\0\0\0\1x") + trailers():
             sock.sendall(bytes((byte,)))
             gevent.sleep(0)
         sock.recv(1)
@@ -200,7 +203,7 @@ def test_a_peer_that_sends_its_settings_one_byte_at_a_time_and_too_slowly() -> N
 def test_a_server_that_has_answered_and_wants_no_more_of_the_request() -> None:
     def script(sock: Any) -> None:
         greet(sock)
-        sock.sendall(head() + data(b"\0\0\0\0\1x") + trailers() + frames.encode_rst_stream(1, 0))
+        sock.sendall(response() + data(b"\0\0\0\0\1x") + trailers() + frames.encode_rst_stream(1, 0))
         while sock.recv(65_536):
             pass
 
@@ -225,8 +228,8 @@ def test_a_peer_that_stops_reading_and_keeps_asking() -> None:
         with pytest.raises(CallError) as caught:
             channel.unary_unary("/s/m")(bytes(50_000_000), timeout=0.5)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert channel.link is not None
-        assert len(channel.link.backlog) < 2**20
+        assert channel.connection is not None
+        assert len(channel.connection.backlog) < 2**20
 
 
 def test_a_peer_that_closes_at_once() -> None:
@@ -268,7 +271,7 @@ def test_random_bytes(seed: int) -> None:
 def test_a_flood_of_tiny_messages_to_a_reader_that_does_not_read(message: bytes) -> None:
     def script(sock: Any) -> None:
         greet(sock)
-        sock.sendall(head())
+        sock.sendall(response())
         for _ in range(400):
             sock.sendall(data(message * 2_000))
         while sock.recv(65_536):
@@ -278,14 +281,14 @@ def test_a_flood_of_tiny_messages_to_a_reader_that_does_not_read(message: bytes)
     with raw_server(script) as target, Channel(target, options=options) as channel:
         stream = channel.unary_stream("/s/m")(b"x")
         gevent.sleep(0.3)
-        assert len(stream._exchange._queue) < 50_000
+        assert len(stream._call._unread) < 50_000
         stream.cancel()
 
 
 def test_a_stream_of_answers_to_a_call_that_has_one() -> None:
     def script(sock: Any) -> None:
         greet(sock)
-        sock.sendall(head())
+        sock.sendall(response())
         while True:
             sock.sendall(data(b"\0\0\0\0\1x") * 100)
 
@@ -299,17 +302,17 @@ def test_a_stream_of_answers_to_a_call_that_has_one() -> None:
 def test_a_flood_of_tiny_messages_does_not_hold_the_hub() -> None:
     def script(sock: Any) -> None:
         greet(sock)
-        sock.sendall(head())
+        sock.sendall(response())
         while True:
             sock.sendall(data(b"\0\0\0\0\1x") * 4_000)
 
     with raw_server(script) as target, Channel(target, options=OPTIONS) as channel:
         stream = channel.unary_stream("/s/m")(b"x")
         next(stream)
-        assert channel.link is not None
-        reads = [channel.link._read_size]
+        assert channel.connection is not None
+        reads = [channel.connection._read_size]
         for _ in range(20_000):
             next(stream)
-            reads.append(channel.link._read_size)
+            reads.append(channel.connection._read_size)
         assert max(reads) <= 2 * 64 * 1024
         stream.cancel()

@@ -208,7 +208,7 @@ def test_a_cancelled_stream_ends_although_its_request_iterator_is_blocked(channe
     assert call.cancelled()
     assert call.done()
     gevent.sleep(0)
-    assert call._exchange._pump.dead
+    assert call._call._pump.dead
 
 
 def test_a_stream_past_its_deadline(channel: Channel) -> None:
@@ -232,7 +232,7 @@ def test_a_stream_whose_handle_is_forgotten_is_cancelled(channel: Channel) -> No
 def test_a_stream_of_responses_to_a_slow_reader(channel: Channel) -> None:
     call = channel.unary_stream("/peer.Peer/count")(b"40 1000000")
     gevent.sleep(0.2)
-    assert call._exchange._queued_bytes < 10_000_000
+    assert call._call._unread._bytes < 10_000_000
     assert [int.from_bytes(response[:4], "big") for response in call] == list(range(40))
 
 

@@ -13,7 +13,8 @@ import pytest
 from h2.settings import SettingCodes
 
 from tests.transport.peers.h2_server import H2Server
-from triton_users.transport import CallError, Channel, ChannelOptions, StreamInfo
+from tests.transport.support import KINDS, run, wait_until
+from triton_users.transport import CallError, Channel, ChannelOptions, StreamedMessage, StreamInfo
 
 
 class Recorder:
@@ -21,6 +22,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
+        self.opened: list[str | None] = []
 
     def _add(self, *event: Any) -> None:
         assert gevent.getcurrent() is not gevent.get_hub()
@@ -37,6 +39,10 @@ class Recorder:
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         self._add("done", call, error, at_s)
+
+    def connection_opened(self, reason: str | None) -> None:
+        assert gevent.getcurrent() is not gevent.get_hub()
+        self.opened.append(reason)
 
 
 @pytest.fixture
@@ -103,10 +109,18 @@ def test_an_interrupted_call(server: H2Server, channel: Channel, recorder: Recor
 
 
 def test_an_error_of_the_callers_own_code(channel: Channel, recorder: Recorder) -> None:
-    with pytest.raises(ValueError, match="metadata"):
-        channel.unary_unary("/s/m")(b"x", metadata=[("Bad", "1")])
+    with pytest.raises(ValueError, match="end 1 bytes early"):
+        channel.unary_unary("/s/m")(StreamedMessage(2, [b"x"]))
     (event,) = recorder.events
     assert event[4].code() is grpc.StatusCode.INTERNAL
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metadata_that_cannot_be_sent_is_no_failed_call(channel: Channel, recorder: Recorder, kind: str) -> None:
+    with pytest.raises(ValueError, match="metadata key 'Bad'"):
+        run(channel, kind, metadata=[("Bad", "1")])
+    gevent.sleep(0.01)
+    assert recorder.events == []
 
 
 def test_a_stream(channel: Channel, recorder: Recorder) -> None:
@@ -148,3 +162,23 @@ def test_a_stream_that_nobody_reads_to_its_end_is_done_when_it_is_forgotten(
     del call
     gevent.sleep(0.01)
     assert recorder.events[-1][0] == "done"
+
+
+def test_a_connection_that_is_made_again_says_why_the_one_before_ended(
+    server: H2Server, channel: Channel, recorder: Recorder
+) -> None:
+    call = channel.unary_unary("/s/m")
+    call(b"x")
+    assert recorder.opened == [None]
+    server.connections[0].h2.close_connection(error_code=0, additional_data=b"max_age")
+    server.connections[0].flush()
+    wait_until(lambda: channel.connection is None)
+    call(b"x")
+    server.connections[1].sock.close()
+    wait_until(lambda: channel.connection is None)
+    call(b"x")
+    assert [reason is None for reason in recorder.opened] == [True, False, False]
+    assert "GOAWAY NO_ERROR" in str(recorder.opened[1])
+    assert "max_age" in str(recorder.opened[1])
+    assert recorder.opened[2] == "the server closed the connection"
+    assert channel.stats().connections == 3

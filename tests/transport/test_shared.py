@@ -117,7 +117,7 @@ def test_a_lost_connection_is_made_again_once_for_all(server: H2Server, whole: S
     shares = [whole.share() for _ in range(3)]
     call(shares[0], b"x")
     server.connections[0].sock.close()
-    until(lambda: whole.link is None or call_fails(shares[0]))
+    until(lambda: whole.connection is None or call_fails(shares[0]))
     jobs = [gevent.spawn(call, share, b"y") for share in shares]
     gevent.joinall(jobs, timeout=5, raise_error=True)
     assert len(server.connections) == 2
@@ -129,3 +129,14 @@ def call_fails(share: Share) -> bool:
     except CallError:
         return True
     return False
+
+
+def test_one_observer_hears_of_a_new_connection(server: H2Server, whole: SharedChannel) -> None:
+    heard = [Recorder() for _ in range(3)]
+    shares = [whole.share(recorder) for recorder in heard]
+    call(shares[0], b"x")
+    assert [reason for recorder in heard for reason in recorder.opened] == [None]
+    server.connections[0].sock.close()
+    until(lambda: whole.connection is None)
+    call(shares[1], b"x")
+    assert len([reason for recorder in heard for reason in recorder.opened if reason is not None]) == 1

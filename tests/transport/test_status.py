@@ -14,9 +14,9 @@ from triton_users.transport.status import conclude
 GRPC: Fields = ((b"content-type", b"application/grpc+proto"),)
 
 
-def ended(head: HeaderList | None = None, trailers: HeaderList | None = None) -> Stream:
+def ended(headers: HeaderList | None = None, trailers: HeaderList | None = None) -> Stream:
     stream = Stream(1, 0, 0)
-    stream.head, stream.trailers = head, trailers
+    stream.headers, stream.trailers = headers, trailers
     return stream
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import ssl
-import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import gevent
 import grpc
 import pytest
 
+from tests.transport.certificates import Certificates
 from tests.transport.peers.h2_server import h2_server
 from tests.transport.peers.raw_server import raw_server
 from triton_users.transport import CallError, Channel, ChannelOptions, TlsCredentials
@@ -23,32 +24,6 @@ OPTIONS = ChannelOptions(connect_timeout_s=2, backoff_initial_s=0.01)
 pytestmark = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="needs the openssl command to make certificates"
 )
-
-
-class Certificates:
-    """An authority, and certificates that it signed: for a server called `triton.test`, and for a client."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._make("authority", "/CN=test authority", [])
-        self.authority = folder / "authority.pem"
-        self.server = self._make("server", "/CN=server", ["-addext", "subjectAltName=DNS:triton.test"], signed=True)
-        self.client = self._make("client", "/CN=client", ["-addext", "subjectAltName=DNS:client"], signed=True)
-
-    def _make(self, name: str, subject: str, extra: list[str], signed: bool = False) -> tuple[Path, Path]:
-        certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", subject]
-        command += ["-keyout", str(key), "-out", str(certificate), *extra]
-        if signed:
-            command += ["-CA", str(self.authority), "-CAkey", str(self.folder / "authority.key")]
-            command += ["-addext", "basicConstraints=critical,CA:FALSE"]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
-        return certificate, key
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 def echo(channel: Channel, message: bytes = b"secret") -> bytes:
@@ -253,3 +228,15 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path, certificates: Certi
     ):
         with pytest.raises(ValueError, match=r"TLS: .*(missing|bad|client)"):
             Channel("grpcs://host:1", tls=tls)
+
+
+def test_the_name_of_the_certificate_is_the_authority_too(certificates: Certificates) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificates.server)
+    context.set_alpn_protocols(["h2"])
+    tls = TlsCredentials(root=certificates.authority, server_name="triton.test")
+    with h2_server(context) as server:
+        for options, authority in ((OPTIONS, "triton.test"), (replace(OPTIONS, authority="other:1"), "other:1")):
+            with Channel(f"grpcs://{server.target}", tls=tls, options=options) as channel:
+                echo(channel)
+            assert server.connections[-1].requests[1][0][":authority"] == authority

@@ -50,3 +50,32 @@ def prefer_dark(driver: Chrome, dark: bool) -> None:
     value = "dark" if dark else "light"
     features = [{"name": "prefers-color-scheme", "value": value}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def texts(driver: Chrome, selector: str) -> list[str]:
+    """The text of all elements, read at one moment."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
+    found: list[str] = driver.execute_script(script, selector)
+    return found
+
+
+def drawn(driver: Chrome, selector: str) -> list[list[float | None]]:
+    """What a chart draws: its times, and the values of each of its lines; [] while it has drawn nothing yet."""
+    script = "return document.querySelector(arguments[0])?.plot?.data ?? []"
+    found: list[list[float | None]] = driver.execute_script(script, selector)
+    return found
+
+
+def pixels(driver: Chrome, selector: str, colour: str) -> int:
+    """How many pixels of a chart have just this colour of the page, for instance "bad"."""
+    script = """
+        const canvas = document.querySelector(arguments[0]).querySelector("canvas");
+        const style = getComputedStyle(document.documentElement).getPropertyValue(`--${arguments[1]}`).trim().slice(1);
+        const wanted = [0, 2, 4].map((at) => parseInt(style.slice(at, at + 2), 16));
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let found = 0;
+        const same = (i) => wanted.every((part, n) => data[i + n] === part) && data[i + 3] === 255;
+        for (let i = 0; i < data.length; i += 4) found += same(i);
+        return found;"""
+    found: int = driver.execute_script(script, selector, colour)
+    return found

@@ -1,4 +1,4 @@
-"""Locust's web UI with ours in it, telling of a made-up run."""
+"""Locust's web UI with ours in it, with a made-up run."""
 
 from argparse import Namespace
 from collections.abc import Callable

@@ -8,7 +8,7 @@ import pytest
 from locust.argument_parser import LocustArgumentParser
 
 from triton_users.options import add_options
-from triton_users.scenarios.base import Target
+from triton_users.run.survey import Survey
 from triton_users.settings import UsageError
 from triton_users.web import form
 
@@ -21,10 +21,10 @@ MODELS = frozenset({"custom_sequence_int32", "custom_zero_1_float32"})
 def options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
     """The options as they are by default, reports elsewhere; the server at HOST answers, and no other does."""
 
-    def survey(host: str, tls: object) -> Target:
+    def survey(host: str, connection: object, candidates: object) -> Survey:
         if host != HOST:
             raise UsageError(f"no Triton answers at {host}")
-        return Target(address=host, models=MODELS, server_version="triton 2.51.0")
+        return Survey(ready=True, version="triton 2.51.0", models=MODELS)
 
     monkeypatch.setattr("triton_users.run.preflight.survey", survey)
     parser = LocustArgumentParser()
@@ -52,6 +52,7 @@ def test_a_form_with_the_defaults_is_accepted(options: Namespace) -> None:
         ({"batch_size": "many"}, "Batch size: 'many' is not a whole number"),
         ({"batch_size": "3.5"}, "Batch size: '3.5' is not a whole number"),
         ({"batch_size": ""}, "Batch size: nothing is not a whole number"),
+        ({"connections": "-1"}, "The number of shared connections is -1 connections; it must be from 0 to 100000"),
         ({"batch_size": "0"}, "The batch size is 0 pictures; it must be from 1 to 1024 pictures"),
         ({"seed": "9" * 5000}, "Seed: '999"),
         ({"sequence_length_mean": "nan"}, "The sequence length mean is nan"),
@@ -63,7 +64,7 @@ def test_a_form_with_the_defaults_is_accepted(options: Namespace) -> None:
         ({"thresholds": "p99<50"}, "p99"),
         ({"report_dir": __file__}, f"The report-dir is '{__file__}', but no report can be written there: it is a file"),
         ({"report_dir": ""}, "The report-dir is empty"),
-        ({"max_cpu_percent": "-1"}, "limit cpu_percent is -1"),
+        ({"max_cpu_percent": "-1"}, "The limit of CPU is -1 percent; it must be from 0 to 10000 percent"),
         ({"host": "http://127.0.0.1:8000"}, "http://127.0.0.1:8000"),
         ({"host": "grpc://127.0.0.1:1"}, "No Triton answers at grpc://127.0.0.1:1"),
         ({"host": "  "}, "Host: write the address of a Triton"),
@@ -76,9 +77,9 @@ def test_a_form_with_the_defaults_is_accepted(options: Namespace) -> None:
 )
 def test_a_value_that_cannot_be_used_is_named(options: Namespace, changes: dict[str, str], message: str) -> None:
     before = deepcopy(vars(options))
-    told = refusal(options, **changes)
-    assert message in told
-    assert len(told) < 2_500
+    reported = refusal(options, **changes)
+    assert message in reported
+    assert len(reported) < 2_500
     assert vars(options) == before
 
 
@@ -88,9 +89,7 @@ def test_a_form_without_the_number_of_users_is_refused_unless_a_load_shape_sets_
 
 
 def test_users_of_one_s_own_need_no_model_of_the_scenarios(options: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "triton_users.run.preflight.survey", lambda host, tls: Target(address=host, models=frozenset({"mine"}))
-    )
+    monkeypatch.setattr("triton_users.run.preflight.survey", lambda *_: Survey(ready=True, models=frozenset({"mine"})))
     assert "No scenario can run against this server" in refusal(options)
     assert form.refusal(GOOD, options, HOST, running=False, scenarios=False) == ""
 
@@ -107,9 +106,9 @@ def test_users_of_one_s_own_need_no_model_of_the_scenarios(options: Namespace, m
 def test_what_a_test_was_started_with_does_not_change_while_it_runs(
     options: Namespace, change: dict[str, str], message: str
 ) -> None:
-    told = form.refusal({**GOOD, **change}, options, HOST, running=True)
-    assert told.startswith(message)
-    assert "number of users and the ramp up can change" in told
+    reported = form.refusal({**GOOD, **change}, options, HOST, running=True)
+    assert reported.startswith(message)
+    assert "number of users and the ramp up can change" in reported
 
 
 def test_a_running_test_takes_a_form_that_repeats_what_is_in_force(options: Namespace) -> None:

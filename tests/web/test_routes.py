@@ -1,4 +1,4 @@
-"""Our routes beside Locust's own: login, base path, what a bad form leaves behind, what a page is told."""
+"""Our routes beside Locust's own: login, base path, what a bad form leaves behind, what a page is sent."""
 
 import json
 import re
@@ -12,6 +12,7 @@ from locust.runners import STATE_RUNNING
 
 from tests.web.conftest import FakeReporting
 from triton_users import web
+from triton_users.report.html import PAGE
 from triton_users.web import form, routes
 
 
@@ -33,7 +34,15 @@ def test_tabs_of_others_stay(ui: Any) -> None:
 
 def test_everything_lies_under_the_base_path(ui: Any) -> None:
     _, client = ui(FakeReporting(), web_base_path="/load")
-    for path in ("/", "/triton/", "/triton/live.json", "/triton/live.js", "/triton/base.css"):
+    for path in (
+        "/",
+        "/triton/",
+        "/triton/live.json",
+        "/triton/live.js",
+        "/triton/tab.js",
+        "/triton/uplot/uPlot.iife.min.js",
+        "/triton/base.css",
+    ):
         with client.get(f"/load{path}") as answer:
             assert answer.status_code == 200
     assert client.get("/triton/").status_code == 404
@@ -65,20 +74,20 @@ def test_with_a_login_own_routes_answer(ui: Any) -> None:
     assert client.get("/triton/live.json").json["run"]
 
 
-def test_before_the_first_run_there_is_nothing_to_tell(ui: Any) -> None:
+def test_before_the_first_run_there_is_nothing_to_report(ui: Any) -> None:
     _, client = ui()
     for name in ("live.json", "scenarios.json"):
         assert client.get(f"/triton/{name}").json == {"run": "", "locust": {"state": "ready", "users": 0}}
     assert client.get("/triton/report/report.json").status_code == 404
 
 
-def test_the_table_tells_the_counts_of_the_report(ui: Any) -> None:
+def test_the_table_has_the_counts_of_the_report(ui: Any) -> None:
     reporting = FakeReporting("finished")
     _, client = ui(reporting)
-    told = client.get("/triton/scenarios.json").json
-    for row, scenario in zip(told["scenarios"], reporting.report()["scenarios"], strict=True):
+    reported = client.get("/triton/scenarios.json").json
+    for row, scenario in zip(reported["scenarios"], reporting.report()["scenarios"], strict=True):
         assert row == json.loads(json.dumps({name: scenario[name] for name in row}))
-    assert told["verdict"]["passed"] is False
+    assert reported["verdict"]["passed"] is False
 
 
 def test_a_page_that_knows_the_run_gets_only_what_is_new(ui: Any) -> None:
@@ -92,9 +101,9 @@ def test_a_page_that_knows_the_run_gets_only_what_is_new(ui: Any) -> None:
 
 def test_what_a_page_knows_of_another_run_does_not_count(ui: Any) -> None:
     _, client = ui(FakeReporting())
-    told = client.get("/triton/live.json", query_string={"run": "another", "since": 100, "failures": 4}).json
-    assert told["failures"]
-    assert told["points"]["start_s"][0] == 0
+    reported = client.get("/triton/live.json", query_string={"run": "another", "since": 100, "failures": 4}).json
+    assert reported["failures"]
+    assert reported["points"]["start_s"][0] == 0
 
 
 def test_a_question_that_is_none_is_answered_so(ui: Any) -> None:
@@ -117,18 +126,18 @@ def test_the_name_of_a_run_and_its_counts_are_of_one_report_also_while_it_is_res
         return {**reporting.made, "started": f"start {reporting.built}", "state": f"state {reporting.built}"}
 
     monkeypatch.setattr(reporting, "report", after_a_reset)
-    told = ui(reporting)[1].get(f"/triton/{name}").json
-    assert told["run"].split()[-1] == told["state"].split()[-1]
+    reported = ui(reporting)[1].get(f"/triton/{name}").json
+    assert reported["run"].split()[-1] == reported["state"].split()[-1]
 
 
-def test_what_was_counted_before_a_reset_is_not_told_of_the_folder_that_it_began(ui: Any) -> None:
+def test_what_was_counted_before_a_reset_is_not_reported_of_the_folder_that_it_began(ui: Any) -> None:
     reporting = FakeReporting()
     _, client = ui(reporting)
     client.get("/triton/live.json")
     reporting.folder = SimpleNamespace(path=Path("2026-11-24T05-00-00Z"))
     reporting.made = {**reporting.made, "duration_s": 0.5}
-    told = client.get("/triton/live.json").json
-    assert (told["run"].split()[0], told["duration_s"]) == ("2026-11-24T05-00-00Z", 0.5)
+    reported = client.get("/triton/live.json").json
+    assert (reported["run"].split()[0], reported["duration_s"]) == ("2026-11-24T05-00-00Z", 0.5)
 
 
 def test_all_viewers_of_a_running_test_share_one_report(ui: Any) -> None:
@@ -164,11 +173,22 @@ def test_own_pages_load_nothing_from_elsewhere_and_no_other_site_may_read_them(u
 
 
 def test_the_pages_name_no_other_host_and_insert_nothing_as_markup() -> None:
-    for source in (Path(web.__file__).parent / "static").iterdir():
-        text = source.read_text().replace("http://www.w3.org/2000/svg", "")
+    sources = [path for path in PAGE.iterdir() if path.is_file()] + [Path(web.__file__).with_name("tab.js")]
+    assert len(sources) > 10
+    for source in sources:
+        text = source.read_text()
         assert not re.search(r"https?://|['\"(]//", text), source.name
         for sink in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
             assert sink not in text, source.name
+
+
+def test_the_chart_library_is_the_one_that_its_readme_names_and_inserts_nothing_as_markup() -> None:
+    library = (PAGE / "uplot" / "uPlot.iife.min.js").read_text()
+    readme = (PAGE / "uplot" / "README.md").read_text()
+    assert re.search(r"\(v([\d.]+)\)", library).group(1) in readme.split("\n")[0]
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|fetch\(|XMLHttpRequest", library
+    )
 
 
 def test_a_bad_form_gets_locusts_own_error_and_leaves_nothing_behind(ui: Any) -> None:

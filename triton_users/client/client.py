@@ -19,7 +19,8 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.client.rpc_events import RpcEvents
 from triton_users.client.streamed import StreamedInput, StreamedRequest, streamed_infer
-from triton_users.transport import CallObserver, Channel, ChannelOptions, RequestFeed, Share, TlsCredentials
+from triton_users.transport import CallError, CallObserver, Channel, ChannelOptions, RequestFeed, Share, TlsCredentials
+from triton_users.transport.errors import Outcome
 
 _INFER_DEFAULTS: dict[str, Any] = {
     "request_id": "",
@@ -104,7 +105,16 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         """`ModelStreamInfer` as tritonclient calls it, but with a queue that sends at once where it can."""
         queue = _FeedQueue()
         requests._stream._request_queue = queue
-        return self._stream_infer(queue.feed, **options)
+        return _Responses(self._stream_infer(queue.feed, **options), queue)
+
+    def async_stream_infer(self, model_name: str, *args: Any, **kwargs: Any) -> None:
+        """As tritonclient's; that the stream had ended before is counted as a failed request, and raised."""
+        try:
+            super().async_stream_infer(model_name, *args, **kwargs)
+        except InferenceServerException as error:
+            if self._rpc_events is not None and self._stream is not None and not self._stream._active:
+                self._rpc_events.never_sent(model_name, error)
+            raise
 
     @contextmanager
     def expect_error(self, matches: Callable[[InferenceServerException], bool]) -> Iterator[None]:
@@ -134,12 +144,41 @@ class _FeedQueue:
 
     def __init__(self) -> None:
         self.feed = RequestFeed()
+        self.closed = False
 
     def put(self, request: Any) -> None:
         if request is None:
+            self.closed = True
             self.feed.close()
         else:
             self.feed.put(request)
+
+
+class _Responses:
+    """The responses of a stream as tritonclient's reader takes them.
+
+    A server may end a stream with OK whenever it likes, of which that reader would tell nobody. Where this client has
+    not closed the stream, that is an error: the reader tells the callback, and the stream takes no more requests.
+    """
+
+    def __init__(self, call: Any, queue: _FeedQueue) -> None:
+        self._call = call
+        self._queue = queue
+
+    def __iter__(self) -> _Responses:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._call)
+        except StopIteration:
+            if self._queue.closed:
+                raise
+            text = "the server ended the stream with OK, which this client had not closed"
+            raise CallError(Outcome(grpc.StatusCode.UNAVAILABLE, text)) from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
 
 
 class _WithoutContent:

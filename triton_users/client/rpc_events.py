@@ -14,7 +14,13 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.ledger import normalise
 from triton_users.transport import CallError
+from triton_users.transport.errors import ConnectFailure
 from triton_users.transport.observer import StreamInfo
+
+ENDED_EARLY = "the server ended the stream with OK, and had not answered the request"
+ENDED_IDLE = "the server ended the stream with OK, while no request waited and more could have come"
+EVIDENCE = "ModelStatistics"
+"""What a scenario asks beside its own requests, while it waits for one: no traffic of it, so in none of its counts."""
 
 
 class _Pending(NamedTuple):
@@ -36,6 +42,15 @@ class RequestFailure(InferenceServerException):  # type: ignore[misc]  # tritonc
     def __repr__(self) -> str:
         return normalise(str(self))
 
+    @property
+    def unreachable(self) -> bool:
+        """Whether no connection could be made: what the channel says below gRPC, whatever its message is."""
+        return str(self.debug_details()).startswith(f"{ConnectFailure.__name__}(")
+
+
+class BusyWhenStopped(GreenletExit):
+    """Ends a request that nobody waits for any more, to a server that was seen to be at work on others before it."""
+
 
 class RpcEvents:
     """Fires `request` once for each unary RPC and once for each response of a stream. A `transport.CallObserver`.
@@ -44,7 +59,8 @@ class RpcEvents:
     for RPCs that name none), `method` (the RPC's name), `queue_time_ms` (how long the request waited in this client
     for a connection or a stream), `request_length` (bytes) and `expected_error` (the error that was wanted, or None).
     Requests that nobody waits for any more, because the user was stopped, go to `unanswered`, which is fired as
-    `events.RequestUnanswered` says.
+    `events.RequestUnanswered` says; a connection that had to be made again goes to `reconnected`, as
+    `events.Reconnected` says.
     """
 
     def __init__(
@@ -52,9 +68,11 @@ class RpcEvents:
         request_event: EventHook,
         context: Callable[[], dict[str, Any]] = dict,
         unanswered: EventHook | None = None,
+        reconnected: EventHook | None = None,
     ) -> None:
         self._fire: Callable[..., None] = request_event.fire
         self._unanswered = unanswered
+        self._reconnected = reconnected
         self._context = context
         self.scenario = ""
         """What the user is doing now: the first part of the rows' names; "" outside scenarios."""
@@ -74,11 +92,15 @@ class RpcEvents:
         received_bytes: int,
     ) -> None:
         rpc = method[method.rfind("/") + 1 :]
+        if rpc == EVIDENCE and self.scenario:
+            return
         model = request.model_name if rpc == "ModelInfer" else ""
         if error is not None:
-            if isinstance(error.__cause__, GreenletExit):  # the user was stopped in the middle of it
+            # The user was stopped in the middle of it, or gave it up (cancel, close); a `gevent.Timeout` is a failure.
+            if isinstance(error.__cause__, GreenletExit) or (error.__cause__ is None and _by_us(error)):
                 if started_s is not None:
-                    self._gave_up(rpc, model, ended_s - started_s)
+                    busy = isinstance(error.__cause__, BusyWhenStopped)
+                    self._gave_up(rpc, model, ended_s - started_s, busy=busy)
                 return
             # what had left by then, as far as anybody knows
             sent_bytes = 0 if started_s is None else getattr(request, "handed_over", sent_bytes)
@@ -102,21 +124,33 @@ class RpcEvents:
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         times: _StreamTimes | None = call.note
-        if error is None:
-            return
-        if error.code() is grpc.StatusCode.CANCELLED:
-            for sent in times.unanswered() if times else ():
+        waiting = times.unanswered() if times is not None else ()
+        if error is not None and _by_us(error):
+            for sent in waiting:
                 self._gave_up("ModelStreamInfer", sent.model, at_s - sent.sent_s)
             return
-        failure = _failure(error)
-        for sent in times.unanswered() if times else ():
+        failure = _failure(error) or RequestFailure(None, ENDED_EARLY if waiting else ENDED_IDLE)
+        for sent in waiting:
             self._record("ModelStreamInfer", sent.model, failure, sent.sent_s, at_s, 0.0, sent.size, 0, None)
-        if times is None:
+        if waiting or (error is None and call.half_closed):
+            return
+        if times is None or error is None or not error.outcome.local:
+            # Nobody waited, so nobody else would say that the stream is no more.
             self._record("ModelStreamInfer", "", failure, at_s, at_s, 0.0, 0, 0, None)
 
-    def _gave_up(self, rpc: str, model: str, waited_s: float) -> None:
+    def never_sent(self, model: str, error: InferenceServerException) -> None:
+        """A request was made for a stream that had ended before."""
+        now_s = time.perf_counter()
+        failure = RequestFailure(error.status(), error.message())
+        self._record("ModelStreamInfer", model, failure, now_s, now_s, 0.0, 0, 0, None)
+
+    def connection_opened(self, reason: str | None) -> None:
+        if reason is not None and self._reconnected is not None:
+            self._reconnected.fire(reason=reason)
+
+    def _gave_up(self, rpc: str, model: str, waited_s: float, *, busy: bool = False) -> None:
         if self._unanswered is not None:
-            self._unanswered.fire(scenario=self.scenario, model=model, method=rpc, waited_s=waited_s)
+            self._unanswered.fire(scenario=self.scenario, model=model, method=rpc, waited_s=waited_s, busy=busy)
 
     def _record(
         self,
@@ -154,6 +188,11 @@ class RpcEvents:
 def row_name(scenario: str, subject: str) -> str:
     """The name of a row in Locust's statistics: the scenario, if there is one, and the model (or else the RPC)."""
     return f"{scenario} {subject}" if scenario else subject
+
+
+def _by_us(error: CallError) -> bool:
+    """Whether this client cancelled the call; a CANCELLED that somebody else sent is a failure."""
+    return error.outcome.local and error.code() is grpc.StatusCode.CANCELLED
 
 
 def _failure(error: CallError | None) -> RequestFailure | None:

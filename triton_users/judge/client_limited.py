@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
+from typing import Any
 
-from triton_users.ledger import WorkerState
-from triton_users.settings import UsageError
+from triton_users.declaration import option
+from triton_users.ledger import Histogram, WorkerState
 
 CROWDED_PERCENT = 10.0
 """Waiting for a CPU for more than this share of a window is told as a cause."""
@@ -15,25 +16,38 @@ MAX_TIMES = 5
 """Stretches of time that one sentence names."""
 
 
+def _limit(default: float, help: str, *, what: str, unit: str = "ms", high: float = 3_600_000) -> Any:
+    """A field of Limits; its option is `--max-` and its name."""
+    told = f"Beyond this the client is said to be the bottleneck. {help} 0: off."
+    return option(default, told, unit=unit, low=0, high=high, prefix="max_", label=f"limit of {what}")
+
+
 @dataclass(frozen=True)
 class Limits:
     """Beyond which values the client is said to have been the bottleneck. A 0 turns a limit off."""
 
-    event_loop_lag_ms: float = 50.0
-    """99th percentile in a window of how late the gevent hub wakes a greenlet: what it adds to a latency by itself."""
-    cpu_percent: float = 95.0
-    """CPU time of this process in a window, out of one core: all that one gevent process can use."""
-    gc_pause_ms: float = 50.0
-    """The longest garbage collection in a window: every user of the process stands still."""
-    queue_time_ms: float = 50.0
-    """99th percentile in a window of the time between the call and the first byte on the socket."""
-
-    def check(self) -> None:
-        """Raise UsageError for the first limit that cannot be used."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not 0 <= value < float("inf"):
-                raise UsageError(f"the self-check limit {field.name} is {value}; it must be 0 (off) or more")
+    event_loop_lag_ms: float = _limit(
+        50.0,
+        "99th percentile in 5 s of how late the event loop wakes a greenlet, which adds as much to a latency.",
+        what="event-loop lag",
+    )
+    cpu_percent: float = _limit(
+        95.0,
+        "CPU time of one process in 5 s, out of one core: all that one gevent process can use.",
+        what="CPU",
+        unit="percent",
+        high=10_000,
+    )
+    gc_pause_ms: float = _limit(
+        50.0,
+        "The longest garbage collection in 5 s: every user of the process stands still.",
+        what="garbage collection pause",
+    )
+    queue_time_ms: float = _limit(
+        50.0,
+        "99th percentile in 5 s of the time between a call and its first byte on the socket.",
+        what="queue time",
+    )
 
 
 @dataclass(slots=True)
@@ -97,6 +111,12 @@ def windows_of(state: WorkerState) -> list[Window]:
         Window(max(0.0, start + shift_s), end + shift_s, *rest)
         for start, end, *rest in state.selfcheck.get("windows", ())
     ]
+
+
+def event_loop_lag(state: WorkerState) -> Histogram:
+    """One worker's event-loop lag over the whole run, a sample every 50 ms; empty where it did not tell."""
+    dumped = state.selfcheck.get("event_loop_lag")
+    return Histogram.load(dumped) if dumped else Histogram()
 
 
 def findings(workers: Iterable[WorkerState], limits: Limits) -> list[Finding]:

@@ -6,7 +6,7 @@ Three parts, in the order the numbers travel:
 * `Collector`, one on the master (or in a local run beside the recorder), merges snapshots of any number of workers.
 * `Ledger` is the value itself: `Recorder.ledger` holds one node's, `Collector.total` everybody's.
 
-    recorder = Recorder(worker=runner.client_id, run=run_id)      # on each node; run_id is the same on all, new per run
+    recorder = Recorder(worker=runner.client_id, epoch=epoch)     # on each node; the same on all, new per run and reset
     row = recorder.row("SequenceValid", "custom_sequence_int32")  # look it up once, keep it, also across reset()
     row.record(latency_us=850, delay_us=12, sent=120, received=90)
     row.record_error("StatusCode.UNAVAILABLE: ...", sent=120, received=0)
@@ -14,11 +14,11 @@ Three parts, in the order the numbers travel:
     recorder.failure("SequenceValid", at_s=12.5, reason="...", record={...})
     data["ledger"] = recorder.snapshot(at_s=elapsed())            # final=True for the last one
 
-    collector = Collector(run=run_id)
-    change = collector.merge(data["ledger"], now_s=elapsed())     # None: seen before, or of another run
+    collector = Collector(epoch=epoch)
+    change = collector.merge(data["ledger"], now_s=elapsed())     # None: seen before, or of another epoch
     collector.total.scenarios["SequenceValid"].runs
 
-**Why snapshots, not differences.** A snapshot carries all its worker has counted in this run, so the master takes the
+**Why snapshots, not differences.** A snapshot carries all its worker has counted in this epoch, so the master takes the
 newest of each worker and nothing else matters: one that arrives twice, late or never changes no count as long as a
 later one arrives. `Change` is the difference to the one before, for the time line.
 

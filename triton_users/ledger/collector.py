@@ -39,6 +39,12 @@ class WorkerState:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     gauges: dict[str, int] = field(default_factory=dict)
     selfcheck: dict[str, Any] = field(default_factory=dict)
+    outages: tuple[bool, str, list[tuple[float, float]]] = (False, "", [])
+    """See `Outages.dump`; times by the worker's own clock."""
+    lateness: tuple[int, list[tuple[str, str, float, float, float]], list[tuple[float, float]]] = (0, [], [])
+    """See `Lateness.dump`; times by the worker's own clock."""
+    sent_elsewhere: tuple[str, ...] = ()
+    """Models that its processes sent requests to that no row has."""
 
     def silent_at(self, now_s: float) -> bool:
         """Whether it should have told something by then, `now_s` seconds into the run, and has not."""
@@ -60,18 +66,18 @@ class Change:
 class Collector:
     """All workers' counts of a run. A snapshot that comes twice, late or never changes nothing if a later one comes."""
 
-    def __init__(self, run: str) -> None:
-        self.run = run
-        """Only snapshots of this run are merged."""
+    def __init__(self, epoch: str) -> None:
+        self.epoch = epoch
+        """Only snapshots of this epoch are merged."""
         self.total = Ledger()
         """Everybody's counts together."""
         self.workers: dict[tuple[str, str], WorkerState] = {}
         """(worker, incarnation) -> what is known of it."""
         self.refused: dict[str, int] = {}
-        """Why a snapshot could not be merged -> how many of them; those of another run are not among them."""
+        """Why a snapshot could not be merged -> how many of them; those of another epoch are not among them."""
 
     def merge(self, snapshot: Mapping[str, Any], now_s: float) -> Change | None:
-        """Take a snapshot in; None when it brings nothing: an old one, a repeated one, one of another run.
+        """Take a snapshot in; None when it brings nothing: an old one, a repeated one, one of another epoch.
 
         `now_s`: seconds into the run. A snapshot that cannot be read is counted under `refused` and changes nothing.
         """
@@ -80,7 +86,7 @@ class Collector:
                 reason = f"worker {snapshot['worker']} sends ledger format {snapshot['format']}, not {FORMAT} as here"
                 self.refused[reason] = self.refused.get(reason, 0) + 1
                 return None
-            if snapshot["run"] != self.run:
+            if snapshot["epoch"] != self.epoch:
                 return None
             key = (str(snapshot["worker"]), str(snapshot["incarnation"]))
             sequence, at_s, final = int(snapshot["sequence"]), float(snapshot["at_s"]), bool(snapshot["final"])
@@ -91,6 +97,15 @@ class Collector:
             evidence = {name: Evidence.load(dumped) for name, dumped in snapshot["evidence"].items()}
             gauges = {str(name): int(value) for name, value in snapshot["gauges"].items()}
             selfcheck = dict(snapshot["selfcheck"])
+            goes_on, why, spans = snapshot["outages"]
+            outages = (bool(goes_on), str(why), [(float(from_s), float(to_s)) for from_s, to_s in spans])
+            sent_elsewhere = tuple(str(model) for model in snapshot["sent_elsewhere"])
+            seen, late, silences = snapshot["lateness"]
+            lateness = (
+                int(seen),
+                [(str(s), str(m), float(at), float(took), float(usual)) for s, m, at, took, usual in late],
+                [(float(from_s), float(to_s)) for from_s, to_s in silences],
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             reason = f"a snapshot could not be read: {type(problem).__name__}: {problem}"
             self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -103,10 +118,11 @@ class Collector:
         state.ledger = ledger
         state.evidence.update(evidence)
         state.gauges, state.selfcheck = gauges, selfcheck
+        state.outages, state.lateness, state.sent_elsewhere = outages, lateness, sent_elsewhere
         state.sequence, state.at_s, state.last_seen_s = sequence, at_s, now_s
         state.began_s = min(state.began_s, now_s - at_s)
         # A worker goes on to report after its last count; only a new count would take its word back.
-        state.final = final or (state.final and not counted.scenarios and not counted.rows)
+        state.final = final or (state.final and not counted.scenarios and not counted.rows and not counted.reconnects)
         state.merged += 1
         return change
 
@@ -131,9 +147,9 @@ class Collector:
         """Workers that never said they were done: after the end of a run, those whose last counts may be missing."""
         return [state for state in self.workers.values() if not state.final]
 
-    def reset(self, run: str) -> None:
-        """Forget everything and collect another run from here on."""
-        self.run = run
+    def reset(self, epoch: str) -> None:
+        """Forget everything and collect another epoch from here on."""
+        self.epoch = epoch
         self.total = Ledger()
         self.workers.clear()
         self.refused.clear()

@@ -22,7 +22,9 @@ OTHER = "(other)"
 _SCENARIO_INTEGERS = (
     "passed",
     "failed",
+    "unexcused",
     "requests",
+    "answers_checked",
     "expected_deadlines",
     "unexpected_deadlines",
     "sequence_failures",
@@ -50,8 +52,12 @@ class ScenarioCounts:
     """Runs that ended as they must."""
     failed: int = 0
     """Runs that ended in a failure."""
+    unexcused: int = 0
+    """Those of the failed ones that are failures even where the scenario is allowed to fail."""
     requests: int = 0
-    """Request count: inference requests sent by all runs, the failed ones included; one per ModelInfer message."""
+    """Request count: inference requests sent by all runs, also failed and skipped ones; one per ModelInfer message."""
+    answers_checked: int = 0
+    """Of the requests of passed runs, those whose answer was compared with what is right, by us or by perf_analyzer."""
     expected_deadlines: int = 0
     """Deadlines that fired where the scenario is there to provoke them, in time."""
     unexpected_deadlines: int = 0
@@ -59,9 +65,9 @@ class ScenarioCounts:
     sequence_failures: int = 0
     """Responses that were not what the model of the sequence says."""
     confirmed: int = 0
-    """Passed runs whose claim of the server's later behaviour was looked at and held."""
+    """Passed runs whose check of the server's later behaviour was made and came out well."""
     unchecked: int = 0
-    """Passed runs whose claim was never looked at: their user stopped before its time came."""
+    """Passed runs whose check proved nothing or was never made: their user stopped before its time came."""
     skips: dict[str, int] = field(default_factory=dict)
     """Why a run was not made -> how often; not part of `runs`."""
     durations: Histogram = field(default_factory=Histogram)
@@ -149,6 +155,11 @@ class Row:
         self.latency.record(latency_us)
         self.queue_time.record(queue_time_us)
 
+    def record_elsewhere(self, latency_us: int, received: int) -> None:
+        """Count one request that was answered over another client, which tells nothing of its queue time."""
+        self.received += received
+        self.latency.record(latency_us)
+
     def record_error(self, message: str, sent: int, received: int) -> None:
         """Count one request that ended with an error; texts that differ in numbers only are counted together.
 
@@ -209,6 +220,10 @@ class Ledger:
     """Scenario -> what its runs came to."""
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     """(scenario, model) -> its requests; for an RPC that names no model, its method in the model's place."""
+    reconnects: dict[str, int] = field(default_factory=dict)
+    """Why a connection took no more calls -> how often one was made again for that."""
+    exceptions: dict[str, int] = field(default_factory=dict)
+    """What users' code outside of any scenario raised, normalised -> how often."""
 
     def scenario(self, name: str) -> ScenarioCounts:
         """The scenario's counts, made when it has none yet."""
@@ -244,8 +259,9 @@ class Ledger:
         return together
 
     def names(self) -> list[str]:
-        """Every scenario with a count, in the order of first sight."""
-        return list(dict.fromkeys([*self.scenarios, *(scenario for scenario, _ in self.rows)]))
+        """Every scenario with a count, in the order of first sight; "" for what is of none."""
+        outside = [""] if self.exceptions else []
+        return list(dict.fromkeys([*self.scenarios, *(scenario for scenario, _ in self.rows), *outside]))
 
     def add(self, other: Ledger) -> None:
         """Count everything that `other` has counted."""
@@ -253,11 +269,18 @@ class Ledger:
             self.scenario(name).add(counts)
         for (scenario, model), row in other.rows.items():
             self.row(scenario, model).add(row)
+        for reason, number in other.reconnects.items():
+            count_text(self.reconnects, reason, number)
+        for text, number in other.exceptions.items():
+            count_text(self.exceptions, text, number)
 
     def since(self, older: Ledger) -> Ledger:
         """What was counted after `older`, an earlier state of this; without what has not changed."""
         nothing, no_requests = ScenarioCounts(), Row()
-        newer = Ledger()
+        newer = Ledger(
+            reconnects=_texts_since(self.reconnects, older.reconnects),
+            exceptions=_texts_since(self.exceptions, older.exceptions),
+        )
         for name, counts in self.scenarios.items():
             if counts != (before := older.scenarios.get(name, nothing)):
                 newer.scenarios[name] = counts.since(before)
@@ -269,6 +292,8 @@ class Ledger:
     def clear(self) -> None:
         """Forget everything; rows stay, empty, for those who hold them."""
         self.scenarios.clear()
+        self.reconnects.clear()
+        self.exceptions.clear()
         for row in self.rows.values():
             row.clear()
 
@@ -277,6 +302,8 @@ class Ledger:
         return {
             "scenarios": {name: counts.dump() for name, counts in self.scenarios.items()},
             "rows": [[*key, *row.dump()] for key, row in self.rows.items() if row.requests or row.unanswered.counts],
+            "reconnects": dict(self.reconnects),
+            "exceptions": dict(self.exceptions),
         }
 
     @classmethod
@@ -285,4 +312,6 @@ class Ledger:
         return cls(
             {name: ScenarioCounts.load(counts) for name, counts in dumped["scenarios"].items()},
             {(scenario, model): Row.load(row) for scenario, model, *row in dumped["rows"]},
+            {str(reason): int(number) for reason, number in dumped["reconnects"].items()},
+            {str(text): int(number) for text, number in dumped["exceptions"].items()},
         )

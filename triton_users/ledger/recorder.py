@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from triton_users.ledger.counts import Ledger, Row, count_text
 from triton_users.ledger.evidence import Evidence
+from triton_users.ledger.lateness import Lateness
+from triton_users.ledger.outages import Outages
 from triton_users.ledger.plain import normalise, plain
 
-FORMAT = 3
+FORMAT = 4
 """Version of a snapshot; a collector refuses another one."""
 
 
 class Recorder:
     """Counts what this node's users do. No method yields, so a snapshot never shows half a request."""
 
-    def __init__(self, worker: str, run: str) -> None:
+    def __init__(self, worker: str, epoch: str) -> None:
         self.worker = worker
         """This node's name, as the master knows it."""
-        self.run = run
-        """Which run this counts for: any text, the same on all nodes, new for every run and every reset."""
+        self.epoch = epoch
+        """What this counts for: any text, the same on all nodes, new for every run and every reset."""
         self.incarnation = secrets.token_hex(8)
         """Tells this process from an earlier one of the same name."""
         self.ledger = Ledger()
+        self.outages = Outages()
+        self.lateness = Lateness()
         self._evidence: dict[str, Evidence] = {}
         self._sent_evidence: dict[str, int] = {}
         self._sequence = 0
@@ -33,9 +37,23 @@ class Recorder:
         """Where to record requests of this scenario to this model; keep it, it stays valid, also after `reset`."""
         return self.ledger.row(scenario, model)
 
-    def run_finished(self, scenario: str, outcome: str, requests: int, duration_us: int, reason: str = "") -> None:
-        """Count one run. `outcome` is "passed", "failed" or "skipped"; `reason` is needed for "skipped" only."""
+    def run_finished(
+        self,
+        scenario: str,
+        outcome: str,
+        requests: int,
+        duration_us: int,
+        reason: str = "",
+        *,
+        excusable: bool = True,
+        answers_checked: int = 0,
+    ) -> None:
+        """Count one run. `outcome` is "passed", "failed" or "skipped"; `reason` is needed for "skipped" only.
+
+        `excusable`: a failed run may be excused where its scenario is allowed to fail.
+        """
         counts = self.ledger.scenario(scenario)
+        counts.requests += requests
         if outcome == "skipped":
             count_text(counts.skips, normalise(reason) or "no reason given")
             return
@@ -43,8 +61,13 @@ class Recorder:
             counts.passed += 1
         else:
             counts.failed += 1
-        counts.requests += requests
+            counts.unexcused += not excusable
+        counts.answers_checked += answers_checked
         counts.durations.record(duration_us)
+
+    def exception(self, text: str) -> None:
+        """Count an exception that users' code outside of any scenario raised; texts are counted as errors' are."""
+        count_text(self.ledger.exceptions, normalise(text))
 
     def deadline_exceeded(self, scenario: str, expected: bool) -> None:
         """Count a deadline that fired."""
@@ -58,11 +81,16 @@ class Recorder:
         """Count a response that is not what the model of the sequence says."""
         self.ledger.scenario(scenario).sequence_failures += 1
 
-    def deferred_checks_settled(self, scenario: str, confirmed: int, unchecked: int) -> None:
-        """Count what became of claims that earlier runs made of the server's later behaviour."""
+    def deferred_checks_settled(self, scenario: str, confirmed: int, unchecked: int, requests: int = 0) -> None:
+        """Count what became of checks that earlier runs put off, and requests sent for them outside of any run."""
         counts = self.ledger.scenario(scenario)
         counts.confirmed += confirmed
         counts.unchecked += unchecked
+        counts.requests += requests
+
+    def reconnected(self, reason: str) -> None:
+        """Count a connection that was made again, by why the one before took no more calls."""
+        count_text(self.ledger.reconnects, normalise(reason) or "no reason given")
 
     def failure(self, scenario: str, at_s: float, reason: str, record: Mapping[str, Any]) -> None:
         """Keep the evidence of a failed run, within bounds; `run_finished` counts it. `at_s`: as in `snapshot`."""
@@ -82,11 +110,13 @@ class Recorder:
         final: bool = False,
         gauges: Mapping[str, int] | None = None,
         selfcheck: Mapping[str, Any] | None = None,
+        sent_elsewhere: Iterable[str] = (),
     ) -> dict[str, Any]:
-        """Everything counted in this run so far, as plain values.
+        """Everything counted in this epoch so far, as plain values.
 
-        `at_s`: seconds since this node began to count for the run, or since the reset. `gauges` are values of this
+        `at_s`: seconds since this node began to count for the epoch. `gauges` are values of this
         moment ("users", "open_sequences"), summed over workers. `final`: this node will count no more.
+        `sent_elsewhere`: models that processes of this node sent requests to that no row has.
         Evidence is sent when there is new one, and all of it in a final snapshot.
         """
         self._sequence += 1
@@ -98,7 +128,7 @@ class Recorder:
         self._sent_evidence = {name: evidence.seen for name, evidence in self._evidence.items()}
         return {
             "format": FORMAT,
-            "run": self.run,
+            "epoch": self.epoch,
             "worker": self.worker,
             "incarnation": self.incarnation,
             "sequence": self._sequence,
@@ -108,12 +138,17 @@ class Recorder:
             "evidence": changed,
             "gauges": dict(gauges or {}),
             "selfcheck": dict(selfcheck or {}),
+            "outages": self.outages.dump(),
+            "lateness": self.lateness.dump(),
+            "sent_elsewhere": sorted(sent_elsewhere),
         }
 
-    def reset(self, run: str) -> None:
-        """Forget everything and count for another run from here on."""
-        self.run = run
+    def reset(self, epoch: str) -> None:
+        """Forget everything and count for another epoch from here on."""
+        self.epoch = epoch
         self.ledger.clear()
+        self.outages.clear()
+        self.lateness.clear()
         self._evidence.clear()
         self._sent_evidence.clear()
         self._sequence = 0

@@ -6,29 +6,18 @@ import errno
 import socket
 import sys
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
 
 
-def settle_when_parsed(parser: LocustArgumentParser) -> None:
-    """Have `parser.parse_args` settle the port: nothing else of ours is called between it and Locust's fork."""
-    parse_args = parser.parse_args
-
-    def parse_and_settle(*arguments: Any, **keywords: Any) -> Any:
-        options = parse_args(*arguments, **keywords)
-        settle(options, parser)
-        return options
-
-    parser.parse_args = parse_and_settle
-
-
-def settle(options: Namespace, parser: LocustArgumentParser) -> None:
+def keep_forked_workers_from_another_runs_master(options: Namespace, parser: LocustArgumentParser) -> None:
     """Let the workers that `--processes` forks meet no master but their own, on a port that is free.
 
-    Two runs on one machine would have the same port: the second master cannot listen, but its workers find the first
-    one, and are given users of that run. Ends the program with exit code 2 when a port that was asked for is taken.
+    Two runs on one machine have the same port: the second master cannot listen, but its workers, forked before it
+    tries, find the first one and are given users of that run. Ends the program with exit code 2 when a port that was
+    asked for is taken. Seen in 2.46 and 2.47. Can go when a master listens before it forks, or its workers know it.
     """
     if options.worker or not (options.processes or options.master):
         return

@@ -10,7 +10,9 @@
 `checkpoint.Checkpoint` writes one now and then while the run goes on, with `state="running"`.
 
 The report is a dict of plain values; `docs/report.md` and `schema.json` beside this file describe it. `build_report` is
-a pure function of what it is given; it works the verdict out as well.
+a pure function of what it is given; it works the verdict out as well. The page that shows a report is written once, in
+`page/`: `html` puts it into one file with the JSON of `view`, and `triton_users.web` serves it with that of a run that
+goes on.
 """
 
 from triton_users.report.build import SCHEMA, RunInfo, build_report

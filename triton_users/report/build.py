@@ -11,8 +11,9 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
-from triton_users.judge import client_limited
-from triton_users.judge.verdict import Threshold, Verdict, apply, judge
+from triton_users.judge import client_limited, lateness, outages
+from triton_users.judge.thresholds import Check, Threshold, apply, four_digits
+from triton_users.judge.verdict import Verdict, judge
 from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import cut
@@ -21,8 +22,11 @@ from triton_users.ledger.timeline import Timeline
 SCHEMA = 1
 """Version of the report's form; a new one whenever a reader of the old one could go wrong."""
 
-MAX_CAUSE = 200
-"""Characters of a failure's reason in the verdict; its middle is left out when it is longer."""
+OUTSIDE = "What users do outside of any scenario; its failures are requests."
+
+MAX_CAUSE = 600
+"""Characters of a failure's reason in the verdict; its middle is left out when it is longer. Room for a sentence of
+ours with ids and values and one of the server's in it or behind it, which is the decisive one."""
 MAX_FINDINGS = 200
 """Stretches of time the self-check names; further ones are counted."""
 
@@ -60,6 +64,10 @@ class RunInfo:
     """The command that makes the same plan again."""
     notes: Sequence[str] = ()
     """What a person should know of this run beside what it counted; fails nothing."""
+    at_the_start: Sequence[str] = ()
+    """What was wrong with the server when it began, a sentence each; fails it."""
+    slow_questions: Sequence[tuple[float, float]] = ()
+    """From when to when a question that is no work to the server waited long for its answer, in seconds of the run."""
     at_the_end: Sequence[str] = ()
     """What was wrong with how it ended, a sentence each; fails it."""
 
@@ -71,33 +79,42 @@ def build_report(
     *,
     now_s: float,
     state: State,
+    load_s: float | None = None,
 ) -> dict[str, Any]:
     """The report as of `now_s` seconds into the run, with the verdict.
+
+    `load_s`: for how long its users made load, which rates go by; they may have taken some time to stop.
 
     `state`: "finished" (it ended by itself), "interrupted" (somebody ended it: what it counted is all there) or
     "running" (a checkpoint: if the file stays like this, the program was killed, and what came later is lost).
     """
     total, running = collector.total, state == "running"
+    load_s = now_s if load_s is None else load_s
     points = timeline.dump(now_s)
     evidence = collector.evidence()
     found = client_limited.findings(collector.workers.values(), info.limits)
+    gone = outages.outages(collector.workers.values())
     verdict = judge(
         total,
         weights=info.weights,
         asked_by_name=info.asked_by_name,
         allow_failure=info.allow_failure,
         users=max((point["users"] or 0 for point in points), default=0),
-        checks=apply(info.thresholds, total, now_s, running=running),
+        checks=apply(info.thresholds, total, load_s, running=running),
         uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
         bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
         running=running,
+        late=lateness.sentences(list(collector.workers.values()), info.limits, info.slow_questions, gone),
+        gone=outages.sentence(gone, len(collector.workers)),
+        consequences=_consequences(gone, evidence),
+        at_the_start=info.at_the_start,
         at_the_end=info.at_the_end,
         first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
     )
     requests = {name: total.requests_of(name) for name in _names(info, total)}
     scenarios = [
-        _scenario(name, info, total, of, verdict, evidence.get(name), now_s, running) for name, of in requests.items()
+        _scenario(name, info, total, of, verdict, evidence.get(name), load_s, running) for name, of in requests.items()
     ]
     workers = [_worker(worker, state, now_s) for worker in collector.workers.values()]
     return {
@@ -108,17 +125,18 @@ def build_report(
         "duration_s": round(now_s, 3),
         "seed": info.seed,
         "reproduce": info.reproduce,
-        "verdict": _verdict(verdict, workers, info.notes),
-        "server": plain(dict(info.server)),
+        "verdict": _verdict(verdict, workers, info.notes, _headline(verdict, state, now_s)),
+        "server": {**plain(dict(info.server)), "unsent": _unsent(info, collector)},
         "client": client(),
         "settings": plain(dict(info.settings)),
-        "totals": _totals(scenarios, requests.values(), now_s),
+        "totals": {**_totals(scenarios, requests.values(), load_s), **_reconnects(total)},
         "scenarios": scenarios,
+        "exceptions": dict(sorted(total.exceptions.items(), key=lambda item: -item[1])),
         "timeline": points,
         "workers": workers,
         "selfcheck": {
             "limits": asdict(info.limits),
-            "findings": [asdict(finding) for finding in found[:MAX_FINDINGS]],
+            "findings": [{**asdict(finding), "text": str(finding)} for finding in found[:MAX_FINDINGS]],
             "findings_left_out": max(0, len(found) - MAX_FINDINGS),
         },
     }
@@ -150,7 +168,7 @@ def _scenario(
     requests: Row,
     verdict: Verdict,
     evidence: Evidence | None,
-    now_s: float,
+    load_s: float,
     running: bool,
 ) -> dict[str, Any]:
     counts = total.scenarios.get(name, ScenarioCounts())
@@ -170,14 +188,16 @@ def _scenario(
         )
     return {
         "name": name,
-        "description": info.descriptions.get(name, "") if name else "Requests outside of any scenario.",
+        "description": info.descriptions.get(name, "") if name else OUTSIDE,
         "status": status,
         "why": why,
+        "notes": _notes(counts),
         "at_fault": name in verdict.scenarios and name not in info.left_out,
         "allowed_to_fail": allowed,
         "weight": info.weights.get(name, 0),
         **_counts(counts),
-        "requests_per_s": round(requests.answered / now_s, 3) if now_s > 0 else 0.0,
+        **({} if name else {"failed": requests.failed, "requests": requests.requests}),
+        "requests_per_s": round(requests.answered / load_s, 3) if load_s > 0 else 0.0,
         "bytes_sent": requests.sent,
         "bytes_received": requests.received,
         "duration_ms": quantiles_ms(counts.durations),
@@ -195,6 +215,23 @@ def _scenario(
     }
 
 
+def _unsent(info: RunInfo, collector: Collector) -> list[str]:
+    """The models of the server that were ready and were never sent a request."""
+    sent = {model for (_, model), row in collector.total.rows.items() if row.requests or row.unanswered.total}
+    for worker in collector.workers.values():
+        sent.update(worker.sent_elsewhere)
+    return [model for model in info.server.get("models", ()) if model not in sent]
+
+
+def _consequences(gone: Sequence[outages.Outage], evidence: Mapping[str, Evidence]) -> frozenset[str]:
+    """The scenarios all of whose failures that are known may come of an outage."""
+    return frozenset(
+        name
+        for name, kept in evidence.items()
+        if all(any(each.explains(failure["at_s"]) for each in gone) for failure in (*kept.first, *kept.last))
+    )
+
+
 def _first(kept: Evidence) -> str:
     """When a scenario first failed, and why."""
     failure = kept.first[0]
@@ -202,14 +239,27 @@ def _first(kept: Evidence) -> str:
     return f"the first at {when}: {cut(' '.join(failure['reason'].split()), MAX_CAUSE)}"
 
 
+def _notes(counts: ScenarioCounts) -> list[str]:
+    """Why runs were skipped, and what became of the claims that runs made of the server's later behaviour."""
+    notes = [
+        f"skipped {times:,} times: {reason}"
+        for reason, times in sorted(counts.skips.items(), key=lambda item: -item[1])
+    ]
+    if counts.confirmed or counts.unchecked:
+        notes.append(f"{counts.confirmed:,} runs were confirmed later, {counts.unchecked:,} stayed unchecked")
+    return notes
+
+
 def _counts(counts: ScenarioCounts) -> dict[str, Any]:
     return {
         "runs": counts.runs,
         "passed": counts.passed,
         "failed": counts.failed,
+        "unexcused": counts.unexcused,
         "skipped": counts.skipped,
         "skips": dict(sorted(counts.skips.items(), key=lambda item: -item[1])),
         "requests": counts.requests,
+        "answers_checked": counts.answers_checked,
         "expected_deadlines": counts.expected_deadlines,
         "unexpected_deadlines": counts.unexpected_deadlines,
         "sequence_failures": counts.sequence_failures,
@@ -233,20 +283,27 @@ def _row(model: str, row: Row) -> dict[str, Any]:
     }
 
 
-def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], now_s: float) -> dict[str, Any]:
+def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], load_s: float) -> dict[str, Any]:
     together = Row()
     for row in requests:
         together.add(row)
     counted = [name for name in _counts(ScenarioCounts()) if name != "skips"]
     return {
-        **{name: sum(scenario[name] for scenario in scenarios) for name in counted},
+        **{name: sum(scenario[name] for scenario in scenarios if scenario["name"]) for name in counted},
         "rpcs": together.requests,
         "rpcs_failed": together.failed,
-        "requests_per_s": round(together.answered / now_s, 3) if now_s > 0 else 0.0,
+        "requests_per_s": round(together.answered / load_s, 3) if load_s > 0 else 0.0,
         "bytes_sent": together.sent,
         "bytes_received": together.received,
         "latency_ms": quantiles_ms(together.latency),
         "queue_time_ms": quantiles_ms(together.queue_time),
+    }
+
+
+def _reconnects(total: Ledger) -> dict[str, Any]:
+    return {
+        "reconnects": sum(total.reconnects.values()),
+        "reconnects_by_reason": dict(sorted(total.reconnects.items(), key=lambda item: -item[1])),
     }
 
 
@@ -258,7 +315,15 @@ def quantiles_ms(histogram: Histogram) -> dict[str, float | None]:
     return {name: None if us is None else round(us / 1e3, 3) for name, us in named.items()}
 
 
-def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[str]) -> dict[str, Any]:
+def _headline(verdict: Verdict, state: State, now_s: float) -> str:
+    """The verdict in a few words, in every form of the report."""
+    if state == "running":
+        return "nothing has failed so far" if verdict.passed else "FAILED so far"
+    word = "PASSED" if verdict.passed else "FAILED"
+    return word if state == "finished" else f"{word}, interrupted after {client_limited.hms(now_s)}"
+
+
+def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[str], headline: str) -> dict[str, Any]:
     missing = {
         "lost": "worker {} was lost: its last counts came {} into the run, what it did after that is missing",
         "silent": "worker {} is silent: its last counts came {} into the run; it may be dead or cut off",
@@ -269,14 +334,24 @@ def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[st
         if worker["state"] in missing
     ]
     return {
+        "headline": headline,
         "passed": verdict.passed,
         "exit_code": verdict.exit_code,
         "reasons": list(verdict.reasons),
         "warnings": [*notes, *unheard, *verdict.warnings],
-        "thresholds": [
-            {**asdict(check.threshold), "text": str(check.threshold), "value": check.value, "passed": check.passed}
-            for check in verdict.checks
-        ],
+        "thresholds": [_threshold(check) for check in verdict.checks],
+    }
+
+
+def _threshold(check: Check) -> dict[str, Any]:
+    """One threshold; `shown` and `result` are its value and outcome in words."""
+    return {
+        **asdict(check.threshold),
+        "text": str(check.threshold),
+        "value": check.value,
+        "shown": "no data" if check.value is None else four_digits(check.value),
+        "passed": check.passed,
+        "result": {True: "pass", False: "fail", None: "not yet"}[check.passed],
     }
 
 
@@ -292,6 +367,7 @@ def _worker(worker: WorkerState, state: State, now_s: float) -> dict[str, Any]:
         "snapshots_missed": worker.sequence - worker.merged,
         "runs": sum(counts.runs for counts in worker.ledger.scenarios.values()),
         "requests": sum(counts.requests for counts in worker.ledger.scenarios.values()),
+        "event_loop_lag_ms": quantiles_ms(client_limited.event_loop_lag(worker)),
         "windows": [{name: getattr(window, name) for name in _WINDOW} for window in client_limited.windows_of(worker)],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -12,6 +13,8 @@ from typing import Any
 from triton_users.report.html import render_html
 from triton_users.report.junit import render_junit
 from triton_users.report.text import render_text
+
+logger = logging.getLogger(__name__)
 
 
 def render_json(report: dict[str, Any]) -> str:
@@ -49,6 +52,20 @@ class ReportFolder:
             else:
                 return
 
+    def write_what_fits(self, report: dict[str, Any]) -> None:
+        """Write the report on a disk that is full: the forms for people make room for the one that has everything.
+
+        Logs what cannot be written even so.
+        """
+        for name, render in RENDERERS.items():
+            try:
+                if name == "report.json":
+                    for other in RENDERERS.keys() - {name}:
+                        (self.path / other).unlink(missing_ok=True)
+                write_whole(self.path / name, render(report))
+            except OSError as error:
+                logger.error("%s cannot be written: %s", self.path / name, error)
+
     def write(self, report: dict[str, Any]) -> None:
         """Write the report in every form; each file is replaced as a whole. Raises OSError when one cannot be."""
         for name, render in RENDERERS.items():
@@ -58,8 +75,12 @@ class ReportFolder:
 def write_whole(path: Path, text: str) -> None:
     """Replace a file so that a reader, or a crash, meets the old one or the new one, never half of it."""
     temporary = path.with_name(f".{path.name}.new")
-    with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # on a full disk half of it is in the way of the next
+        raise

@@ -6,7 +6,6 @@ import json
 from typing import Any
 from xml.etree import ElementTree
 
-from triton_users.judge.verdict import four_digits
 from triton_users.report.text import printable
 
 
@@ -26,7 +25,7 @@ def render_junit(report: dict[str, Any]) -> str:
     verdict = _suite(root, "verdict", report)
     for check in report["verdict"]["thresholds"]:
         case = _case(verdict, "verdict.threshold", check["text"])
-        found = "there is no data" if check["value"] is None else f"it is {four_digits(check['value'])}"
+        found = "there is no data" if check["value"] is None else f"it is {check['shown']}"
         if check["passed"] is None:
             _outcome(case, "skipped", f"{check['text']} does not hold yet: {found}", "")
         elif not check["passed"]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from triton_users.judge.client_limited import hms
-from triton_users.judge.verdict import four_digits
 
 WIDTH = 120
 SHOWN_FAILURES = 3
 """Failures of each scenario that are printed; report.json and report.html have all that were kept."""
-SHOWN_SKIPS = 3
-"""Skip reasons of each scenario that are printed."""
+SHOWN_NOTES = 4
+"""Notes of each scenario that are printed."""
+SHOWN_REASONS = 3
+"""Reasons for reconnecting that are printed."""
 UNHEARD = ("lost", "silent")
 """States of a worker whose counts are missing, or soon will be."""
 
@@ -30,17 +31,14 @@ def render_text(report: dict[str, Any]) -> str:
 
 
 def _headline(report: dict[str, Any]) -> str:
-    title = f" Triton stress report: {headline(report)} "
+    title = f" Triton stress report: {title_of(report)} "
     return title.center(WIDTH, "=").rstrip()
 
 
-def headline(report: dict[str, Any]) -> str:
-    """The verdict in a few words, and how far the run came."""
-    verdict = "PASSED" if report["verdict"]["passed"] else "FAILED"
-    if report["state"] == "running":
-        so_far = "nothing has failed" if report["verdict"]["passed"] else "failed"
-        return f"INCOMPLETE as of {report['as_of']}, until then {so_far}"
-    return verdict if report["state"] == "finished" else f"{verdict}, interrupted after {hms(report['duration_s'])}"
+def title_of(report: dict[str, Any]) -> str:
+    """The headline, and in a checkpoint as of when: a killed program leaves one behind."""
+    headline: str = report["verdict"]["headline"]
+    return f"INCOMPLETE as of {report['as_of']}: {headline}" if report["state"] == "running" else headline
 
 
 def _scenarios(report: dict[str, Any]) -> str:
@@ -69,24 +67,57 @@ def _totals(report: dict[str, Any]) -> str:
         f"Test count {number(totals['runs'])} (runs that ended, failed ones included), "
         f"{number(totals['failed'])} failed, {number(totals['skipped'])} skipped.",
         f"Request count {number(totals['requests'])} (inference requests that runs sent, failed runs included); "
+        f"{number(totals['answers_checked'])} answers were compared with what is right{_checked_by(report)}. "
         f"{number(totals['rpcs'])} RPCs ended, {number(totals['rpcs_failed'])} with an error, "
         f"{totals['requests_per_s']:,.1f}/s answered; latency p50 {milliseconds(latency['p50'])} ms, "
         f"p99 {milliseconds(latency['p99'])} ms, max {milliseconds(latency['max'])} ms.",
         f"Deadlines: {number(totals['expected_deadlines'])} expected, {number(totals['unexpected_deadlines'])} not. "
         f"Wrong sequence responses: {number(totals['sequence_failures'])}.",
-        *(f"{scenario['name']}: {told}." for scenario in report["scenarios"] if (told := proofs(scenario))),
+        *([f"Batches that the server formed: {formed}."] if (formed := batches(report["server"])) else []),
         f"Sent {size(totals['bytes_sent'])}, received {size(totals['bytes_received'])}.",
+        *_event_loop_lag(report["workers"]),
+        *reconnects(totals),
         f"Duration {hms(report['duration_s'])}, {report['started']} to {report['as_of']}. Seed {report['seed']}.",
     ]
     return "\n".join(_wrapped(line) for line in lines)
 
 
-def proofs(scenario: dict[str, Any]) -> str:
-    """What became of the claims that the scenario's runs made of the server's later behaviour; "" if it made none."""
-    confirmed, unchecked = scenario["confirmed"], scenario["unchecked"]
-    if not confirmed and not unchecked:
-        return ""
-    return f"{number(confirmed)} runs were confirmed later, {number(unchecked)} not before their user stopped"
+def reconnects(totals: dict[str, Any]) -> list[str]:
+    """How many connections had to be made again, and why; nothing if none."""
+    if not totals["reconnects"]:
+        return []
+    reasons = list(totals["reconnects_by_reason"].items())
+    shown = "; ".join(f"{number(count)} after: {reason}" for reason, count in reasons[:SHOWN_REASONS])
+    more = f"; {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
+    return [f"Reconnects {number(totals['reconnects'])}: {shown}{more}."]
+
+
+def batches(server: Mapping[str, Any]) -> str:
+    """How many executions of which batch size the server counted, of models with batches of more than one."""
+    models = sorted(server.get("batches", {}).items())
+    return "; ".join(
+        f"{name} " + ", ".join(f"{number(executions)} of {size}" for size, executions in sizes.items())
+        for name, sizes in models
+        if any(int(size) > 1 for size in sizes)
+    )
+
+
+def _checked_by(report: dict[str, Any]) -> str:
+    """How many of the checked answers another program than this one has checked."""
+    by_it = sum(s["answers_checked"] for s in report["scenarios"] if s["name"] == "PerfAnalyzer")
+    sent = sum(s["requests"] for s in report["scenarios"] if s["name"] == "PerfAnalyzer")
+    return f", {number(by_it)} of them by perf_analyzer, which sent {number(sent)} of the requests" if sent else ""
+
+
+def _event_loop_lag(workers: list[dict[str, Any]]) -> list[str]:
+    """How late the client's own timers were over the whole run, of the worker where they were latest."""
+    lags = [(worker["event_loop_lag_ms"], worker["worker"]) for worker in workers]
+    known = [(lag, name) for lag, name in lags if lag["p99"] is not None]
+    if not known:
+        return []
+    lag, name = max(known, key=lambda each: each[0]["p99"])
+    which = f"worker {name}" if len(workers) == 1 else f"worker {name}, the slowest of {len(workers)}"
+    return [f"Event-loop lag: p99 {milliseconds(lag['p99'])} ms, max {milliseconds(lag['max'])} ms ({which})."]
 
 
 def _thresholds(report: dict[str, Any]) -> str:
@@ -97,9 +128,9 @@ def _thresholds(report: dict[str, Any]) -> str:
         [
             check["scenario"] or "all",
             check["metric"],
-            "no data" if check["value"] is None else four_digits(check["value"]),
+            check["shown"],
             f"{check['operator']} {check['limit']:g}",
-            {True: "pass", False: "FAIL", None: "not yet"}[check["passed"]],
+            check["result"].upper() if check["passed"] is False else check["result"],
         ]
         for check in checks
     ]
@@ -112,7 +143,7 @@ def _verdict(report: dict[str, Any]) -> str:
         [
             *(["Why it failed"] if verdict["reasons"] else []),
             *(_wrapped(f"- {reason}", "  ") for reason in verdict["reasons"]),
-            *(["To know"] if verdict["warnings"] else []),
+            *(["Warnings"] if verdict["warnings"] else []),
             *(_wrapped(f"- {warning}", "  ") for warning in verdict["warnings"]),
         ]
     )
@@ -138,25 +169,24 @@ def _workers(report: dict[str, Any]) -> str:
 def _notes(report: dict[str, Any]) -> str:
     lines = []
     for scenario in report["scenarios"]:
-        if scenario["status"] == "left out":
-            lines.append(_wrapped(f"- {scenario['name']} was left out: {scenario['why']}", "  "))
-        for reason, times in list(scenario["skips"].items())[:SHOWN_SKIPS]:
-            lines.append(_wrapped(f"- {scenario['name']} was skipped {number(times)} times: {reason}", "  "))
-    return "\n".join(["Left out and skipped", *lines]) if lines else ""
+        left_out = [f"left out: {scenario['why']}"] if scenario["status"] == "left out" else []
+        for note in [*left_out, *scenario["notes"]][:SHOWN_NOTES]:
+            lines.append(_wrapped(f"- {scenario['name'] or '(none)'}: {note}", "  "))
+    return "\n".join(["Notes", *lines]) if lines else ""
 
 
 def _failures(report: dict[str, Any]) -> str:
     lines: list[str] = []
     for scenario in report["scenarios"]:
-        evidence = scenario["evidence"]
+        evidence, name = scenario["evidence"], scenario["name"] or "(none)"
         for failure in evidence["failures"][:SHOWN_FAILURES]:
-            where = f"{scenario['name']}, {hms(failure['at_s'])} into the run, worker {failure['worker']}: "
+            where = f"{name}, {hms(failure['at_s'])} into the run, worker {failure['worker']}: "
             lines.append(_wrapped(f"- {where}{failure['reason']}", "  "))
             record = json.dumps(failure["record"], ensure_ascii=True)
             lines.append(_wrapped(f"  {record}", "  "))
         if evidence["seen"] > SHOWN_FAILURES:
             shown = min(SHOWN_FAILURES, len(evidence["failures"]))
-            lines.append(f"- {scenario['name']}: {number(evidence['seen'] - shown)} more failures, see report.json")
+            lines.append(f"- {name}: {number(evidence['seen'] - shown)} more failures, see report.json")
     if not lines:
         return ""
     if report["reproduce"]:
@@ -166,11 +196,13 @@ def _failures(report: dict[str, Any]) -> str:
 
 def _facts(report: dict[str, Any]) -> str:
     server, client = report["server"], report["client"]
-    named = f"{server.get('name') or 'server'} {server.get('version') or '(version not told)'}"
+    named = f"{server.get('name') or 'server'} {server.get('version') or '(version not reported)'}"
     versions = ", ".join(f"{name} {version}" for name, version in client["versions"].items())
+    models = ", ".join(server.get("models", ()))
+    unsent = f"; never sent a request: {', '.join(server['unsent'])}" if server["unsent"] else ""
     return "\n".join(
         [
-            _wrapped(f"Server: {named} at {server.get('address', '?')}; models: {', '.join(server.get('models', ()))}"),
+            _wrapped(f"Server: {named} at {server.get('address', '?')}; models: {models}{unsent}"),
             _wrapped(f"Client: {versions}; {client['os']}, {client['cpus']} CPUs"),
         ]
     )

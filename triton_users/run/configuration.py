@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import gevent
+from gevent import Greenlet
+from locust import User
+
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
-from triton_users.scenarios.sequences import USERS
-from triton_users.settings import Settings, UsageError
+from triton_users.scenarios.correlation_ids import USERS
+from triton_users.scenarios.perf_analyzer import ImageLoad
+from triton_users.settings import DEFAULT_WEIGHTS, Settings, UsageError
+from triton_users.users import TritonGrpcUser, own_host
+
+MAX_NAMED = 10
+"""Models of the server that the message names when none of them is of use."""
 
 
 @dataclass
@@ -21,7 +30,7 @@ class Run:
     """What every user of this process needs to know of the run."""
 
     run_id: int
-    """Random, drawn once for the whole run: it keeps two runs' correlation ids apart (`sequences.id_block`)."""
+    """Random, drawn once for the whole run: it keeps two runs' correlation ids apart (`correlation_ids.id_block`)."""
     settings: Settings
     target: Target
     left_out: Mapping[str, str]
@@ -32,7 +41,28 @@ class Run:
     """A folder of this process, removed at the end of the run."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What all users of this process share (`scenarios.Session.shared`)."""
+    hurried: bool = False
+    """Whether somebody ends the run, so that stopping users wait for nothing."""
+    _waits: set[Greenlet[..., Any]] = field(default_factory=set)
+    """What stopping users wait for."""
     _users: count[int] = field(default_factory=count)
+
+    def wait_for(self, work: Callable[[], None], limit_s: float) -> None:
+        """Let the stopping user that calls this do some last work, for at most `limit_s` or until `hurry` is called."""
+        if self.hurried or limit_s <= 0:
+            return
+        job = gevent.spawn(work)
+        self._waits.add(job)
+        try:
+            job.join(limit_s)
+        finally:
+            job.kill()
+            self._waits.discard(job)
+
+    def hurry(self) -> None:
+        """End what stopping users wait for, now and from here on."""
+        self.hurried = True
+        gevent.killall(list(self._waits), block=False)
 
     def next_user(self) -> int:
         """Number of the user that starts now, from 0 in each worker and each run."""
@@ -62,10 +92,11 @@ def new_seed() -> int:
     return secrets.randbelow(2**31 - 1) + 1
 
 
-def left_out(target: Target, settings: Settings) -> dict[str, str]:
+def left_out(target: Target, settings: Settings, failed_to_load: Mapping[str, str] | None = None) -> dict[str, str]:
     """The scenarios that cannot run against this server, with the reason and the remedy.
 
-    Raises UsageError when one of them was asked for by name, or when none is left.
+    Raises UsageError when one of them was asked for by name, or when none is left. `failed_to_load`: model -> the
+    server's reason, to stand in that message.
     """
     reasons: dict[str, str] = {}
     for name, scenario in ALL.items():
@@ -74,11 +105,77 @@ def left_out(target: Target, settings: Settings) -> dict[str, str]:
                 raise UsageError(f"{name} was asked for but cannot run: {reason}")
             reasons[name] = reason
     if all(name in reasons for name in ALL if settings.weight_of(name)):
-        raise UsageError(
-            "no scenario can run against this server: "
-            + "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        )
+        raise UsageError(_nothing_usable(target, reasons, failed_to_load or {}))
     return reasons
+
+
+def _nothing_usable(target: Target, reasons: Mapping[str, str], failed_to_load: Mapping[str, str]) -> str:
+    """What the server has, and what is missing: each thing once, with the scenarios that lack it."""
+    has = sorted(target.models)
+    more = f" and {len(has) - MAX_NAMED} more" if len(has) > MAX_NAMED else ""
+    missing: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        missing.setdefault(reason.removesuffix(f", or give {name} weight 0"), []).append(name)
+    told = [f"{', '.join(names)}: {reason}" for reason, names in missing.items()]
+    failed = "".join(f"; the model {name} failed to load: {why}" for name, why in failed_to_load.items())
+    return (
+        f"no scenario can run against this server, whose ready models are: {', '.join(has[:MAX_NAMED]) or 'none'}{more}"
+        f"{failed}. " + ". ".join(told)
+    )
+
+
+def only_tagged(settings: Settings, tags: Collection[str], excluded: Collection[str]) -> Settings:
+    """The settings without what `--tags` and `--exclude-tags` leave out; a scenario's only tag is its name.
+
+    Raises UsageError when that was asked for by name, or when nothing is left.
+    """
+    if not tags and not excluded:
+        return settings
+    kept = [name for name in ALL if (not tags or name in tags) and name not in excluded]
+    flags = " and ".join(
+        f"{flag} {' '.join(names)}" for flag, names in (("--tags", tags), ("--exclude-tags", excluded)) if names
+    )
+    for name in settings.scenarios:
+        if name not in kept:
+            raise UsageError(f"{name} is asked for by name, but {flags} leaves it out; give one or the other")
+    tagged = replace(
+        settings,
+        weights={name: settings.weights.get(name, DEFAULT_WEIGHTS[name]) if name in kept else 0 for name in ALL},
+        load_users=settings.load_users if ImageLoad.name in kept else 0,
+    )
+    if not any(map(tagged.weight_of, ALL)):
+        raise UsageError(
+            f"{flags} leaves no scenario to run; the tag of each scenario is its name: {', '.join(ALL)}. "
+            "To run other users only, name their classes on the command line"
+        )
+    return tagged
+
+
+def check_users(settings: Settings, users: int) -> None:
+    """Raise UsageError when none of so many users would play a scenario: Locust starts the load users first."""
+    if 0 < users <= settings.load_users:
+        raise UsageError(
+            f"--load-users {settings.load_users} takes all of the {users} users (-u), so that none would run a "
+            f"scenario; give -u {settings.load_users + 1} or more, or fewer load users"
+        )
+
+
+def host_of_classes(user_classes: Iterable[type[User]]) -> str:
+    """The server that the user classes of a run without `--host` set for themselves; "" where none sets one.
+
+    Raises UsageError where several are set and some class needs to be told which.
+    """
+    ours = [each for each in user_classes if issubclass(each, TritonGrpcUser)]
+    hosts = {each.__name__: own_host(each) for each in ours}
+    different = sorted({host for host in hosts.values() if host})
+    homeless = [name for name, host in hosts.items() if not host]
+    if len(different) > 1 and homeless:
+        named = ", ".join(f"{name} {host}" for name, host in hosts.items() if host)
+        raise UsageError(
+            f"{homeless[0]} has no host of its own, and the others have different ones ({named}); "
+            "give it one, or give --host for all"
+        )
+    return next((host for each in ours if (host := own_host(each))), "")
 
 
 @dataclass(frozen=True)
@@ -90,7 +187,9 @@ class RunConfiguration:
     """From the options at the run's start; those that a worker is sent later may be others."""
     target: Target
     left_out: Mapping[str, str]
-    ledger: str
+    host: str
+    """The server of all users whose class has none of its own; "" where Locust gives all users `--host`."""
+    epoch: str
     """Names what the ledgers count; new for each run and for each reset of the statistics."""
 
     def pack(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the local runner or the master does: decides the run, collects all counts, gives the verdict. Has no users."""
+"""What the local runner or the master does: settles the run, collects all counts, gives the verdict. Has no users."""
 
 from __future__ import annotations
 
@@ -7,31 +7,39 @@ import math
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Protocol
 
-import gevent
 from gevent.lock import RLock
-from locust.env import Environment
-from locust.exception import StopTest
-from locust.runners import MasterRunner
 
 from triton_users import server
+from triton_users.declaration import read
 from triton_users.judge.client_limited import hms
+from triton_users.judge.thresholds import JudgingSettings
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
 from triton_users.run import reproduce
-from triton_users.run.configuration import RunConfiguration, new_run_id, new_seed, weights
-from triton_users.run.preflight import look_at, why_not_ready
+from triton_users.run.configuration import (
+    RunConfiguration,
+    check_users,
+    host_of_classes,
+    new_run_id,
+    new_seed,
+    only_tagged,
+    weights,
+)
+from triton_users.run.locust import Command
+from triton_users.run.preflight import Preflight, batch_counts, look_at
 from triton_users.run.reporting import Reporting
+from triton_users.run.watch import ServerWatch
 from triton_users.scenarios import ALL
-from triton_users.scenarios.base import Target
-from triton_users.settings import Settings, UsageError
-from triton_users.stress import runs_scenarios
-from triton_users.users import tls_from
+from triton_users.settings import ConnectionSettings, Settings, UsageError
+from triton_users.stress import TritonLoadUser, runs_scenarios
+from triton_users.users import own_host
+from triton_users.witness import batches
 
 logger = logging.getLogger(__name__)
 
@@ -42,20 +50,39 @@ EXIT_USAGE = 2
 """The exit code after a user's mistake."""
 
 
+class Nodes(Protocol):
+    """Those who have users: `snapshots.LocalNode`, or all workers through `snapshots.SnapshotCollector`."""
+
+    def start(self, configuration: RunConfiguration) -> None: ...
+    def poll(self) -> Mapping[str, Any] | None: ...
+    def reset(self, epoch: str) -> None: ...
+    def stopping(self, stop_timeout_s: float) -> None: ...
+    def hurry(self) -> None: ...
+    def last(self) -> Mapping[str, Any] | None: ...
+
+
 class Coordinator:
     """The local runner's or the master's side of the plugin."""
 
-    def __init__(self, environment: Environment, look: Callable[[], None]) -> None:
-        """`look` is called every second of a run."""
-        self._environment = environment
-        self._options: Any = environment.parsed_options
-        self._look = look
+    def __init__(self, command: Command, nodes: Nodes) -> None:
+        self._command = command
+        self._nodes = nodes
+        self._host = ""
         self._embedded: server.EmbeddedTriton | None = None
         self._ending = RLock()
+        self._quitting = RLock()
+        self._interrupted = False
         self._configuration: RunConfiguration | None = None
         self._begun_s = 0.0
         self._stopping_s = math.inf
+        self._watch: ServerWatch | None = None
+        self._batches: batches.Batches = {}
         self.reporting: Reporting | None = None
+
+    @property
+    def host(self) -> str:
+        """The server under test."""
+        return self._command.host or self._host
 
     def set_up(self) -> None:
         """Check the options and, where no host was given, install and start the embedded Triton.
@@ -64,17 +91,7 @@ class Coordinator:
         on a user's mistake.
         """
         try:
-            settings_from(self._options, drawn_seed=1)
-            judging_from(self._options)
-            tls_from(self._options)
-            report_dir_from(self._options)
-            if not self._environment.host:
-                with server.ProgressLine() as progress:
-                    self._embedded = server.EmbeddedTriton(progress=progress)
-                    self._embedded.start()
-                self._environment.host = self._options.host = f"grpc://{self._embedded.grpc_url}"
-            if self._options.headless:
-                self._look_at_the_server(settings_from(self._options, drawn_seed=1))
+            self._set_up()
         except (UsageError, OSError, server.ServerError) as error:
             self.tear_down()
             sys.stderr.write(f"locust: error: {error}\n")
@@ -83,118 +100,219 @@ class Coordinator:
             self.tear_down()
             raise
 
+    def _set_up(self) -> None:
+        command, options = self._command, self._command.options
+        settings = self._settings(drawn_seed=1)
+        judging_from(options)
+        read(ConnectionSettings, options)
+        report_dir_from(options)
+        self._host = host_of_classes(command.user_classes)
+        if not self.host:
+            with server.ProgressLine() as progress:
+                self._embedded = server.EmbeddedTriton(progress=progress)
+                self._embedded.start()
+            self._host = f"grpc://{self._embedded.grpc_url}"
+        if not any(map(own_host, command.user_classes)):
+            command.host = self.host  # where a class has its own, Locust would replace that
+        if options.headless:
+            self._preflight(settings)
+
     def tear_down(self) -> None:
         """Stop the embedded Triton. Safe to call twice."""
         embedded, self._embedded = self._embedded, None
         if embedded is not None:
+            for trouble in embedded.troubles:
+                logger.warning("The embedded Triton: %s", trouble)
             embedded.stop()
 
-    def configure(self) -> RunConfiguration:
-        """Settle a new run, and leave what the workers must know in the options that Locust sends them.
-
-        Raises StopTest, with the exit code set, when it cannot run.
-        """
+    def start(self) -> None:
+        """Settle a new run and have its nodes begin it; one that cannot run is refused."""
         self._begun_s, self._stopping_s = time.monotonic(), math.inf
-        environment, options = self._environment, self._options
-        host = environment.host or ""
         try:
-            settings = settings_from(options, drawn_seed=new_seed())
-            judging = judging_from(options)
-            target, reasons = self._look_at_the_server(settings)
-            configuration = RunConfiguration(
-                run_id=new_run_id(),
-                settings=settings,
-                target=target,
-                left_out=reasons,
-                ledger=secrets.token_hex(8),
-            )
-            info = replace(_info(configuration, host), **judging, reproduce=self._command(settings.seed))
-            if not runs_scenarios(environment):
-                info = replace(info, weights={})
-            self.reporting = Reporting(info, report_dir_from(options), configuration.ledger, self._look)
+            configuration = self._configure()
         except (UsageError, OSError) as error:
-            environment.process_exit_code = EXIT_USAGE
-            if options.headless:
-                gevent.spawn(environment.runner.quit)  # type: ignore[union-attr]  # a test starts on a runner
-            raise StopTest(str(error)) from None
+            self._command.refuse_to_start(str(error))
         for name, reason in configuration.left_out.items():
             logger.warning("%s is left out: %s", name, reason)
-        self._send_with_options(configuration)
-        return configuration
+        self._settle(configuration)
+        self._nodes.start(configuration)
 
     def merge(self, snapshot: Mapping[str, Any] | None) -> bool:
-        """Take in a node's counts, None when it has none yet; False when they are of an earlier run or reset."""
+        """Take in a node's counts, None when it has none yet; False when they are of another epoch."""
         return self.reporting is None or snapshot is None or self.reporting.merge(snapshot)
 
-    def reset(self) -> str:
-        """Forget all counts of the run, as Locust does with its statistics, and begin another report.
-
-        Returns the name of what is counted now; "" when it goes on counting as before.
-        """
+    def reset(self) -> None:
+        """Forget all counts of the run, as Locust does with its statistics, and begin another report."""
         with self._ending:
             if self.reporting is None or self._configuration is None or self.reporting.finished:
-                return ""
-            configuration = replace(self._configuration, ledger=secrets.token_hex(8))
+                return
+            configuration = replace(self._configuration, epoch=secrets.token_hex(8))
             try:
-                self.reporting.reset(configuration.ledger)
+                self.reporting.reset(configuration.epoch)
             except OSError as error:
                 logger.error("The report's counts are not reset, since their report cannot be written: %s", error)
-                return ""
-            self._send_with_options(configuration)
-            return configuration.ledger
+                return
+            self._settle(configuration)
+        self._nodes.reset(configuration.epoch)
 
     def stopping(self) -> None:
-        """The run ends now: what comes until `finish` is the time that its users take to stop."""
+        """The run ends now: what comes until `stopped` is the time that its users take to stop."""
         self._stopping_s = min(self._stopping_s, time.monotonic())
+        if self.reporting is not None:
+            self.reporting.stopping()
+        self._nodes.stopping(self._command.stop_timeout_s or self._command.options.deferred_check_wait_s)
 
-    def finish(self, state: State) -> None:
-        """Write the run's report and settle the exit code. The second of two calls waits for the first."""
+    def stopped(self) -> None:
+        """All users have ended: write the run's report and settle the exit code.
+
+        The second of two calls waits for the first.
+        """
+        self._end()
+        if self._command.options.headless:
+            if self._command.distributed:
+                self._command.quit()  # a master that lost its last worker would wait for others
+        else:
+            self._print_report()
+
+    def quit(self) -> None:
+        """End the run, if one goes on, and the embedded server.
+
+        Locust may ask for it twice at once (SIGTERM): the second caller must not go on to exit before the first.
+        """
+        with self._quitting:
+            self._interrupted = True
+            try:
+                self._nodes.hurry()
+                self._command.stop()
+                self._end()  # waits for the end of a run that was being stopped already
+            finally:
+                self.tear_down()
+
+    def hurry(self) -> None:
+        """Somebody ends the run: users that stop wait for nothing."""
+        self._nodes.hurry()
+
+    def quitted(self) -> None:
+        """The command is at its end, and Locust has printed its tables: the verdict is the last thing seen."""
+        if self._command.options.headless:
+            self._print_report()
+
+    def _configure(self) -> RunConfiguration:
+        command, options = self._command, self._command.options
+        settings = self._settings(drawn_seed=new_seed())
+        judging = judging_from(options)
+        preflight = self._preflight(settings)
+        configuration = RunConfiguration(
+            run_id=new_run_id(),
+            settings=settings,
+            target=preflight.target,
+            left_out=preflight.left_out,
+            host="" if command.host else self._host,
+            epoch=secrets.token_hex(8),
+        )
+        connection = read(ConnectionSettings, options)
+        info = _info(configuration, self.host, connection)
+        info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
+        info = replace(info, **judging, reproduce=self._reproduce(settings.seed))
+        if not runs_scenarios(command.user_classes):
+            info = replace(info, weights={})
+        self.reporting = Reporting(info, report_dir_from(options), configuration.epoch, self._poll)
+        self._watch = ServerWatch(self.host, connection, preflight.found)
+        self._watch.start()
+        self._batches = batch_counts(self.host, connection)
+        for note in (*preflight.notes, *preflight.failed_to_load):
+            logger.warning("%s%s", note[:1].upper(), note[1:])
+        return configuration
+
+    def _settings(self, drawn_seed: int) -> Settings:
+        command = self._command
+        settings = settings_from(command.options, drawn_seed)
+        if runs_scenarios(command.user_classes):
+            settings = only_tagged(settings, *command.tags)
+            if not command.shaped and any(issubclass(each, TritonLoadUser) for each in command.user_classes):
+                check_users(settings, command.options.num_users or (1 if command.options.headless else 0))
+        return settings
+
+    def _poll(self) -> None:
+        self.merge(self._nodes.poll())
+
+    def _preflight(self, settings: Settings) -> Preflight:
+        command, options = self._command, self._command.options
+        connection, judging = read(ConnectionSettings, options), read(JudgingSettings, options)
+        scenarios = runs_scenarios(command.user_classes)
+        return look_at(self.host, connection, settings, judging.thresholds, scenarios=scenarios)
+
+    def _reproduce(self, seed: int) -> str:
+        host = "" if self._embedded else self._command.host  # a class says its own again
+        return reproduce.command(self._command.options, seed, host=host, workers=self._command.worker_count)
+
+    def _settle(self, configuration: RunConfiguration) -> None:
+        self._configuration = configuration
+        self._command.send_with_orders(configuration.pack())
+
+    def _end(self) -> None:
+        self.merge(self._nodes.last())
+        self._finish()
+
+    def _finish(self) -> None:
         with self._ending:
             reporting = self.reporting
             if reporting is None or reporting.finished:
                 return
+            state: State = "interrupted" if self._interrupted else "finished"
             try:
-                self._environment.process_exit_code = reporting.finish(state, self._at_the_end(reporting))
-            except OSError as error:
-                logger.error("The report cannot be written: %s", error)
-                self._environment.process_exit_code = EXIT_USAGE
+                ending = self._ending_of(reporting)
+                self._command.exit_with(reporting.finish(state, **ending, batches=self._batches_formed()))
+            finally:
+                if self._watch is not None:
+                    self._watch.stop()
 
     def _at_the_end(self, reporting: Reporting) -> list[str]:
-        not_ready = why_not_ready(self._environment.host or "", tls_from(self._options))
         lost = "it ended because all its workers were lost" if reporting.all_lost else ""
-        return [told for told in (self._cut_short(), lost, not_ready) if told]
+        server = self._watch.at_the_end(reporting.begun_s) if self._watch is not None else []
+        died = self._embedded.how_it_ended() if self._embedded is not None else ""
+        return [reason for reason in (died, self._cut_short(), lost, *server) if reason]
+
+    def _ending_of(self, reporting: Reporting) -> dict[str, Any]:
+        at_the_end, watch, begun_s = self._at_the_end(reporting), self._watch, reporting.begun_s
+        if watch is None:
+            return {"at_the_end": at_the_end}
+        return {
+            "at_the_end": at_the_end,
+            "notes": watch.absences(begun_s),
+            "slow_questions": watch.slow_questions(begun_s),
+        }
+
+    def _batches_formed(self) -> batches.Batches:
+        connection = read(ConnectionSettings, self._command.options)
+        return batches.since(batch_counts(self.host, connection), self._batches)
 
     def _cut_short(self) -> str:
         """How far the run came, when it was given a run time and did not come so far."""
-        shape = self._environment.shape_class
-        wanted_s = self._options.run_time if shape is None or shape.use_common_options else None
+        wanted_s = self._command.run_time_s
         ran_s = min(self._stopping_s, time.monotonic()) - self._begun_s
         if not wanted_s or ran_s >= wanted_s - RUN_TIME_MARGIN_S:
             return ""
         return f"it ended after {hms(ran_s)} of the {hms(wanted_s)} it was to run"
 
-    def _look_at_the_server(self, settings: Settings) -> tuple[Target, dict[str, str]]:
-        host, scenarios = self._environment.host or "", runs_scenarios(self._environment)
-        return look_at(host, tls_from(self._options), settings, scenarios=scenarios)
-
-    def _command(self, seed: int) -> str:
-        runner: Any = self._environment.runner
-        host = "" if self._embedded else self._environment.host or ""
-        workers = runner.worker_count if isinstance(runner, MasterRunner) else 0
-        return reproduce.command(self._options, seed, host=host, workers=workers)
-
-    def _send_with_options(self, configuration: RunConfiguration) -> None:
-        self._configuration = configuration
-        self._options.triton_run = configuration.pack()  # Locust sends its options to the workers when it spawns users
+    def _print_report(self) -> None:
+        if self.reporting is not None and self.reporting.finished:
+            print_what_the_terminal_can_show(self.reporting.text())
 
 
-def _info(configuration: RunConfiguration, host: str) -> RunInfo:
+def print_what_the_terminal_can_show(text: str) -> None:
+    """Print `text`; characters that standard output cannot encode are written as escapes."""
+    encoding = sys.stdout.encoding or "ascii"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def _info(configuration: RunConfiguration, host: str, connection: ConnectionSettings) -> RunInfo:
     settings = configuration.settings
     name, _, version = configuration.target.server_version.partition(" ")
     return RunInfo(
         started=datetime.now(timezone.utc),
         seed=settings.seed,
-        settings=asdict(settings),
+        settings={**asdict(settings), "connections": connection.connections},
         weights=weights(settings, configuration.left_out),
         descriptions={name: scenario.description for name, scenario in ALL.items()},
         asked_by_name=settings.scenarios,

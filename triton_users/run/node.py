@@ -1,53 +1,77 @@
-"""What each node with users does in a run: takes over the master's decisions, sets the tasks, counts what happens."""
+"""What each node with users does in a run: takes the master's configuration over, sets the tasks, counts."""
 
 from __future__ import annotations
 
 import dataclasses
 import gc
 import logging
+import math
 import shutil
 import time
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from locust.env import Environment
+import gevent
 
 from triton_users import ledger
+from triton_users.client.rpc_events import RequestFailure
+from triton_users.ledger.lateness import LATE_S
+from triton_users.ledger.plain import cut
+from triton_users.locust_compat.stack_of_stop import look_early
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
+from triton_users.run.locust import Command
 from triton_users.run.preflight import with_perf_analyzer
 from triton_users.run.selfcheck import SelfCheck
 from triton_users.scenarios import ALL
-from triton_users.scenarios.streaming import open_sequences
-from triton_users.settings import Settings
+from triton_users.scenarios.base import SENT_ELSEWHERE
+from triton_users.scenarios.open_sequences import open_sequences
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
 from triton_users.system import scratch
+from triton_users.users import TritonGrpcUser, own_host
 
 logger = logging.getLogger(__name__)
+
+SLOT_SCENARIOS = frozenset(name for name in ALL if name.startswith("Sequence"))
+"""Scenarios whose requests may wait for a sequence's slot, for up to the idle limit and its margin."""
+
+HURRY_LIMIT_S = 8.0
+"""How long users that are stopping may take when somebody ends the run, in seconds: answers that are under way, and
+what their scenarios close, have five."""
+POLL_S = 0.02
+"""How often that is looked at, in seconds."""
 
 
 class Node:
     """The local runner's or a worker's side of the plugin."""
 
-    def __init__(self, environment: Environment, name: str) -> None:
-        self._environment = environment
-        self.recorder = ledger.Recorder(worker=name, run="")
+    def __init__(self, command: Command, name: str) -> None:
+        """`name`: this node's, as the master knows it. `listen` has it count."""
+        self._command = command
+        self.recorder = ledger.Recorder(worker=name, epoch="")
         self._rows: dict[tuple[str, str], ledger.Row] = {}
         self._begun_s = time.monotonic()
+        self._slot_wait_s = math.inf
         self._self_check = SelfCheck(clock=self.elapsed_s, queue_time=self.recorder.ledger.queue_times)
-        events: Any = environment.events
+        self._run: Run | None = None
+
+    def listen(self, events: Any) -> None:
+        """Count what these events say, Locust's and ours (`events.add_hooks`)."""
         events.request.add_listener(self._on_request)
         events.scenario_finished.add_listener(self._on_scenario_finished)
         events.deadline_exceeded.add_listener(self._on_deadline_exceeded)
         events.sequence_validation_failure.add_listener(self._on_sequence_validation_failure)
         events.request_unanswered.add_listener(self._on_request_unanswered)
-        events.deferred_checks_settled.add_listener(self._on_claims_settled)
+        events.reconnected.add_listener(self._on_reconnected)
+        events.deferred_checks_settled.add_listener(self._on_deferred_checks_settled)
+        events.user_error.add_listener(self._on_user_error)
 
     def start(self, configuration: RunConfiguration) -> Run:
-        """Begin a run as the master configuration it."""
+        """Begin a run as the master configured it."""
         self.end()
-        environment, settings = self._environment, configuration.settings
-        target = with_perf_analyzer(configuration.target, environment.host or "")
-        scenarios = runs_scenarios(environment)
+        settings = configuration.settings
+        target = with_perf_analyzer(configuration.target, configuration.host or self._command.host)
+        scenarios = runs_scenarios(self._command.user_classes)
         local_reasons = left_out(target, dataclasses.replace(settings, scenarios=())) if scenarios else {}
         for name in local_reasons.keys() - configuration.left_out.keys():
             logger.warning("This worker leaves %s out: %s", name, local_reasons[name])
@@ -56,45 +80,63 @@ class Node:
             settings=settings,
             target=target,
             left_out={**configuration.left_out, **local_reasons},
-            worker=getattr(environment.runner, "worker_index", 0),
+            worker=self._command.worker_index,
             scratch=scratch.make(),
         )
         for name in weights(settings, run.left_out) if scenarios else ():
-            ALL[name].prepare(run.shared)
+            ALL[name].prepare(run.shared, settings)
+        look_early()
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
-        environment.triton_run = run  # type: ignore[attr-defined]  # where the users find it
-        set_tasks(environment, settings, run.left_out)
-        self.reset(configuration.ledger)
+        self._command.give_to_users(run)
+        self._run = run
+        self._slot_wait_s = settings.idle_limit_s + settings.idle_margin_s
+        set_tasks(self._command, dataclasses.replace(configuration, left_out=run.left_out))
+        self.reset(configuration.epoch)
         self._self_check.start()
         return run
+
+    def hurry(self, stopping: bool) -> None:
+        """Somebody ends the run: users that stop wait for nothing any more.
+
+        `stopping`: they have been told to stop already; then they have ended when this returns. Locust waits for them
+        the first time that it stops them, but not when it is told once more.
+        """
+        if self._run is not None:
+            self._run.hurry()
+        limit_s = time.monotonic() + HURRY_LIMIT_S
+        while stopping and self._command.users() and time.monotonic() < limit_s:
+            gevent.sleep(POLL_S)
 
     def end(self) -> None:
         """Stop watching this process, and remove what the run left on disk. Safe to call twice."""
         self._self_check.stop()
-        run: Run | None = getattr(self._environment, "triton_run", None)
-        if run is not None:
-            shutil.rmtree(run.scratch, ignore_errors=True)
+        if self._run is not None:
+            shutil.rmtree(self._run.scratch, ignore_errors=True)
 
-    def reset(self, run: str) -> None:
-        """Forget all counts; `run` names what is counted from here on (`ledger.Recorder.run`)."""
-        self.recorder.reset(run)
+    def reset(self, epoch: str) -> None:
+        """Forget all counts; what comes is of `epoch` from here on (`ledger.Recorder.epoch`)."""
+        self.recorder.reset(epoch)
         self._begun_s = time.monotonic()
         self._self_check.reset()
 
     def snapshot(self, final: bool) -> dict[str, Any] | None:
         """This node's counts so far; None while there is no run."""
-        if not self.recorder.run:
+        if not self.recorder.epoch:
             return None
-        runner = self._environment.runner
-        greenlets = runner.user_greenlets if runner else ()
-        users = [greenlet.args[0] for greenlet in greenlets if greenlet.args]  # one that has just ended has none
+        users = self._command.users()
         sessions = [user.session for user in users if hasattr(user, "session")]  # a user that starts has none yet
         gauges = {
             "users": len(users),
             "open_sequences": sum(open_sequences(session).open_at(session.clock()) for session in sessions),
         }
-        return self.recorder.snapshot(self.elapsed_s(), final=final, gauges=gauges, selfcheck=self._self_check.dump())
+        return self.recorder.snapshot(
+            self.elapsed_s(),
+            final=final,
+            gauges=gauges,
+            selfcheck=self._self_check.dump(),
+            sent_elsewhere=self._run.shared.get(SENT_ELSEWHERE, ()) if self._run is not None else (),
+        )
 
     def elapsed_s(self) -> float:
         """Seconds since the run began here."""
@@ -102,29 +144,60 @@ class Node:
 
     def _on_request(
         self,
-        response_time: float,
-        response_length: int,
+        request_type: str,
+        name: str,
+        response_time: float | None,
+        response_length: int | None,
         exception: BaseException | None,
+        response: Any = None,
         scenario: str = "",
         model: str = "",
         method: str = "",
-        queue_time_ms: float = 0.0,
+        queue_time_ms: float | None = None,
         request_length: int = 0,
         **_: Any,
     ) -> None:
-        if not method:
-            return  # not one of ours
-        key = (scenario, model or method)
+        key = (scenario, model or method or f"{request_type} {name}")  # without a method it is another client's
         row = self._rows.get(key)
         if row is None:
             row = self._rows[key] = self.recorder.row(*key)
-        if exception is None:
-            row.record(int(response_time * 1e3), int(queue_time_ms * 1e3), request_length, response_length)
+        latency_us, received = int((response_time or 0) * 1e3), response_length or 0
+        if method and response is not None:
+            now_s = self.elapsed_s()
+            if self.recorder.outages.open:
+                self.recorder.outages.answered(now_s)
+            floor_s = self._slot_wait_s if scenario in SLOT_SCENARIOS else LATE_S
+            self.recorder.lateness.answered(now_s, scenario, key[1], row, latency_us / 1e6, floor_s)
+        if exception is not None:
+            row.record_error(str(exception) or repr(exception), request_length, received)
+            if isinstance(exception, RequestFailure) and exception.unreachable:
+                self.recorder.outages.failed(self.elapsed_s(), cut(exception.message()))
+            if not scenario:
+                what = {"request": key[1], "error": str(exception)}
+                self.recorder.failure("", self.elapsed_s(), f"{key[1]}: {exception}", what)
+        elif queue_time_ms is None:
+            row.record_elsewhere(latency_us, received)
         else:
-            row.record_error(str(exception), request_length, response_length)
+            row.record(latency_us, int(queue_time_ms * 1e3), request_length, received)
 
-    def _on_request_unanswered(self, scenario: str, model: str, method: str, waited_s: float, **_: Any) -> None:
-        self.recorder.row(scenario, model or method).unanswered.record(int(waited_s * 1e6))
+    def _on_user_error(self, user_instance: Any, exception: BaseException, tb: Any, **_: Any) -> None:
+        user = getattr(user_instance, "user", user_instance)  # Locust also gives a user's tasks
+        if getattr(user, "played_error", None) is exception:
+            return  # it is a scenario's failed run
+        text = f"{type(exception).__name__}: {exception}"
+        self.recorder.exception(text)
+        where = "".join(traceback.format_exception(type(exception), exception, tb))
+        record = {"user": type(user).__name__, "traceback": where}
+        self.recorder.failure("", self.elapsed_s(), f"{type(user).__name__} raised {text}", record)
+
+    def _on_request_unanswered(
+        self, scenario: str, model: str, method: str, waited_s: float, busy: bool = False, **_: Any
+    ) -> None:
+        judged_s = 0.0 if busy else waited_s  # the wait for a server that is at work says nothing against it
+        self.recorder.row(scenario, model or method).unanswered.record(int(judged_s * 1e6))
+
+    def _on_reconnected(self, reason: str, **_: Any) -> None:
+        self.recorder.reconnected(reason)
 
     def _on_scenario_finished(
         self,
@@ -134,9 +207,14 @@ class Node:
         duration_s: float,
         reason: str,
         record: Mapping[str, Any],
+        excusable: bool = True,
+        answers_checked: int = 0,
         **_: Any,
     ) -> None:
-        self.recorder.run_finished(scenario, outcome, requests, int(duration_s * 1e6), reason)
+        duration_us = int(duration_s * 1e6)
+        self.recorder.run_finished(
+            scenario, outcome, requests, duration_us, reason, excusable=excusable, answers_checked=answers_checked
+        )
         if outcome == "failed":
             self.recorder.failure(scenario, self.elapsed_s(), reason, record)
 
@@ -146,20 +224,23 @@ class Node:
     def _on_sequence_validation_failure(self, scenario: str, **_: Any) -> None:
         self.recorder.sequence_failure(scenario)
 
-    def _on_claims_settled(self, scenario: str, confirmed: int, unchecked: int, **_: Any) -> None:
-        self.recorder.deferred_checks_settled(scenario, confirmed, unchecked)
+    def _on_deferred_checks_settled(
+        self, scenario: str, confirmed: int, unchecked: int, requests: int = 0, **_: Any
+    ) -> None:
+        self.recorder.deferred_checks_settled(scenario, confirmed, unchecked, requests)
 
 
-def set_tasks(environment: Environment, settings: Settings, reasons: Mapping[str, str]) -> None:
-    """Give the stress users the run's scenarios and weights, and as many load users as were asked for.
+def set_tasks(command: Command, configuration: RunConfiguration) -> None:
+    """Give the users their server, the stress users their scenarios and weights, and as many load users as asked for.
 
-    Locust turned the weights into a list when it made the classes, and applied `--tags` to that list, so both are done
-    again here. `reasons` names the scenarios that are left out.
+    Locust turned the weights into a list when it made the classes, so that is done again here.
     """
-    for user_class in environment.user_classes:
+    settings = configuration.settings
+    for user_class in command.user_classes:
+        if configuration.host and issubclass(user_class, TritonGrpcUser) and not own_host(user_class):
+            user_class.host = configuration.host
         if issubclass(user_class, TritonStressUser):
-            user_class.tasks = expanded_tasks(weights(settings, reasons))  # type: ignore[assignment]  # Locust's own form
+            user_class.tasks = expanded_tasks(weights(settings, configuration.left_out))
         elif issubclass(user_class, TritonLoadUser):
             user_class.fixed_count = settings.load_users
             user_class.weight = 0
-    environment._filter_tasks_by_tags()

@@ -1,82 +1,116 @@
-"""Asks the server under test what it is and which models are ready, before a run, and whether it still is, after it."""
+"""Whether a run can begin, and with what: the server's answers, made into a target and the scenarios that can run."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from tritonclient.utils import InferenceServerException
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from triton_users import server
-from triton_users.client.client import TritonClient
+from triton_users.image_model.own_pictures import PicturesError, own_folder, read
+from triton_users.judge.thresholds import Threshold, check_names
 from triton_users.run.configuration import left_out
+from triton_users.run.survey import LIMIT_S, Survey, client_for, listed, survey, what_answered
 from triton_users.scenarios.base import Target
-from triton_users.settings import Settings, UsageError
-from triton_users.transport import ChannelOptions, TlsCredentials
+from triton_users.scenarios.models import names_of_all
+from triton_users.settings import ConnectionSettings, Settings, UsageError
+from triton_users.transport.target import parse_target
+from triton_users.witness import batches
 
-LAST_LIMIT_S = 5.0
-"""How long it may take to say that it is ready at the end of a run, in seconds."""
-LIMIT_S = 10.0
-"""How long the server may take for each answer, in seconds; picked to outlast a busy server, not a missing one."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a run begins with."""
+
+    target: Target
+    left_out: dict[str, str]
+    """Scenarios that cannot run and were not asked for by name -> why, and what to do about it."""
+    found: Survey
+    failed_to_load: tuple[str, ...] = ()
+    """A sentence for each model of the scenarios that failed to load: the run cannot pass."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of the server though it fails nothing."""
 
 
 def look_at(
-    host: str, tls: TlsCredentials | None, settings: Settings, *, scenarios: bool
-) -> tuple[Target, dict[str, str]]:
-    """What the server at `host` offers, and the scenarios that cannot run against it, with the reason and the remedy.
+    host: str,
+    connection: ConnectionSettings,
+    settings: Settings,
+    thresholds: Iterable[Threshold],
+    *,
+    scenarios: bool,
+) -> Preflight:
+    """What the server at `host` offers, and the scenarios that cannot run against it.
 
-    `scenarios`: whether the run has users that play scenarios. Raises UsageError as `survey` and `run.left_out`.
+    `scenarios`: whether the run has users that play scenarios. Only those need to know the server's models: for
+    others a server may keep all that to itself. Raises UsageError when no run can begin.
     """
-    target = with_perf_analyzer(survey(host, tls), host)
-    return target, left_out(target, settings) if scenarios else {}
+    if scenarios and (folder := own_folder(settings.pictures)):
+        try:
+            read(folder)
+        except PicturesError as error:
+            raise UsageError(str(error)) from error
+    candidates = names_of_all(settings.trials)
+    found = survey(host, connection, candidates if scenarios else ())
+    failed, notes = found.failed(), []
+    if scenarios:
+        if found.index is None and "ModelReady" in found.unanswered:
+            raise UsageError(
+                f"the server at {host} does not say which models it has ready, which the scenarios need to know: "
+                f"{what_answered(found)}. Users of your own need none of this"
+            )
+        if found.ready is False:
+            which = listed(found.not_ready()) or "it is still loading models, or one failed to load"
+            raise UsageError(f"the Triton at {host} is not ready: {which}")
+    elif found.ready is False:
+        which = listed(found.not_ready())
+        notes.append(f"the server said at the start that it is not ready{f': {which}' if which else ''}")
+    if found.unanswered:
+        notes.append(f"of the server: {what_answered(found)}")
+    concerned = {name for name in failed if scenarios and name in candidates}
+    notes += [f"the model {name} failed to load: {why}" for name, why in failed.items() if name not in concerned]
+    if found.index is not None:
+        check_names(thresholds, found.models)
+    target = with_perf_analyzer(_target(host, connection, found), host)
+    return Preflight(
+        target=target,
+        left_out=left_out(target, settings, failed) if scenarios else {},
+        found=found,
+        failed_to_load=tuple(f"the model {name} failed to load: {failed[name]}" for name in sorted(concerned)),
+        notes=tuple(notes),
+    )
 
 
-def why_not_ready(host: str, tls: TlsCredentials | None) -> str:
-    """Why the server that was under test would take no more requests now; "" when it says that it is ready."""
-    client = TritonClient(host, tls=tls, channel_options=ChannelOptions(connect_timeout_s=LAST_LIMIT_S))
+def batch_counts(host: str, connection: ConnectionSettings) -> batches.Batches:
+    """The batches that the server at `host` has executed since it started; nothing where it does not say."""
+    client = client_for(host, connection, LIMIT_S)
     try:
-        ready = client.is_server_ready(client_timeout=LAST_LIMIT_S)
-    except InferenceServerException as error:
-        return f"at the end of the run the server did not answer: {error}"
+        return batches.count(client, LIMIT_S)
     finally:
         client.close()
-    return "" if ready else "at the end of the run the server said that it is not ready"
 
 
-def survey(host: str, tls: TlsCredentials | None) -> Target:
-    """What the server at `host` offers.
-
-    Raises UsageError when `host` is no address or nothing there answers as a ready Triton.
-    """
-    try:
-        client = TritonClient(host, tls=tls, channel_options=ChannelOptions(connect_timeout_s=LIMIT_S))
-    except ValueError as error:  # a target or a certificate that cannot be used
-        raise UsageError(str(error)) from error
-    try:
-        if not client.is_server_ready(client_timeout=LIMIT_S):
-            raise UsageError(f"the Triton at {host} is not ready: it is still loading models, or one failed to load")
-        metadata = client.get_server_metadata(client_timeout=LIMIT_S)
-        index = client.get_model_repository_index(client_timeout=LIMIT_S)
-    except InferenceServerException as error:
-        raise UsageError(
-            f"no Triton answers at {host}: {error}. Start one there, or give another --host grpc://HOST:PORT "
-            "(Triton's gRPC port is 8001 unless it was told otherwise), or leave --host out to use the embedded one"
-        ) from error
-    finally:
-        client.close()
+def _target(host: str, connection: ConnectionSettings, found: Survey) -> Target:
     return Target(
-        address=host.split("://", 1)[-1],
+        address=host.split("://", 1)[-1] if not host.startswith("unix:") else str(parse_target(host)),
+        authority=connection.grpc_authority,
         secure=host.startswith("grpcs://"),
-        models=frozenset(model.name for model in index.models if model.state == "READY"),
-        server_version=f"{metadata.name} {metadata.version}",
+        models=found.models,
+        image_model_fault=found.image_model_fault,
+        server_version=found.version,
     )
 
 
 def with_perf_analyzer(target: Target, host: str) -> Target:
     """The same target, with the perf_analyzer of this machine: each worker has its own."""
-    if "://" in host and not host.startswith("grpc://"):
+    if host.startswith("unix:") or ("://" in host and not host.startswith("grpc://")):
         return replace(
             target, perf_analyzer_remedy=f"perf_analyzer is only driven over grpc://, and the host is {host}"
         )
+    if target.authority:
+        return replace(target, perf_analyzer_remedy="perf_analyzer cannot send another :authority (--grpc-authority)")
     try:
         command, environment = server.find_perf_analyzer()
     except server.Unsupported as error:

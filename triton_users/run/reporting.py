@@ -21,22 +21,24 @@ from triton_users.run.checkpoint import Checkpoint
 logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
-"""How often the gauges (users, open sequences) are looked at, in seconds."""
+"""How often the gauges (users, open sequences) are polled, in seconds."""
 
 
 class Reporting:
     """From the first second of a run to its report."""
 
-    def __init__(self, info: RunInfo, parent: Path, run: str, look: Callable[[], None]) -> None:
-        """`run` names what is counted (`ledger.Collector.run`); `look` is called every second of the run.
+    def __init__(self, info: RunInfo, parent: Path, epoch: str, poll: Callable[[], None]) -> None:
+        """`epoch` names what is counted (`ledger.Collector.epoch`); `poll` is called every second of the run.
 
         Raises OSError when the report's folder cannot be made.
         """
         self._info = info
         self._parent = parent
         self._begun_s = time.monotonic()
-        self._look = look
-        self._collector = ledger.Collector(run)
+        self._load_s: float | None = None
+        """How far into the run its users were told to stop."""
+        self._poll = poll
+        self._collector = ledger.Collector(epoch)
         self._timeline = Timeline()
         self.folder = ReportFolder(parent, info.started)
         self._checkpoint = self._checkpoint_in(self.folder)
@@ -44,14 +46,14 @@ class Reporting:
         self._report: dict[str, Any] | None = None
 
     def merge(self, snapshot: Mapping[str, Any]) -> bool:
-        """Take in a node's counts; False when they are of an earlier run, or from before a reset."""
+        """Take in a node's counts; False when they are of another epoch: an earlier run, or before a reset."""
         change = self._collector.merge(snapshot, self._now_s())
         if change is not None:
             self._timeline.add(change)
-        return snapshot.get("run") == self._collector.run
+        return snapshot.get("epoch") == self._collector.epoch
 
-    def reset(self, run: str) -> None:
-        """Forget all counts; those that come are of `run` from here on, and their report has a folder of its own.
+    def reset(self, epoch: str) -> None:
+        """Forget all counts; those that come are of `epoch` from here on, and their report has a folder of its own.
 
         What was counted before stays in the old folder, and both reports say so. Raises OSError when one of the two
         cannot be written; nothing is forgotten then.
@@ -60,11 +62,11 @@ class Reporting:
         folder = ReportFolder(self._parent, now)
         self._checkpoint.stop()  # other greenlets run meanwhile; from here on none does
         try:
-            self._look()
+            self._poll()
             when = utc(now)
             report = self.report()
-            told = "{runs:,} runs, {failed:,} failed; {rpcs:,} RPCs, {rpcs_failed:,} with an error"
-            counted = told.format(**report["totals"])
+            counts = "{runs:,} runs, {failed:,} failed; {rpcs:,} RPCs, {rpcs_failed:,} with an error"
+            counted = counts.format(**report["totals"])
             goes_on = f"the counts were reset at {when}: the run goes on in {folder.path}"
             report["verdict"]["warnings"].insert(0, goes_on)
             self.folder.write(report)
@@ -72,7 +74,7 @@ class Reporting:
             self._info = replace(self._info, started=now, notes=[*self._info.notes, before])
             self.folder = folder
             self._begun_s = time.monotonic()
-            self._collector.reset(run)
+            self._collector.reset(epoch)
             self._timeline.reset()
         finally:
             self._checkpoint = self._checkpoint_in(self.folder)
@@ -81,27 +83,59 @@ class Reporting:
         """The report as of now, or the last one once the run has ended (`report.build_report`)."""
         if self._report is not None:
             return self._report
-        return build_report(self._info, self._collector, self._timeline, now_s=self._now_s(), state=state)
+        now_s = self._now_s()
+        return build_report(
+            self._info, self._collector, self._timeline, now_s=now_s, load_s=self._load_s or now_s, state=state
+        )
 
-    def finish(self, state: State, at_the_end: Sequence[str] = ()) -> int:
+    def stopping(self) -> None:
+        """The users are told to stop: no load is made from here on, whatever they still wait for."""
+        if self._load_s is None:
+            self._load_s = self._now_s()
+
+    def finish(
+        self,
+        state: State,
+        at_the_end: Sequence[str] = (),
+        notes: Sequence[str] = (),
+        slow_questions: Sequence[tuple[float, float]] = (),
+        batches: Mapping[str, Mapping[int, int]] | None = None,
+    ) -> int:
         """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
 
-        `at_the_end`: what was wrong with how it ended. Raises OSError when it cannot be written.
+        `at_the_end`: what was wrong with how it ended. `notes`: what a person should know beside that.
+        `slow_questions`: see `RunInfo`. `batches`: what the server executed, model -> size of a batch -> executions.
+        A run whose report cannot be written has not passed.
         """
         self._ticker.kill(block=False)
         self._checkpoint.stop()
-        self._info = replace(self._info, at_the_end=at_the_end)
-        self._report = self.report(state)
-        self.folder.write(self._report)
-        return int(self._report["verdict"]["exit_code"])
+        notes = [*self._info.notes, *notes]
+        self._info = replace(self._info, at_the_end=at_the_end, notes=notes, slow_questions=slow_questions)
+        counted = {name: {str(size): n for size, n in sizes.items()} for name, sizes in (batches or {}).items()}
+        self._info = replace(self._info, server={**self._info.server, "batches": counted})
+        report = self.report(state)
+        try:
+            self.folder.write(report)
+        except OSError as error:
+            why = f"its report could not be written whole to {self.folder.path}: {error}"
+            self._info = replace(self._info, at_the_end=[*at_the_end, why])
+            report = self.report(state)
+            self.folder.write_what_fits(report)
+        self._report = report
+        return int(report["verdict"]["exit_code"])
 
     @property
     def finished(self) -> bool:
         return self._report is not None
 
     @property
+    def begun_s(self) -> float:
+        """When second 0 of the report was, by the monotonic clock."""
+        return self._begun_s
+
+    @property
     def all_lost(self) -> bool:
-        """Whether no worker that told its counts ever said that those were its last; to be asked after the end."""
+        """Whether no worker that sent its counts ever said that those were its last; to be asked after the end."""
         return 0 < len(self._collector.workers) == len(self._collector.lost())
 
     def text(self) -> str:
@@ -120,8 +154,8 @@ class Reporting:
         while True:
             gevent.sleep(TICK_S)
             try:
-                self._look()
+                self._poll()
                 now_s = self._now_s()
                 self._timeline.gauge(now_s, self._collector.gauges(now_s))
-            except Exception:  # one look that went wrong must not be the last one
-                logger.exception("A look at the run's counts failed")
+            except Exception:  # one poll that went wrong must not be the last one
+                logger.exception("A poll of the run's counts failed")

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from argparse import Namespace
+from pathlib import Path
 
 from triton_users.options import own_options
+
+COMMAND = "triton-users"
+"""The console command, which has the stress test in it and wires the plugin to any other locustfile."""
+
+_PACKAGED = Path(__file__).resolve().parents[1] / "locustfile.py"
 
 
 def command(options: Namespace, seed: int, *, host: str, workers: int) -> str:
@@ -14,8 +21,9 @@ def command(options: Namespace, seed: int, *, host: str, workers: int) -> str:
     A user's plan depends on its worker's number and its own, so on how many there are and how they come. `host`: "" for
     the embedded server. `workers`: 0 in a local run.
     """
-    words = ["locust", *options.user_classes, "--headless"]
-    if options.locustfile != "locustfile.py":
+    console = Path(sys.argv[0]).name == COMMAND
+    words = [COMMAND if console else "locust", *options.user_classes, "--headless"]
+    if Path(options.locustfile).resolve() != _PACKAGED if console else options.locustfile != "locustfile.py":
         words += ["-f", options.locustfile]
     if host:
         words += ["-H", host]
@@ -30,9 +38,8 @@ def command(options: Namespace, seed: int, *, host: str, workers: int) -> str:
         words += ["--master", "--expect-workers", str(workers)]
     for flag, names in (("--tags", options.tags), ("--exclude-tags", options.exclude_tags)):
         words += [flag, *names] if names else []
-    for name, default in own_options().items():
-        value = seed if name == "seed" else getattr(options, name)
-        if value != default:
-            flag = "--" + name.replace("_", "-")
-            words += [flag] if value is True else [flag, str(value)]
+    for option in own_options():
+        value = seed if option.name == "seed" else getattr(options, option.name, option.default)
+        if value != option.default:
+            words += [option.flag] if value is True else [option.flag, str(value)]
     return shlex.join(words)

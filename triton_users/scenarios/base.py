@@ -11,19 +11,29 @@ from typing import Any, ClassVar, Protocol
 
 from triton_users.settings import Settings
 
+SENT_ELSEWHERE = "models that other processes sent requests to"
+"""Where `Session.shared` has their names, as a set."""
+
 
 class ScenarioFailure(Exception):
     """The server did what it must not. `evidence` holds the ids and values that show it (plain values only)."""
 
-    def __init__(self, message: str, requests: int = 0, **evidence: Any) -> None:
+    def __init__(self, message: str, requests: int = 0, *, excusable: bool = True, **evidence: Any) -> None:
         super().__init__(message)
+        self.excusable = excusable
+        """Whether it fails nothing where its scenario is allowed to fail."""
         self.requests = requests
         """Inference requests the run had sent."""
         self.evidence = evidence
 
 
 class Skip(Exception):
-    """The plan must not run now: a constraint forbids it. The message says which."""
+    """A constraint forbids the plan now, or what came of it proves nothing about the server. The message says why."""
+
+    def __init__(self, message: str, requests: int = 0) -> None:
+        super().__init__(message)
+        self.requests = requests
+        """Inference requests the run had sent."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +45,12 @@ class Target:
     models: frozenset[str]
     """Names of the models that are ready."""
     server_version: str = ""
+    authority: str = ""
+    """The `:authority` that its ingress routes by; "" for the address."""
     secure: bool = False
     """Whether its gRPC endpoint wants TLS."""
+    image_model_fault: str = ""
+    """In what the tensors of its image model are other ones than this project's pictures need; "" in nothing."""
     perf_analyzer: tuple[str, ...] = ()
     """Command of perf_analyzer; empty when it cannot run here."""
     perf_analyzer_env: tuple[tuple[str, str], ...] = ()
@@ -54,6 +68,8 @@ class Client(Protocol):
     def stop_stream(self, cancel_requests: bool = False) -> None: ...
     def is_server_live(self, **kwargs: Any) -> bool: ...
     def is_server_ready(self, **kwargs: Any) -> bool: ...
+    def get_model_repository_index(self, **kwargs: Any) -> Any: ...
+    def get_inference_statistics(self, model_name: str, **kwargs: Any) -> Any: ...
     def expect_error(self, matches: Callable[[Exception], bool]) -> Any:
         """A context manager: inside it, errors that match are wanted; Locust's statistics count them as successes."""
         ...
@@ -74,7 +90,7 @@ class Signals(Protocol):
         self, *, model: str, correlation_id: int | str, step: int, expected: Any, got: Any, steps: list[Any]
     ) -> None: ...
     def deferred_checks_settled(self, *, confirmed: int = 0, unchecked: int = 0) -> None:
-        """What runs claimed of the server's later behaviour was seen to hold, or will never be looked at."""
+        """Checks of the server's later behaviour, put off by earlier runs, came out well, or will never be made."""
         ...
 
 
@@ -101,6 +117,10 @@ class Session:
     shared: dict[str, Any] = field(default_factory=dict)
     """What all users of this process share, by name (for instance prepared pictures): one dict for all of them."""
 
+    def sent_elsewhere(self, model: str) -> None:
+        """Note that another process has sent this model requests on our behalf; those over `client` are counted."""
+        self.shared.setdefault(SENT_ELSEWHERE, set()).add(model)
+
 
 class Scenario(ABC):
     """One traffic shape. An instance belongs to one user."""
@@ -113,7 +133,7 @@ class Scenario(ABC):
         self.session = session
 
     @classmethod
-    def prepare(cls, shared: dict[str, Any]) -> None:
+    def prepare(cls, shared: dict[str, Any], settings: Settings) -> None:
         """Make what all users of the process share (`Session.shared`), before the first of them starts.
 
         Whatever takes long belongs here: in the middle of a run it would hold up every other user.
@@ -139,6 +159,21 @@ class Scenario(ABC):
 
         Raises Skip when a constraint forbids it, ScenarioFailure (or the client's InferenceServerException) on failure.
         """
+
+    def answers_checked(self, plan: Any, requests: int) -> int:
+        """Of the requests of a run that passed, how many had an answer that was compared with what is right."""
+        return requests
+
+    def next_deferred(self) -> tuple[Any, float] | None:
+        """The next check that an earlier run put off: that run's plan, and when it is due on the session's clock."""
+        return None
+
+    def check_deferred(self) -> int:
+        """Make that check and return the number of inference requests sent; ScenarioFailure when the server fails it.
+
+        `run` makes those that are due by itself; this is for a user that stops and may wait for the last ones.
+        """
+        raise NotImplementedError("it puts no checks off")
 
     def close(self) -> None:  # noqa: B027 - most scenarios keep nothing open
         """End everything this scenario still has open, within two seconds. Called once, when the user stops."""

@@ -1,11 +1,12 @@
 """The client that the Crashing scenario kills: sends one inference request and waits for its death.
 
-    python -I -S crash_child.py HOST PORT REQUEST_IN_HEX
+    python -I -S crash_child.py HOST PORT AUTHORITY REQUEST_IN_HEX
 
 A program of its own that needs nothing but the standard library, so that it starts in about 20 ms. It speaks just
-enough HTTP/2 for one gRPC call. Once the server has acknowledged a PING sent behind the request, so has read all of
-the request, it writes "reached" to its standard output. When the server ends the call or the connection, or its
-standard input closes because its parent has gone, it writes "ended" or the error and exits with 1.
+enough HTTP/2 for one gRPC call. It writes to its standard output, a line each: "started"; "connected"; "reached", once
+the server has acknowledged a PING sent behind the request, so has read all of the request. When the server ends the
+call or the connection, it writes the frames that say why, "frame TYPE FLAGS PAYLOAD_IN_HEX", and "ended", or the error,
+and exits with 1; so it does when its standard input closes because its parent has gone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from enum import IntEnum
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PATH = "/inference.GRPCInferenceService/ModelInfer"
 CONNECT_LIMIT_S = 10.0
+SHOWN_BYTES = 1000
+"""Of an answer's body, for instance a proxy's page that says what it minds."""
 ACK = 0x1
 END_STREAM = 0x1
 END_HEADERS = 0x4
@@ -86,11 +89,13 @@ def frames(connection: socket.socket) -> Iterator[tuple[int, int, bytes]]:
             received += piece
 
 
-def main(host: str, port: str, request: str) -> int:
+def main(host: str, port: str, authority: str, request: str) -> int:
+    os.write(1, b"started\n")
     try:
         with socket.create_connection((host, int(port)), CONNECT_LIMIT_S) as connection:
             connection.settimeout(None)
-            connection.sendall(call(f"{host}:{port}"[:126], bytes.fromhex(request)))
+            os.write(1, b"connected\n")
+            connection.sendall(call(authority[:126], bytes.fromhex(request)))
             converse(connection)
         os.write(1, b"ended\n")
     except OSError as exc:
@@ -100,6 +105,7 @@ def main(host: str, port: str, request: str) -> int:
 
 def converse(connection: socket.socket) -> None:
     """Answer what the protocol wants answered, until the call or the connection ends."""
+    shown = 0
     for kind, flags, payload in frames(connection):
         if kind == Frame.SETTINGS and not flags & ACK:
             connection.sendall(frame(Frame.SETTINGS, ACK, 0, b""))
@@ -107,8 +113,12 @@ def converse(connection: socket.socket) -> None:
             connection.sendall(frame(Frame.PING, ACK, 0, payload))
         elif kind == Frame.PING:
             os.write(1, b"reached\n")
-        elif kind in (Frame.HEADERS, Frame.RST_STREAM, Frame.GOAWAY):
-            return
+        elif kind in (Frame.HEADERS, Frame.DATA, Frame.RST_STREAM, Frame.GOAWAY):
+            payload = payload[: SHOWN_BYTES - shown] if kind == Frame.DATA else payload
+            shown += len(payload) if kind == Frame.DATA else 0
+            os.write(1, b"frame %d %d %s\n" % (kind, flags, payload.hex().encode()))
+            if shown >= SHOWN_BYTES or kind in (Frame.RST_STREAM, Frame.GOAWAY) or flags & END_STREAM:
+                return
 
 
 if __name__ == "__main__":

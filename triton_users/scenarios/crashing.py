@@ -7,35 +7,32 @@ a witness inside the server: the slow model of this project tells the model `cus
 
 from __future__ import annotations
 
-import os
 import random
-import select
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tritonclient.grpc import InferInput, service_pb2
 from tritonclient.utils import InferenceServerException
 
-from triton_users.scenarios.base import Scenario, ScenarioFailure, Target
+from triton_users.scenarios.base import Client, Scenario, ScenarioFailure, Skip, Target
 from triton_users.scenarios.calls import check_identity, infer
+from triton_users.scenarios.correlation_ids import draw_fresh_offset
+from triton_users.scenarios.crash_client import ClientProcess
 from triton_users.scenarios.models import SLOW_MODEL, WITNESS_MODEL, identity_models
-from triton_users.scenarios.sequences import draw_fresh_offset
+from triton_users.scenarios.patience import PATIENCE, Patience, overload
 from triton_users.settings import TRIALS, Settings
-
-CHILD = Path(__file__).with_name("crash_child.py")
 
 SIGNALS = ("SIGKILL", "SIGTERM")
 
-REAP_LIMIT_S = 5.0
-"""How long a killed child may take to be gone; far more than any takes."""
+LATE_S = 2.0
+"""A kill that comes so much later than planned may find the execution over: the slow model's takes 10 s."""
 
 POLL_S = 0.02
 """How often the witness is asked whether the execution has begun."""
+
+FRESH_REQUESTS = 2
+"""One right after the kill, one when the execution that the client left behind has ended."""
 
 ASKS = -1
 """What the witness is told: neither begin nor end, but a question."""
@@ -92,6 +89,10 @@ class Crashing(Scenario):
             values=tuple(draw.randrange(1024 * 1024) for _ in range(16)),
         )
 
+    def answers_checked(self, plan: CrashingPlan, requests: int) -> int:
+        """The fresh ones; the doomed request gets none, and the witness is believed."""
+        return FRESH_REQUESTS
+
     def run(self, plan: CrashingPlan) -> int:
         return _Crash(self, plan).run()
 
@@ -109,7 +110,7 @@ class _Crash:
     def run(self) -> int:
         stage = "before the kill"
         try:
-            with _Child(self._session.target.address, doomed_request(self._id, self._plan.values)) as child:
+            with ClientProcess(self._session.target, doomed_request(self._id, self._plan.values)) as child:
                 self._kill_while_executing(child)
             stage = f"after a client was killed by {self._plan.signal} in the middle of an inference"
             self._ask_afresh()
@@ -121,31 +122,70 @@ class _Crash:
             ) from exc
         return self._requests
 
-    def _kill_while_executing(self, child: _Child) -> None:
+    def _kill_while_executing(self, child: ClientProcess) -> None:
         session = self._session
-        said = child.say(self._limit_s)
-        if not said.startswith("reached"):
-            raise ScenarioFailure(f"the client process never reached the server: {said}")
+        self._wait_until_reached(child)
+        session.sent_elsewhere(SLOW_MODEL)
         self._requests += 1
-        self._wait_until(True, f"{SLOW_MODEL} has read request {self._id} but not begun it")
+        self._wait_until(True, f"{SLOW_MODEL} has read request {self._id} but not begun it", child)
+        begun_s = session.clock()
         session.sleep(self._plan.delay_s)
         if not self._executes():
+            self._skip_if_late(begun_s)
             raise ScenarioFailure(
                 f"{SLOW_MODEL} executed request {self._id} for less than {self._plan.delay_s:g} s, or let go of it "
-                f"although its client was there (the client {child.say(0)})"
+                f"although its client was there ({child.last_words()})"
             )
-        child.kill(getattr(signal, self._plan.signal))
+        number = getattr(signal, self._plan.signal)
+        code = child.kill(number)
+        if code != -number:
+            self._skip_if_late(begun_s)
+            raise ScenarioFailure(f"the client process ended with {code}, not by {number.name}: {child.last_words()}")
+
+    def _wait_until_reached(self, child: ClientProcess) -> None:
+        """Until the server has read the whole request. ScenarioFailure, Skip."""
+        first = child.says(self._limit_s)
+        if first != "started":
+            if first or child.ended:
+                raise ScenarioFailure(f"the client process did not start: {child.last_words(first)}")
+            raise Skip(f"this machine was too busy to start a client process within {self._limit_s:g} s")
+        limit_s = self._limit_s * min(PATIENCE - 1, overload(self._session.target.address))
+        said = child.says(limit_s)
+        if said == "connected":
+            said = child.says(limit_s)
+        if said != "reached":
+            silent = f"it was silent for {limit_s:g} s"
+            raise ScenarioFailure(f"the client process never reached the server: {child.last_words(said) or silent}")
+
+    def _skip_if_late(self, begun_s: float) -> None:
+        """An execution has its end: a kill that came long after it was due, or not at all, proves nothing."""
+        late_s = self._session.clock() - begun_s - self._plan.delay_s
+        if late_s > LATE_S:
+            raise Skip(
+                f"the kill was due while {SLOW_MODEL} executed the request, but came more than {LATE_S:g} s later"
+            )
 
     def _wait_until_noticed(self) -> None:
         self._wait_until(False, f"{SLOW_MODEL} still executes request {self._id}, whose client is gone")
 
-    def _wait_until(self, executes: bool, otherwise: str) -> None:
-        """Wait for the witness to say that our request executes, or no longer does. ScenarioFailure at the limit."""
+    def _wait_until(self, executes: bool, otherwise: str, child: ClientProcess | None = None) -> None:
+        """Wait for the witness to say that our request executes, or no longer does; without a `child`, it has gone.
+
+        ScenarioFailure where the slow model's statistics say that it should have come to that. Skip.
+        """
         session = self._session
-        asked_at = session.clock()
+        patience = Patience(session, session.client, SLOW_MODEL, self._limit_s)
+        looked_s = 0.0
         while self._executes() is not executes:
-            if session.clock() - asked_at > self._limit_s:
-                raise ScenarioFailure(f"{otherwise}, after {self._limit_s:g} s")
+            if child is not None and child.ended:
+                words = child.last_words()
+                if ":status 200" in words:  # it may have begun and ended between two questions
+                    self._skip_if_late(session.clock() - patience.waited_s)
+                raise ScenarioFailure(f"the request ended before {SLOW_MODEL} was seen to execute it: {words}")
+            if patience.waited_s - looked_s > patience.pause_s:
+                looked_s = patience.waited_s
+                if broken := patience.look():
+                    raise ScenarioFailure(f"{otherwise}, after {patience.waited_s:.1f} s; {broken}")
             session.sleep(POLL_S)
 
     def _executes(self) -> bool:
@@ -156,14 +196,32 @@ class _Crash:
         answer = infer(self._session, self._session.client, WITNESS_MODEL, [tensor]).as_numpy("OUTPUT0")
         return bool(answer[0])
 
+    def _not_ready(self, client: Client) -> dict[str, str]:
+        """The models that were ready before the run and are not now, with the server's word for why."""
+        try:
+            index = client.get_model_repository_index(client_timeout=self._limit_s).models
+        except InferenceServerException:
+            return {}  # it keeps that to itself
+        ready = {model.name for model in index if model.state == "READY"}
+        return {
+            model.name: f"{model.state}: {model.reason}" if model.reason else model.state
+            for model in index
+            if model.name in self._session.target.models - ready
+        }
+
     def _ask_afresh(self) -> None:
         """Live, ready, and a fresh request on a fresh connection."""
         session = self._session
         client = session.connect()
         try:
-            for quality, ask in (("live", client.is_server_live), ("ready", client.is_server_ready)):
-                if not ask(client_timeout=self._limit_s):
-                    raise ScenarioFailure(f"the server is not {quality}")
+            if not client.is_server_live(client_timeout=self._limit_s):
+                raise ScenarioFailure("the server is not live")
+            if not client.is_server_ready(client_timeout=self._limit_s):
+                away = self._not_ready(client)
+                which = f": {', '.join(f'{model} ({state})' for model, state in away.items())}" if away else ""
+                if away and SLOW_MODEL not in away:
+                    raise Skip(f"the server is not ready for a model that no killed client had to do with{which}")
+                raise ScenarioFailure(f"the server is not ready{which}")
             self._requests += 1
             check_identity(session, client, identity_models(TRIALS, session.target.models)[0], self._plan.values)
         finally:
@@ -178,55 +236,3 @@ def doomed_request(correlation_id: int, values: tuple[int, ...]) -> bytes:
     request.raw_input_contents.append(np.array(values, np.float32).tobytes())
     encoded: bytes = request.SerializeToString()
     return encoded
-
-
-class _Child:
-    """The client process; killed and reaped on every way out of the `with` block."""
-
-    def __init__(self, address: str, request: bytes) -> None:
-        self._address = address
-        self._request = request
-
-    def __enter__(self) -> _Child:
-        host, _, port = self._address.rpartition(":")
-        self._output, theirs = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(CHILD), host.strip("[]"), port, self._request.hex()],
-                stdin=subprocess.PIPE,
-                stdout=theirs,
-                stderr=theirs,
-                start_new_session=True,  # so that Ctrl+C at the terminal does not reach it before us
-            )
-        except BaseException:
-            os.close(self._output)
-            raise
-        finally:
-            os.close(theirs)
-        return self
-
-    def say(self, limit_s: float) -> str:
-        """What it says next, or why it says nothing."""
-        readable, _, _ = select.select([self._output], [], [], limit_s)
-        if not readable:
-            return f"it was silent for {limit_s:g} s"
-        return os.read(self._output, 4096).decode(errors="replace").strip() or "it ended without a word"
-
-    def kill(self, number: signal.Signals) -> None:
-        """Kill it and see that it dies of that. ScenarioFailure if it had ended before: nothing was crashed."""
-        self._process.send_signal(number)
-        code = self._process.wait(REAP_LIMIT_S)
-        if code != -number:
-            raise ScenarioFailure(
-                f"the client process ended with {code}, not by {number.name}: {self.say(0)}", requests=1
-            )
-
-    def __exit__(self, *exc_info: Any) -> None:
-        try:
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait(REAP_LIMIT_S)
-        finally:
-            os.close(self._output)
-            assert self._process.stdin is not None
-            self._process.stdin.close()

@@ -18,7 +18,8 @@ from triton_users.inputs.model import ModelSpec
 from triton_users.inputs.pool import RequestPool
 from triton_users.inputs.requests import PreparedRequest
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
-from triton_users.scenarios.sequences import draw_fresh_offset, draw_length
+from triton_users.scenarios.correlation_ids import draw_fresh_offset
+from triton_users.scenarios.sequence_models import draw_length
 from triton_users.settings import Settings
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 SLOW_MODEL = "custom_zero_1_float32"
 """An identity model with an execution delay of 10 s: a request to it is still executing when its client crashes."""
@@ -16,25 +14,6 @@ WITNESS_MODEL = "custom_executing"
 IMAGE_MODEL = "resnet_v1_50"
 IMAGE_INPUT = "input:0"
 IMAGE_OUTPUT = "resnet_v1_50/predictions/Softmax:0"
-
-
-@dataclass(frozen=True)
-class SequenceModel:
-    """A model with a sequence batcher: one number in, one number out."""
-
-    name: str
-    datatype: str
-    """INT32 or FP32."""
-    input: str
-    output: str
-    shape: tuple[int, ...]
-    """Shape of both tensors: (1,), or (1, 1) where the model has a batch dimension."""
-    accumulates: bool
-    """Whether it answers the sum so far; the others answer the value, or one more than that on START."""
-
-    @property
-    def dtype(self) -> type[np.int32] | type[np.float32]:
-        return np.int32 if self.datatype == "INT32" else np.float32
 
 
 @dataclass(frozen=True)
@@ -51,27 +30,6 @@ class IdentityModel:
         return (1, length) if self.batches else (length,)
 
 
-def sequence_models(trials: Iterable[str], ready: Collection[str]) -> tuple[SequenceModel, ...]:
-    """One ready sequence model for each trial that has one, in the trials' order.
-
-    `plan` models are FP32, all others INT32; a trial whose model of that type is not ready gives the other type's.
-    """
-    found = []
-    for trial in trials:
-        for datatype in ("FP32", "INT32") if trial.startswith("plan") else ("INT32", "FP32"):
-            model = _sequence_model(trial, datatype)
-            if model.name in ready:
-                found.append(model)
-                break
-    return tuple(found)
-
-
-def all_sequence_models(trials: Iterable[str], ready: Collection[str]) -> tuple[SequenceModel, ...]:
-    """Every ready sequence model of these trials, of either type."""
-    models = (_sequence_model(trial, datatype) for trial in trials for datatype in ("INT32", "FP32"))
-    return tuple(model for model in models if model.name in ready)
-
-
 def identity_models(trials: Iterable[str], ready: Collection[str]) -> tuple[IdentityModel, ...]:
     """Every ready identity model of these trials that answers at once, in the trials' order."""
     found = []
@@ -79,21 +37,42 @@ def identity_models(trials: Iterable[str], ready: Collection[str]) -> tuple[Iden
         name = f"{trial}_zero_1_float32"
         if name in ready and name != SLOW_MODEL:
             tensor = "{}__0" if trial.startswith("libtorch") else "{}0"
-            found.append(IdentityModel(name, tensor.format("INPUT"), tensor.format("OUTPUT"), _batches(trial)))
+            found.append(IdentityModel(name, tensor.format("INPUT"), tensor.format("OUTPUT"), batches(trial)))
     return tuple(found)
 
 
-def _sequence_model(trial: str, datatype: str) -> SequenceModel:
-    tensor = "{}__0" if trial.startswith("libtorch") else "{}"
-    return SequenceModel(
-        name=f"{trial}_sequence_{'int32' if datatype == 'INT32' else 'float32'}",
-        datatype=datatype,
-        input=tensor.format("INPUT"),
-        output=tensor.format("OUTPUT"),
-        shape=(1, 1) if _batches(trial) else (1,),
-        accumulates=trial.startswith("custom"),
-    )
-
-
-def _batches(trial: str) -> bool:
+def batches(trial: str) -> bool:
+    """Whether the models of this family have a batch dimension."""
     return not trial.endswith("_nobatch")
+
+
+PACKAGED_TRIALS = ("custom", "custom_nobatch")
+"""The trials whose models are in the folder models/."""
+
+
+def names_of_all(trials: Iterable[str]) -> tuple[str, ...]:
+    """Every model that a scenario might use with these trials."""
+    kinds = ("sequence_int32", "sequence_float32", "zero_1_float32")
+    of_trials = (f"{trial}_{kind}" for trial in trials for kind in kinds)
+    return tuple(dict.fromkeys([*of_trials, SLOW_MODEL, WITNESS_MODEL, IMAGE_MODEL]))
+
+
+def how_to_get_a_sequence_model(trials: Sequence[str]) -> str:
+    """What to do where no sequence model of these trials is ready."""
+    names = {trial: f"{trial}_sequence_{'float32' if trial.startswith('plan') else 'int32'}" for trial in trials}
+    return _how_to_get(names, PACKAGED_TRIALS)
+
+
+def how_to_get_an_identity_model(trials: Sequence[str]) -> str:
+    """What to do where no identity model that answers at once is ready, of these trials."""
+    names = {trial: name for trial in trials if (name := f"{trial}_zero_1_float32") != SLOW_MODEL}
+    return _how_to_get(names, [trial for trial in PACKAGED_TRIALS if f"{trial}_zero_1_float32" != SLOW_MODEL])
+
+
+def _how_to_get(names: Mapping[str, str], packaged: Sequence[str]) -> str:
+    """`names`: trial -> its model. `packaged`: the trials whose model of this kind is in the folder models/."""
+    here = [names[trial] for trial in packaged if trial in names]
+    if here:
+        return f"load one ({', '.join(here)}; the folder models/ has {'it' if len(here) == 1 else 'them'})"
+    other = f"select trials whose models the folder models/ has (--trials {','.join(packaged)})"
+    return f"load one ({', '.join(names.values())}), or {other}" if names else other

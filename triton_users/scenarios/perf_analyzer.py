@@ -13,9 +13,11 @@ from pathlib import Path
 
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip, Target
 from triton_users.scenarios.calls import START_ERROR
+from triton_users.scenarios.correlation_ids import perf_analyzer_ids
 from triton_users.scenarios.perf_options import (
     PerfOption,
     arguments,
+    decisive,
     image_options,
     input_data,
     next_concurrency,
@@ -23,15 +25,19 @@ from triton_users.scenarios.perf_options import (
     request_count,
     server_queue_us,
 )
-from triton_users.scenarios.sequences import draw_values, perf_analyzer_ids
+from triton_users.scenarios.sequence_models import draw_values
 from triton_users.settings import Settings
 from triton_users.system.parent_death import die_with_parent
+from triton_users.system.priority import yield_to_parent
 
 TAIL_BYTES = 64 * 1024
 """The end of its output that is read."""
 
 TAIL_SHOWN = 1500
 """Characters of it that a failure shows."""
+
+MISMATCH = "Output doesn't match expected output"
+"""What it says of an answer that is not what our data say: no load excuses that."""
 
 REAP_LIMIT_S = 5.0
 """How long it may take to be gone once killed."""
@@ -89,6 +95,11 @@ class PerfAnalyzer(Scenario):
             values=draw_values(draw, settings.sequence_length_mean, settings.sequence_length_stdev),
         )
 
+    def answers_checked(self, plan: PerfAnalyzerPlan, requests: int) -> int:
+        """perf_analyzer compares answers where it is given what they must be: sequences with data."""
+        option = self.options[plan.option]
+        return requests if option.sequence is not None and option.with_data else 0
+
     def run(self, plan: PerfAnalyzerPlan) -> int:
         folder = Path(tempfile.mkdtemp(prefix="perf_analyzer-", dir=self.session.scratch))
         try:
@@ -122,6 +133,8 @@ class PerfAnalyzer(Scenario):
                 f"answer, and the server may forget a sequence after {settings.idle_limit_s:g} s"
             )
         requests = request_count(output)
+        if requests:
+            session.sent_elsewhere(option.model)
         if code != 0 or requests is None:
             if code is None:
                 what = f"was killed after {settings.perf_analyzer_timeout_s:g} s, its limit"
@@ -130,8 +143,9 @@ class PerfAnalyzer(Scenario):
             else:
                 what = "ended with 0 but did not say how many requests it made"
             raise ScenarioFailure(
-                f"perf_analyzer on {option.name} {what}: ...{output[-TAIL_SHOWN:].strip()}",
+                f"perf_analyzer on {option.name} {what}: {decisive(output)}...{output[-TAIL_SHOWN:].strip()}",
                 requests=requests or 0,
+                excusable=MISMATCH not in output,
                 command=command,
                 exit_code=code,
                 output=output[-TAIL_SHOWN:],
@@ -145,15 +159,17 @@ class PerfAnalyzer(Scenario):
         """Its exit code; None when it was killed because its time was up."""
         session = self.session
         with output_file.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **dict(session.target.perf_analyzer_env)},
-                start_new_session=True,  # a process group of its own, which can be killed whole
-                preexec_fn=die_with_parent,  # even where this process is killed, its load on the server ends
-            )
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **dict(session.target.perf_analyzer_env)},
+                    preexec_fn=_before_it_starts,
+                )
+            except OSError as error:
+                raise ScenarioFailure(f"perf_analyzer cannot be started: {error}", command=command) from error
         try:
             return process.wait(session.settings.perf_analyzer_timeout_s)
         except subprocess.TimeoutExpired:
@@ -170,6 +186,12 @@ class ImageLoad(PerfAnalyzer):
     @classmethod
     def options_of(cls, target: Target, settings: Settings) -> tuple[PerfOption, ...]:
         return image_options(target, settings)
+
+
+def _before_it_starts() -> None:
+    """In the child, before it is perf_analyzer: a process group of its own can be killed whole."""
+    die_with_parent()  # even where this process is killed, its load on the server ends
+    yield_to_parent()  # its load must not make our own users late
 
 
 def _tail(file: Path) -> str:

@@ -10,14 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from triton_users.scenarios.base import Target
-from triton_users.scenarios.models import (
-    IMAGE_MODEL,
-    IdentityModel,
-    SequenceModel,
-    all_sequence_models,
-    identity_models,
-)
-from triton_users.scenarios.sequences import expected_answers
+from triton_users.scenarios.models import IMAGE_MODEL, IdentityModel, identity_models
+from triton_users.scenarios.sequence_models import SequenceModel, expected_answers, sequence_models
 from triton_users.settings import Settings
 
 MAX_CONCURRENCY = 4
@@ -30,6 +24,10 @@ STABLE_PERCENT = 999_999
 """Deviation at which perf_analyzer still calls a measurement stable: it measures a busy server, which never is."""
 
 IDENTITY_LENGTH = 16
+
+_WRONG = re.compile(r".{,100}(had error: |[Ee]rror: |doesn't match|[Ff]ailed to |cannot open|unable to ).*")
+MAX_DECISIVE = 400
+"""Characters of the line that says what went wrong."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class PerfOption:
 def options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
     """Everything perf_analyzer can do with the models that are ready, in a fixed order."""
     found = list(image_options(target, settings))
-    sequences = all_sequence_models(settings.trials, target.models)
+    sequences = sequence_models(settings.trials, target.models)
     identities = identity_models(settings.trials, target.models)
     for with_data in (False, True):
         found += [PerfOption(model.name, sequence=model, with_data=with_data) for model in sequences]
@@ -121,6 +119,15 @@ def request_count(output: str) -> int | None:
     """How many requests perf_analyzer made, from its standard output; None when it does not say."""
     counts: Sequence[str] = re.findall(r"^\s*Request count: ([0-9]+)", output, re.MULTILINE)
     return sum(map(int, counts)) if counts else None
+
+
+def decisive(output: str) -> str:
+    """The first line of perf_analyzer's output that says what went wrong, ending in "; "; "" where none does.
+
+    It stands in the middle of the output, below the options and above what perf_analyzer says of every failed run.
+    """
+    found = _WRONG.search(output)
+    return f"{found[0].strip()[:MAX_DECISIVE]}; " if found else ""
 
 
 def server_queue_us(report: str) -> int | None:

@@ -1,9 +1,12 @@
-"""ResNet: a batch of pictures to the image model, the label of each checked."""
+"""ResNet: a batch of pictures to the image model, the label and the score of each checked."""
 
 from __future__ import annotations
 
+import math
+import os
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,59 +15,94 @@ from tritonclient.grpc import InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.streamed import StreamedInput
-from triton_users.image_model.pictures import preprocess, reference_pictures
+from triton_users.image_model.own_pictures import OWN_NETWORK, PicturesError, listed, own_folder, read
+from triton_users.image_model.pictures import MODEL_SIDE, preprocess, reference_pictures
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
 from triton_users.scenarios.calls import infer
 from triton_users.scenarios.models import IMAGE_INPUT, IMAGE_MODEL, IMAGE_OUTPUT
 from triton_users.settings import Settings
 
+LEAST_SCORE = 0.5
+"""What our own network gives the right class of one of our drawings at least: it is fitted to give 0.99 and more."""
+
+LARGEST_SCORE = 1.001
+"""A probability, and what rounding may add to it."""
+
+SCORE_TOLERANCE = 0.1
+"""By how much, of itself, the score of one and the same picture of the user's may differ from one answer to another: a
+device may add in another order, or with less precision in another size of batch. Picked arbitrarily."""
+
 
 @dataclass(frozen=True)
 class ResNetPlan:
-    """The pictures of one batch, by their number in `reference_pictures()`; 0 is the vulture."""
+    """The pictures of one batch, by their number in the gallery; of our drawings, 0 is the vulture."""
 
     pictures: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Gallery:
-    """The reference pictures as the model takes them."""
+    """The pictures of a process as the model takes them."""
 
     arrays: npt.NDArray[np.float32]
     """[pictures, 224, 224, 3]"""
     labels: tuple[str, ...]
+    """What is right for each: the name of the class, whatever its case, or its index."""
+    own: bool = False
+    """Whether they are the user's, so that nothing is known of their scores."""
+    scores: dict[int, float] = field(default_factory=dict)
+    """Picture -> the first score it got, of the user's."""
 
 
 class ResNet(Scenario):
-    """The server's top class for each picture, asked for with class_count=1, must be the right one."""
+    """The server's top class for each picture, asked for with class_count=1, must be the right one, with a score that
+    can be."""
 
     name = "ResNet"
-    description = "a batch of pictures to the image model, every label checked"
+    description = "a batch of pictures to the image model, every label and score checked"
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.prepare(session.shared)
+        self.prepare(session.shared, session.settings)
         self.gallery: Gallery = session.shared["gallery"]
 
     @classmethod
-    def prepare(cls, shared: dict[str, Any]) -> None:
-        """Draw the pictures and bring them to the model's size: a tenth of a second or more."""
-        if "gallery" not in shared:
+    def prepare(cls, shared: dict[str, Any], settings: Settings) -> None:
+        """Draw or read the pictures and bring them to the model's size: a tenth of a second or more."""
+        if "gallery" in shared:
+            return
+        folder = own_folder(settings.pictures)
+        if folder is not None:
+            shared["gallery"] = Gallery(*read(folder), own=True)
+        else:
             pictures = reference_pictures()
             arrays = np.stack([preprocess(picture.image) for picture in pictures])
             shared["gallery"] = Gallery(arrays, tuple(picture.label for picture in pictures))
 
     @classmethod
     def unavailable(cls, target: Target, settings: Settings) -> str:
-        if IMAGE_MODEL in target.models:
-            return ""
-        return (
-            f"the image model {IMAGE_MODEL} is not ready on the server; load it (the folder models/ has it once it is "
-            f"built, by `python -m triton_users.server install`), or give {cls.name} weight 0"
-        )
+        if IMAGE_MODEL not in target.models:
+            return (
+                f"the image model {IMAGE_MODEL} is not ready on the server; load it (the folder models/ has it once it "
+                f"is built, by `python -m triton_users.server install`), or give {cls.name} weight 0"
+            )
+        if target.image_model_fault:
+            return f"{target.image_model_fault}; serve one that does, or give {cls.name} weight 0"
+        folder = own_folder(settings.pictures)
+        if folder is None and os.environ.get(OWN_NETWORK):
+            return (
+                f"{OWN_NETWORK} names a network of your own, which knows nothing of this project's drawings; give "
+                f"--pictures a folder of pictures that it knows, or {cls.name} weight 0"
+            )
+        try:
+            if folder is not None:
+                listed(folder)
+        except PicturesError as error:
+            return str(error)
+        return ""
 
     def plan(self, draw: random.Random) -> ResNetPlan:
-        """Any pictures in any order, the vulture at least once."""
+        """Any pictures in any order, the first of the gallery at least once."""
         pictures = [draw.randrange(len(self.gallery.labels)) for _ in range(self.session.settings.batch_size)]
         pictures[draw.randrange(len(pictures))] = 0
         return ResNetPlan(tuple(pictures))
@@ -86,26 +124,91 @@ class ResNet(Scenario):
             raise ScenarioFailure(
                 f"{shape} for a batch of {len(plan.pictures)} pictures, not ({len(plan.pictures)}, 1)", requests=1
             )
-        wrong = []
+        wrong, impossible = [], []
         for position, (picture, entry) in enumerate(zip(plan.pictures, answer[:, 0], strict=True)):
-            label = label_of(entry)
-            if label != self.gallery.labels[picture]:
-                wrong.append((position, self.gallery.labels[picture], _text(entry)))
+            expected, got = self.gallery.labels[picture], Classified.read(entry)
+            if not got.is_of(expected):
+                wrong.append((position, expected, got.text))
+            elif why := self._why_impossible(picture, got.score):
+                impossible.append((position, why, got.text))
         if wrong:
-            position, expected, got = wrong[0]
+            position, expected, text = wrong[0]
             raise ScenarioFailure(
                 f"{len(wrong)} of {len(plan.pictures)} pictures got a wrong label: picture {position} is {expected}, "
-                f"the answer was {got!r} (score:index:label)",
+                f"the answer was {text!r} (score:index:label){self._hint(len(wrong))}",
                 requests=1,
                 wrong=wrong,
             )
+        if impossible:
+            position, why, text = impossible[0]
+            raise ScenarioFailure(
+                f"{len(impossible)} of {len(plan.pictures)} pictures got a score that cannot be beside a right label: "
+                f"the answer to picture {position} was {text!r} (score:index:label), {why}",
+                requests=1,
+                impossible=impossible,
+            )
+
+    def _hint(self, wrong: int) -> str:
+        if self.gallery.own or wrong < self.session.settings.batch_size:
+            return ""
+        return "; a network that is not this project's knows none of its drawings: give --pictures that it knows"
+
+    def _why_impossible(self, picture: int, score: float) -> str:
+        """Why this cannot be the score of the right class; "" when it can."""
+        if not math.isfinite(score):
+            return "which is no score"
+        if not self.gallery.own:
+            right = LEAST_SCORE <= score <= LARGEST_SCORE
+            return "" if right else f"and this network's scores of these pictures are from {LEAST_SCORE:g} to 1"
+        first = self.gallery.scores.setdefault(picture, score)
+        if abs(score - first) > SCORE_TOLERANCE * max(abs(score), abs(first)):
+            return f"and an earlier answer to the same picture had the score {first:g}"
+        return ""
 
 
-def label_of(entry: Any) -> str | None:
-    """The label in one entry `score:index:label` of a classification; None when it has none."""
-    parts = _text(entry).split(":", 2)
-    return parts[2] if len(parts) == 3 else None
+@dataclass(frozen=True)
+class Classified:
+    """One entry `score:index:label` of a classification, as Triton's extension of that name writes it."""
+
+    text: str
+    score: float
+    """NaN where there is none."""
+    index: str
+    label: str | None
+    """None where the model has no label for the class."""
+
+    @classmethod
+    def read(cls, entry: Any) -> Classified:
+        """What of it can be read; whatever the server answered is read as something."""
+        text = entry.decode("utf-8", "replace") if isinstance(entry, bytes) else str(entry)
+        parts = text.split(":", 2)
+        try:
+            score = float(parts[0])
+        except ValueError:
+            score = math.nan
+        return cls(text, score, parts[1] if len(parts) > 1 else "", parts[2] if len(parts) == 3 else None)
+
+    def is_of(self, expected: str) -> bool:
+        """Whether it is of this class, by its index or by its name."""
+        if expected.isdecimal() and self.label != expected:
+            return self.index.isdecimal() and int(self.index) == int(expected)
+        return self.label is not None and self.label.strip().casefold() == expected.strip().casefold()
 
 
-def _text(entry: Any) -> str:
-    return entry.decode("utf-8", "replace") if isinstance(entry, bytes) else str(entry)
+def tensor_fault(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
+    """In what an image model's tensors, as its metadata has them, are not the ones this project uses; "" in none."""
+    wanted = [
+        ("input", {each.name: each for each in inputs}, IMAGE_INPUT, [-1, MODEL_SIDE, MODEL_SIDE, 3]),
+        ("output", {each.name: each for each in outputs}, IMAGE_OUTPUT, [-1, -1]),
+    ]
+    for kind, present, name, shape in wanted:
+        if name not in present:
+            return f"{IMAGE_MODEL} has no {kind} {name}, its {kind}s are {', '.join(present) or 'none'}"
+        seen, datatype = list(present[name].shape), present[name].datatype
+        if datatype != "FP32":
+            return f"the {kind} {name} of {IMAGE_MODEL} is {datatype}; it must be FP32"
+        if len(seen) != len(shape) or any(-1 not in (a, b) and a != b for a, b in zip(seen, shape, strict=True)):
+            order = " (channels, rows, columns)" if seen[1:2] == [3] else ""
+            must = " (rows, columns, channels)" if kind == "input" else " (a score for each class)"
+            return f"the {kind} {name} of {IMAGE_MODEL} has the shape {seen}{order}; it must be {shape}{must}"
+    return ""

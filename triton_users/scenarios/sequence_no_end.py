@@ -1,29 +1,44 @@
-"""SequenceNoEnd: a sequence without END, and later the proof that the server gave its slot back."""
+"""SequenceNoEnd: a sequence without END, and later the check that the server gave its slot back."""
 
 from __future__ import annotations
 
 import random
 from collections import OrderedDict
+from typing import NamedTuple
 
-from triton_users.scenarios.base import ScenarioFailure, Session
-from triton_users.scenarios.sequence import SequencePlan, SequenceScenario, answer_without_start, evidence
-from triton_users.scenarios.sequences import draw_fresh_offset, draw_values
+from triton_users.scenarios.base import ScenarioFailure, Session, Skip
+from triton_users.scenarios.correlation_ids import draw_fresh_offset
+from triton_users.scenarios.sequence_scenario import SequencePlan, SequenceScenario
+from triton_users.scenarios.sequence_stream import run_sequence
+from triton_users.scenarios.without_start import answer_without_start, evidence
 
-PROOFS_A_RUN = 4
-"""How many due proofs one run checks, oldest first. Each run adds one claim, so these never pile up."""
+CHECKS_A_RUN = 4
+"""How many due checks one run makes, oldest first. Each run adds one, so these never pile up."""
 
 MAX_DEFERRED = 512
-"""How many claims wait for their proof; with more than 50 runs a second for one user some go unchecked."""
+"""How many checks wait for their time; with more than 50 runs a second for one user some are never made."""
+
+RESTARTED = 2
+"""Requests of the sequence that starts anew with a reclaimed id: the first shows what was kept, the second ends it."""
+
+
+class _Left(NamedTuple):
+    """A sequence that was left open."""
+
+    plan: SequencePlan
+    last_answer_s: float
 
 
 class SequenceNoEnd(SequenceScenario):
-    """Each run leaves a sequence open, whose slot the server must reclaim after its idle limit.
+    """Each run leaves a sequence open, whose slot the server must reclaim after its idle limit, and a check for later.
 
-    The proof: once the idle limit and a margin have passed since the last answer, a request without START for that id
-    must get the START error. An ordinary answer means that the server still holds the sequence. Claims whose time has
-    not come when the user stops stay unchecked. Ids are drawn from the part of the user's block that no other scenario
-    touches, so nothing can have reopened or ended it; should the same id be drawn twice, the later run takes the place
-    of the earlier one's claim, which stays unchecked.
+    The check: once the idle limit and a margin have passed since the last answer, a request without START for that id
+    must get the START error. An ordinary answer means that the server still holds the sequence. Then the id starts
+    anew, and must not see what the model had kept of it.
+
+    Checks whose time has not come when the user stops are unchecked, unless the user may wait for them. Ids are drawn
+    from the part of the user's block that no other scenario touches, so nothing can have reopened or ended it; should
+    the same id be drawn twice, the later run takes the place of the earlier one's check, which stays unchecked.
     """
 
     name = "SequenceNoEnd"
@@ -31,69 +46,93 @@ class SequenceNoEnd(SequenceScenario):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._deferred: OrderedDict[tuple[str, int], float] = OrderedDict()
-        """When each open sequence had its last answer, oldest first."""
+        self._deferred: OrderedDict[tuple[str, int], _Left] = OrderedDict()
+        """The sequences left open, by model and correlation id, the oldest first."""
 
     def plan(self, draw: random.Random) -> SequencePlan:
-        settings = self.session.settings
-        return SequencePlan(
-            model=draw.choice(tuple(self.models)),
-            id_offset=draw_fresh_offset(draw),
-            sequences=(draw_values(draw, settings.sequence_length_mean, settings.sequence_length_stdev),),
-        )
+        return self.draw_sequences(draw, draw.choice(tuple(self.models)), draw_fresh_offset(draw), sequences=1)
 
     def run(self, plan: SequencePlan) -> int:
-        proofs = self._check_due()
+        requests = self._check_due()
         key = (plan.model, self.correlation_id(plan.id_offset))
         if self._deferred.pop(key, None) is not None:
             self.session.signals.deferred_checks_settled(unchecked=1)
         try:
-            requests = self.send(plan, last_ends=False)
-        except ScenarioFailure as failure:
-            failure.requests += proofs
+            requests += self.send(plan, last_ends=False)
+        except (ScenarioFailure, Skip) as stopped:
+            stopped.requests += requests
             raise
-        self._deferred[key] = self.session.clock()
+        self._deferred[key] = _Left(plan, self.session.clock())
         if len(self._deferred) > MAX_DEFERRED:
             self._deferred.popitem(last=False)
             self.session.signals.deferred_checks_settled(unchecked=1)
-        return proofs + requests
+        return requests
 
-    def _check_due(self) -> int:
-        """Check the oldest due claims; return the number of requests this took."""
-        settings = self.session.settings
-        held_s = settings.idle_limit_s + settings.idle_margin_s
-        for proofs in range(PROOFS_A_RUN):
-            if not self._deferred:
-                return proofs
-            (model_name, correlation_id), last_answer = next(iter(self._deferred.items()))
-            silent_s = self.session.clock() - last_answer
-            if silent_s < held_s:
-                return proofs
-            self._prove(model_name, correlation_id, silent_s, proofs)
-        return PROOFS_A_RUN
+    def next_deferred(self) -> tuple[SequencePlan, float] | None:
+        if not self._deferred:
+            return None
+        left = next(iter(self._deferred.values()))
+        return left.plan, left.last_answer_s + self._held_s
 
-    def _prove(self, model_name: str, correlation_id: int, silent_s: float, earlier: int) -> None:
-        model = self.models[model_name]
+    def check_deferred(self) -> int:
+        (key, left) = next(iter(self._deferred.items()))
         try:
-            got = answer_without_start(self.session, model, correlation_id, 1, end=True)
-        except ScenarioFailure as failure:
-            del self._deferred[model_name, correlation_id]
-            failure.requests += earlier
+            requests, held = self._check(*key, left)
+        except ScenarioFailure:
+            del self._deferred[key]
             raise
-        del self._deferred[model_name, correlation_id]  # not sooner: a user stopped in between leaves it unchecked
-        if got is not None:
-            settings = self.session.settings
-            raise ScenarioFailure(
-                f"sequence {correlation_id} is still held by {model_name} {silent_s:.1f} s after its last answer, with "
-                f"an idle limit of {settings.idle_limit_s:g} s and a margin of {settings.idle_margin_s:g} s: its slot "
-                f"was not reclaimed (a request without START was answered {got})",
-                requests=earlier + 1,
-                got=got,
-                silent_s=silent_s,
-                **evidence(model, correlation_id, 1),
-            )
-        self.session.signals.deferred_checks_settled(confirmed=1)
+        del self._deferred[key]  # not sooner: a user stopped in between leaves it unchecked
+        self.session.signals.deferred_checks_settled(confirmed=int(held), unchecked=int(not held))
+        return requests
 
     def close(self) -> None:
         if self._deferred:
             self.session.signals.deferred_checks_settled(unchecked=len(self._deferred))
+
+    @property
+    def _held_s(self) -> float:
+        return self.session.settings.idle_limit_s + self.session.settings.idle_margin_s
+
+    def _check_due(self) -> int:
+        """Make the oldest due checks; return the number of requests this took."""
+        requests = 0
+        for _ in range(CHECKS_A_RUN):
+            following = self.next_deferred()
+            if following is None or self.session.clock() < following[1]:
+                break
+            try:
+                requests += self.check_deferred()
+            except ScenarioFailure as failure:
+                failure.requests += requests
+                raise
+        return requests
+
+    def _check(self, model_name: str, correlation_id: int, left: _Left) -> tuple[int, bool]:
+        """The number of requests this took, and whether it proved anything. ScenarioFailure when the server fails."""
+        model, settings = self.models[model_name], self.session.settings
+        silent_s = self.session.clock() - left.last_answer_s
+        answered = answer_without_start(self.session, model, correlation_id, 1, end=True)
+        if answered is not None and answered.is_late(self.session):
+            return 1, False
+        if answered is not None:
+            answered.report(self.session, model, correlation_id)
+            raise ScenarioFailure(
+                f"sequence {correlation_id} is still held by {model_name} {silent_s:.1f} s after its last answer, with "
+                f"an idle limit of {settings.idle_limit_s:g} s and a margin of {settings.idle_margin_s:g} s: its slot "
+                f"was not reclaimed (a request without START was answered {answered.got})",
+                requests=1,
+                got=answered.got,
+                silent_s=silent_s,
+                **evidence(model, correlation_id, 1),
+            )
+        (values,) = left.plan.sequences
+        try:
+            return 1 + run_sequence(self.session, model, correlation_id, values[:RESTARTED]), True
+        except Skip as skip:
+            return 1 + skip.requests, False
+        except ScenarioFailure as failure:
+            raise ScenarioFailure(
+                f"the id's sequence before was left without END and reclaimed, now it starts anew: {failure}",
+                requests=1 + failure.requests,
+                **failure.evidence,
+            ) from failure

@@ -6,9 +6,10 @@ import random
 from dataclasses import dataclass
 
 from triton_users.scenarios.base import ScenarioFailure, Skip
-from triton_users.scenarios.sequence import SequenceScenario, answer_without_start, evidence
-from triton_users.scenarios.sequences import draw_offset
-from triton_users.scenarios.streaming import open_sequences
+from triton_users.scenarios.correlation_ids import draw_offset
+from triton_users.scenarios.open_sequences import open_sequences
+from triton_users.scenarios.sequence_scenario import SequenceScenario
+from triton_users.scenarios.without_start import answer_without_start, evidence
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,20 @@ class SequenceNoStart(SequenceScenario):
 
     def run(self, plan: NoStartPlan) -> int:
         model, correlation_id = self.models[plan.model], self.correlation_id(plan.id_offset)
-        if open_sequences(self.session).is_open(model.name, correlation_id, self.session.clock()):
+        opened = open_sequences(self.session)
+        if opened.is_open(model.name, correlation_id, self.session.clock()):
             raise Skip(f"the sequence of its id may still be open on {model.name}")
-        got = answer_without_start(self.session, model, correlation_id, plan.value, end=False)
-        if got is not None:
-            raise ScenarioFailure(
-                f"sequence {correlation_id} on {model.name}: {got} was answered to {plan.value}, sent without START; "
-                "it must get the START error",
-                requests=1,
-                got=got,
-                **evidence(model, correlation_id, plan.value),
-            )
-        return 1
+        was_left = opened.was_left(model.name, correlation_id)
+        answered = answer_without_start(self.session, model, correlation_id, plan.value, end=False)
+        if answered is None:
+            return 1
+        if was_left and answered.is_late(self.session):
+            raise Skip(f"the server was busy: it may not have reclaimed the id's last sequence on {model.name}", 1)
+        answered.report(self.session, model, correlation_id)
+        raise ScenarioFailure(
+            f"sequence {correlation_id} on {model.name}: {answered.got} was answered to {plan.value}, sent without "
+            "START; it must get the START error",
+            requests=1,
+            got=answered.got,
+            **evidence(model, correlation_id, plan.value),
+        )

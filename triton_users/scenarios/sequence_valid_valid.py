@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from triton_users.scenarios.sequence import SequencePlan, SequenceScenario
+from triton_users.scenarios.sequence_scenario import SequencePlan, SequenceScenario
 
 
 class SequenceValidValid(SequenceScenario):

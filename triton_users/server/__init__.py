@@ -5,11 +5,12 @@
     with server.EmbeddedTriton() as triton:        # installs at first use, then starts in seconds
         print(triton.grpc_url)                     # "127.0.0.1:PORT"; also http_url, metrics_url, pid, log_path
 
-    server.EmbeddedTriton(folder, models=["custom_sequence_int32"])   # another repository, some of its models
+    server.EmbeddedTriton("models", models=["mine"], grpc_port=8001)   # another repository, some of its models, a port
 
     command, environment = server.perf_analyzer_command(server.ensure_installed())
 
-From a shell: `python -m triton_users.server run` (also `install`, `doctor`).
+In a pytest suite: the fixture of `triton_users.pytest_plugin`. From a shell: `python -m triton_users.server run` (also
+`install`, `doctor`, `models`).
 """
 
 from triton_users.server.errors import InstallError, ServerError, StartError, Unsupported

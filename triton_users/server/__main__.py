@@ -15,38 +15,54 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 from triton_users import server
 from triton_users.server import repository, support
 from triton_users.server.cache import cache_folder
+from triton_users.system.interrupts import one_interrupt
+
+#: Exit codes: a mistake of the user's, or of this machine's; interrupted before it was done, as shells have it.
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0, or 2 with a message when this machine or the user's request cannot be served."""
+    """The exit code: 0; 2 with a message when this machine or the user's request cannot be served; 130 after Ctrl+C."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    commands = {"install": _install, "run": _run, "models": _models, "doctor": _doctor}
+    try:
+        with one_interrupt(signal.SIGINT, signal.SIGTERM):
+            return commands[options.command](options)
+    except server.ServerError as exc:
+        print(exc, file=sys.stderr)
+        return EXIT_USAGE
+    except OSError as exc:
+        print(f"{exc.filename or 'The file system'}: {exc.strerror or exc}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m triton_users.server", description="The embedded Triton.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="fetch and unpack the server and perf_analyzer, build the image model")
     run = commands.add_parser("run", help="start the server in the foreground; Ctrl+C stops it")
-    run.add_argument("--model-repository", type=Path, help="folder of models (default: the checkout's models/)")
+    run.add_argument("--model-repository", type=Path, help="folder of models (default: the package's own)")
+    for service in ("gRPC", "HTTP", "metrics"):
+        run.add_argument(
+            f"--{service.lower()}-port", type=int, default=0, metavar="PORT",
+            help=f"port of the {service} service on loopback, 1 to 65535 (default: 0, any that is free)",
+        )  # fmt: skip
     commands.add_parser("doctor", help="say what this machine can do and what is missing")
     models = commands.add_parser("models", help="write a complete copy of models/, for a Triton that runs elsewhere")
     models.add_argument("folder", type=Path, help="where to; it must not exist yet")
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "install":
-            return _install()
-        if options.command == "run":
-            return _run(options.model_repository)
-        if options.command == "models":
-            return _models(options.folder)
-        return _doctor()
-    except server.ServerError as exc:
-        print(exc, file=sys.stderr)
-        return 2
+    return parser
 
 
-def _install() -> int:
+def _install(options: argparse.Namespace) -> int:
     with server.ProgressLine() as progress:
         installation = server.ensure_installed(progress)
         repository.network_for(repository.default_repository(), None, installation, progress)
@@ -55,39 +71,52 @@ def _install() -> int:
     return 0
 
 
-def _run(model_repository: Path | None) -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
+def _run(options: argparse.Namespace) -> int:
     with server.ProgressLine() as progress:
-        triton = server.EmbeddedTriton(model_repository, progress=progress)
+        triton = server.EmbeddedTriton(
+            options.model_repository,
+            grpc_port=options.grpc_port,
+            http_port=options.http_port,
+            metrics_port=options.metrics_port,
+            progress=progress,
+        )
         try:
             triton.start()
             progress.close()
             print(f"gRPC     grpc://{triton.grpc_url}\nHTTP     http://{triton.http_url}", flush=True)
             print(f"metrics  {triton.metrics_url}\nlog      {triton.log_path}\nCtrl+C stops it.", flush=True)
-            while triton.running:
-                time.sleep(0.5)
-            print(f"Triton has ended by itself. Its log says:\n{triton.log_tail()}", file=sys.stderr)
+            try:
+                while triton.running:
+                    time.sleep(0.5)
+            except KeyboardInterrupt:
+                return 0
+            print(triton.how_it_ended(), file=sys.stderr)
             return 1
-        except KeyboardInterrupt:
-            return 0
         finally:
             triton.stop()
 
 
-def _models(folder: Path) -> int:
+def _models(options: argparse.Namespace) -> int:
+    folder: Path = options.folder
     source = repository.default_repository()
     if folder.exists():
         raise server.ServerError(f"{folder} exists already; give a folder that does not.")
     with server.ProgressLine() as progress:
         network = repository.network_for(source, None, server.ensure_installed(progress), progress)
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__", ".gitkeep"))
-    for name, file in network.items():
-        shutil.copy(file, folder / repository.IMAGE_MODEL / name)
+    try:
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__", ".gitkeep"))
+        for name, file in network.items():
+            target = folder / repository.IMAGE_MODEL / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # no half of it may pass for a whole
+        raise
     print(f"{len(repository.model_names(folder))} models in {folder}")
     return 0
 
 
-def _doctor() -> int:
+def _doctor(options: argparse.Namespace) -> int:
     machine = support.this_machine()
     glibc = "none" if machine.glibc is None else ".".join(map(str, machine.glibc))
     print(f"machine          {machine.system} {machine.architecture}, glibc {glibc}, {os.cpu_count()} cores")
@@ -99,7 +128,7 @@ def _doctor() -> int:
             print(f"{what:<17}{look()}")
         except server.ServerError as exc:
             print(f"{what:<17}no: {exc}")
-            worst = 2
+            worst = EXIT_USAGE
     return worst
 
 
@@ -111,10 +140,6 @@ def _look_at_server() -> str:
 def _look_at_perf_analyzer() -> str:
     command, _ = server.find_perf_analyzer()
     return command[0]
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The cache folder: where it is, how a folder in it appears and goes all at once, who may write. It knows no contents.
 
+What was filled once is compared with its manifest at each use, and filled again when it is damaged.
+
 A folder's name is its kind, a dash, and what it was made from. Each use sets its modification time; when one is made,
 others of its kind that nothing has used for UNUSED_LIMIT_S are removed.
 """
@@ -14,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from triton_users.server import manifest
 from triton_users.server.errors import InstallError
 from triton_users.server.progress import Progress
 
@@ -38,30 +41,42 @@ def cache_folder() -> Path:
 
 
 def once(folder: Path, fill: Callable[[Path], None], progress: Progress, lock_limit_s: float = LOCK_LIMIT_S) -> Path:
-    """`folder`, filled by `fill(temporary folder)` if it does not exist yet.
+    """`folder`, filled by `fill(temporary folder)` if it does not exist yet or is damaged.
 
     The folder appears complete or not at all, whenever the process dies; processes that want it at once take turns.
     InstallError when the cache cannot be written or another process fills it for longer than `lock_limit_s`.
     """
-    if used(folder):
+    damage = ""
+    if used(folder) and not (damage := manifest.damage(folder)):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with lock(folder.parent / "lock", progress, lock_limit_s):
-            if used(folder):
+            if used(folder) and not (damage := manifest.damage(folder)):
                 return folder
+            if damage:
+                progress(f"Making {folder} again, since it is damaged ({damage})", None)
             _remove_abandoned(folder.parent)
             temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
             try:
                 fill(temporary)
                 temporary.chmod(0o755)
+                manifest.write(temporary)
+                if folder.is_dir():
+                    folder.rename(folder.with_name(_UNFINISHED + folder.name))
                 temporary.rename(folder)
                 _retire_unused(folder)
             finally:
                 _remove_abandoned(folder.parent)
     except OSError as exc:
-        raise not_writable(folder.parent, exc) from exc
+        raise not_writable(folder.parent, exc, _was_damaged(folder, damage)) from exc
+    except InstallError as exc:
+        raise InstallError(f"{exc}{_was_damaged(folder, damage)}") from exc
     return folder
+
+
+def _was_damaged(folder: Path, damage: str) -> str:
+    return f"\nThis was to replace {folder}, which is damaged: {damage}. Remove that folder." if damage else ""
 
 
 def used(folder: Path) -> bool:
@@ -73,11 +88,11 @@ def used(folder: Path) -> bool:
     return folder.is_dir()
 
 
-def not_writable(folder: Path, exc: OSError) -> InstallError:
+def not_writable(folder: Path, exc: OSError, more: str = "") -> InstallError:
     """The error for a folder of the cache that cannot be written, with the way out."""
     return InstallError(
         f"Cannot write the cache folder {folder}: {exc}. "
-        "Set TRITON_USERS_CACHE to a folder that can be written and has 1 GB free."
+        f"Set TRITON_USERS_CACHE to a folder that can be written and has 1 GB free.{more}"
     )
 
 

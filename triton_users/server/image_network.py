@@ -11,15 +11,12 @@ from pathlib import Path
 import PIL
 
 from triton_users.image_model import fitting, pictures
+from triton_users.image_model.own_pictures import OWN_NETWORK as OWN_NETWORK
 from triton_users.server.cache import cache_folder, once
 from triton_users.server.errors import InstallError, ServerError
+from triton_users.server.external_data import Unreadable, files_beside
 from triton_users.server.install import Installation
 from triton_users.server.progress import Progress
-
-#: Environment variable with the path of an ONNX ResNet-50 to serve instead of the built one. Its input must be
-#: `input:0` [batch, 224, 224, 3] and its output `resnet_v1_50/predictions/Softmax:0` [batch, 1000], both FP32; a file
-#: `labels.txt` beside it, with a class name a line, replaces the model's labels.
-OWN_NETWORK = "TRITON_USERS_RESNET"
 
 #: Longest time to build the network, in seconds; it takes 10 to 20 on two cores.
 BUILD_LIMIT_S = 600.0
@@ -31,7 +28,7 @@ _POLL_S = 0.2
 def network_files(installation: Installation, progress: Progress) -> dict[str, Path]:
     """The files to put into the image model's folder, by their path in it.
 
-    ServerError when the user's own file is not there, InstallError when the network cannot be built.
+    ServerError when the user's own file or a part of it is not there, InstallError when the network cannot be built.
     """
     own = os.environ.get(OWN_NETWORK)
     if not own:
@@ -40,7 +37,15 @@ def network_files(installation: Installation, progress: Progress) -> dict[str, P
     if not network.is_file():
         raise ServerError(f"{OWN_NETWORK} is {own!r}, which is not a file; it must be the path of an ONNX ResNet-50.")
     labels = network.with_name("labels.txt")
-    return {"1/model.onnx": network} | ({"labels.txt": labels} if labels.is_file() else {})
+    try:
+        weights = files_beside(network, installation.python)
+    except Unreadable as exc:
+        raise ServerError(f"{OWN_NETWORK} is {own!r}, which cannot be served: {exc}.") from exc
+    return (
+        {"1/model.onnx": network}
+        | {f"1/{name}": file for name, file in weights.items()}
+        | ({"labels.txt": labels} if labels.is_file() else {})
+    )
 
 
 def _built(installation: Installation, progress: Progress) -> Path:

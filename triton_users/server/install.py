@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from triton_users.server import pins, support
+from triton_users.server import manifest, pins, support
 from triton_users.server.cache import cache_folder, once, used
 from triton_users.server.errors import InstallError, Unsupported
 from triton_users.server.interpreter import Interpreter, candidates
 from triton_users.server.progress import Progress, silent
 from triton_users.server.wheels import unpack
 
-#: Longest time to make a virtual environment or to look at a program's libraries, in seconds.
+#: Longest time to make a virtual environment or to examine a program's libraries, in seconds.
 _TOOL_LIMIT_S = 60.0
 
 
@@ -130,9 +130,19 @@ def _usable(root: Path, interpreters: Iterable[Interpreter]) -> Interpreter:
 
 
 def installed_root() -> Installation | None:
-    """The installed server wheels, when they are there, without the server's own Python; installs nothing."""
+    """The installed server wheels, when they are there, without the server's own Python; installs nothing.
+
+    Unsupported, with the remedy, when they are damaged.
+    """
     root = _root_folder()
-    return Installation(root, Path(), sys.version_info[:2], None) if used(root) else None
+    if not used(root):
+        return None
+    if damage := manifest.damage(root):
+        raise Unsupported(
+            f"{root} is damaged: {damage}. `python -m triton_users.server install` makes it again; "
+            "or remove that folder"
+        )
+    return Installation(root, Path(), sys.version_info[:2], None)
 
 
 def missing_libraries(program: Path, environment: dict[str, str]) -> list[str]:

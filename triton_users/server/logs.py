@@ -10,6 +10,9 @@ LINES = 20
 #: An error line of Triton's own log, its last word when it gives up, or that of C++ when nobody catches an exception.
 _COMPLAINT = re.compile(r"E\d{4} |error: |terminate called |  what\(\): ")
 
+#: What C++ says of an exception that nobody catches, before the crash.
+_UNCAUGHT = re.compile("terminate called ")
+
 #: How a crash begins, in front of the stack; ends that were asked for are SIGINT and SIGTERM.
 _CRASH = re.compile(r"Signal \((?!2\)|15\))\d+\) received")
 
@@ -28,7 +31,9 @@ def telling_lines(text: str) -> str:
             return "\n".join(lines[:number][-LINES:])
     crash = next((number for number, line in enumerate(lines) if _CRASH.search(line)), None)
     if crash is not None:
-        return "\n".join([line for line in lines[crash:] if _AFTERMATH not in line][:LINES])
+        # C++ says which exception it was just before.
+        begin = next((number for number in range(max(0, crash - 2), crash) if _UNCAUGHT.match(lines[number])), crash)
+        return "\n".join([line for line in lines[begin:] if _AFTERMATH not in line][:LINES])
     complaints = [line for line in lines if _COMPLAINT.match(line) and _HARMLESS not in line]
     plain = [line for line in lines if not line.startswith(("+-", "|"))]  # without the frames and rows of tables
     return "\n".join((complaints or plain)[-LINES:])

@@ -38,8 +38,9 @@ class TritonPythonModel:
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._inputs = [tensor["name"] for tensor in config["input"]]
         self._outputs = [tensor["name"] for tensor in config["output"]]
-        self._compare("inputs", self._inputs, [tensor.name for tensor in self._session.get_inputs()])
-        self._compare("outputs", self._outputs, [tensor.name for tensor in self._session.get_outputs()])
+        batched = int(config["max_batch_size"]) > 0
+        self._compare("input", config["input"], self._session.get_inputs(), batched)
+        self._compare("output", config["output"], self._session.get_outputs(), batched)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return [self._answer(request) for request in requests]
@@ -62,9 +63,23 @@ class TritonPythonModel:
         return wanted or max(1, len(os.sched_getaffinity(0)) // 2)
 
     @staticmethod
-    def _compare(kind: str, configured: list[str], present: list[str]) -> None:
-        if sorted(configured) != sorted(present):
-            raise pb_utils.TritonModelException(f"the network's {kind} are {present}, config.pbtxt says {configured}")
+    def _compare(kind: str, configured: list[Any], present: list[Any], batched: bool) -> None:
+        """Raise unless the network's tensors have the names and shapes of the configuration."""
+        names, found = [tensor["name"] for tensor in configured], {tensor.name: tensor.shape for tensor in present}
+        if sorted(names) != sorted(found):
+            raise pb_utils.TritonModelException(f"the network's {kind}s are {list(found)}, config.pbtxt says {names}")
+        for tensor in configured:
+            wanted = [*(["batch"] if batched else []), *map(int, tensor["dims"])]
+            seen = found[tensor["name"]] or wanted  # a network need not say
+            if len(seen) != len(wanted) or any(differ(*sizes) for sizes in zip(seen, wanted, strict=True)):
+                raise pb_utils.TritonModelException(
+                    f"the network's {kind} {tensor['name']} has the shape {seen}, config.pbtxt says {wanted}"
+                )
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Whether two sizes of a dimension are both fixed, and not the same."""
+    return isinstance(one, int) and isinstance(other, int) and one >= 0 and other >= 0 and one != other
 
 
 def tensor(name: str, array: np.ndarray[Any, Any]) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 
 from triton_users.server.errors import Unsupported
 from triton_users.server.install import Installation, installed_root, missing_libraries
 
-#: How long perf_analyzer may take to tell its version, in seconds; it takes a few hundredths.
+logger = logging.getLogger(__name__)
+
+#: How long perf_analyzer may take to print its version, in seconds; it takes a few hundredths.
 _VERSION_LIMIT_S = 60.0
 
 
@@ -20,20 +24,26 @@ def perf_analyzer_command(installation: Installation) -> tuple[list[str], dict[s
 
 
 def find_perf_analyzer() -> tuple[list[str], dict[str, str]]:
-    """The perf_analyzer of this machine, without installing anything: the one on PATH, else the installed one.
+    """The perf_analyzer of this machine, without installing anything: one on PATH that runs, else the installed one.
 
     Its command, and the environment variables it needs on top of ours. Unsupported, with the remedy, when there is
-    none or it does not run.
+    none that runs.
     """
-    on_path = shutil.which("perf_analyzer")
+    on_path, broken = shutil.which("perf_analyzer"), ""
     if on_path is not None:
-        return [on_path], {}
+        try:
+            _version([on_path], os.environ)
+            return [on_path], {}
+        except Unsupported as error:
+            broken = f"{on_path}, which is the perf_analyzer on PATH, is not used: {error}"
     installation = installed_root()
     if installation is None:
         raise Unsupported(
-            "there is no perf_analyzer on this machine; get one with `python -m triton_users.server install`, "
-            "or put your own on PATH"
+            (broken or "there is no perf_analyzer on this machine")
+            + "; get one with `python -m triton_users.server install`, or put your own on PATH"
         )
+    if broken:
+        logger.warning("%s; the installed one is", broken)
     check_perf_analyzer(installation)
     return [str(installation.perf_analyzer)], _added_environment(installation)
 
@@ -48,17 +58,27 @@ def check_perf_analyzer(installation: Installation) -> str:
             "perf_analyzer that runs on PATH."
         )
     try:
+        return _version(command, environment)
+    except Unsupported as error:
+        raise Unsupported(f"{error}. It needs glibc 2.34 or newer. Put one that runs on PATH.") from error
+
+
+def _version(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What it says when asked for its version. Unsupported when it does not run or says nothing."""
+    try:
         done = subprocess.run(
-            [*command, "--version"], env=environment, capture_output=True, text=True, timeout=_VERSION_LIMIT_S
+            [*command, "--version"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_LIMIT_S,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
-        raise Unsupported(f"perf_analyzer does not run on this machine: {exc}. Put one that does on PATH.") from exc
+        raise Unsupported(f"perf_analyzer does not run on this machine: {exc}") from exc
     said = (done.stdout + done.stderr).strip()  # 2.51 prints its version to standard error
-    if done.returncode != 0:
-        raise Unsupported(
-            f"perf_analyzer does not run on this machine: exit code {done.returncode}, it said {said!r}. It needs "
-            "glibc 2.34 or newer. Put one that runs on PATH."
-        )
+    if done.returncode != 0 or not said:
+        raise Unsupported(f"perf_analyzer does not run on this machine: exit code {done.returncode}, it said {said!r}")
     return said
 
 

@@ -84,9 +84,13 @@ PACKAGES = {
 }
 
 
+#: How folders are filled from wheels. Changed with that, so that none is used that was filled in another way.
+_FILLED = "with a manifest"
+
+
 def fingerprint(wheels: tuple[Wheel, ...]) -> str:
     """Twelve hex digits that change when any of `wheels` does; part of the name of the folder they are unpacked in."""
-    return short_hash("".join(wheel.sha256 for wheel in wheels))
+    return short_hash("".join([_FILLED, *(wheel.sha256 for wheel in wheels)]))
 
 
 def short_hash(text: str) -> str:

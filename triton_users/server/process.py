@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,12 +18,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from triton_users.server import repository
-from triton_users.server.cache import cache_folder, not_writable
-from triton_users.server.errors import StartError
+from triton_users.server import leftovers, log_files, ports, repository
+from triton_users.server.errors import ServerError, StartError
 from triton_users.server.install import Installation, ensure_installed
 from triton_users.server.logs import telling_lines
+from triton_users.server.notes import Notes, how
+from triton_users.server.ports import Ports
 from triton_users.server.progress import Progress, silent
+from triton_users.server.stall import STALL_S, Stall
+from triton_users.system.priority import yield_to_parent, yields
+
+logger = logging.getLogger(__name__)
 
 #: Longest time from start to ready, in seconds; the full repository takes about 3 on two idle cores.
 READY_LIMIT_S = 120.0
@@ -44,32 +49,39 @@ RETRIES = {"Address already in use": 4, "boost::interprocess::lock_exception": 3
 #: streams, and with this many kept not once in 100,000. More would cost gigabytes: 4,096 took 4.4 in 45 minutes.
 KEPT_STATES = 256
 
-#: Logs of former servers that are kept.
-LOGS_KEPT = 50
+#: How often a start that hangs is ended for another. The last one may take all of its time: a model may well wait for
+#: something while it is loaded.
+STALLED_RETRIES = 2
 
 _POLL_S = 0.1
 
 
 class EmbeddedTriton:
-    """A Triton of our own on 127.0.0.1, on free ports.
+    """A Triton of our own on 127.0.0.1.
 
-    `model_repository` is a folder of models (default: the checkout's `models/`), of which `models` picks some;
-    `extra_args` are added to tritonserver's command line. `grace_s` is how long the server may take to end by itself
-    when it is stopped. `start` and `stop`, or a `with` block; `stop` may be called at any time and more than once.
+    `model_repository` is a folder of models (default: the package's own), of which `models` picks some. A port is the
+    one given, or any free one where it is 0. `extra_args` are added to tritonserver's command line. `grace_s` is how
+    long the server may take to end by itself when it is stopped. `start` and `stop`, or a `with` block; `stop` may be
+    called at any time and more than once. ServerError when a port cannot be one.
     """
 
     def __init__(
         self,
-        model_repository: Path | None = None,
+        model_repository: str | os.PathLike[str] | None = None,
         *,
         models: list[str] | None = None,
+        grpc_port: int = 0,
+        http_port: int = 0,
+        metrics_port: int = 0,
         extra_args: Sequence[str] = (),
         installation: Installation | None = None,
         progress: Progress = silent,
         ready_limit_s: float = READY_LIMIT_S,
         grace_s: float = GRACE_S,
     ) -> None:
-        self._repository = repository.default_repository() if model_repository is None else Path(model_repository)
+        # Absolute, because what is loaded are links to its files, in another folder.
+        given = None if model_repository is None else Path(model_repository).absolute()
+        self._repository = given or repository.default_repository()
         self._models = models
         self._extra_args = list(extra_args)
         self._installation = installation
@@ -77,10 +89,13 @@ class EmbeddedTriton:
         self._ready_limit_s = ready_limit_s
         self._grace_s = grace_s
         self._guard: subprocess.Popen[bytes] | None = None
+        self._notes: Notes | None = None
         self._wanted = False
         self._name = ""
         self._folder: Path | None = None
-        self._ports = (0, 0, 0)
+        self._wanted_ports = Ports(grpc_port, http_port, metrics_port)
+        ports.check(self._wanted_ports)
+        self._ports = Ports()
         #: The server's process id, while it runs.
         self.pid = 0
         #: Where the server's output goes; it is kept after the stop.
@@ -91,22 +106,40 @@ class EmbeddedTriton:
     @property
     def grpc_url(self) -> str:
         """`127.0.0.1:PORT` of the gRPC service."""
-        return f"127.0.0.1:{self._ports[0]}"
+        return f"127.0.0.1:{self._ports.grpc}"
 
     @property
     def http_url(self) -> str:
         """`127.0.0.1:PORT` of the HTTP service."""
-        return f"127.0.0.1:{self._ports[1]}"
+        return f"127.0.0.1:{self._ports.http}"
 
     @property
     def metrics_url(self) -> str:
         """`http://127.0.0.1:PORT/metrics`."""
-        return f"http://127.0.0.1:{self._ports[2]}/metrics"
+        return f"http://127.0.0.1:{self._ports.metrics}/metrics"
 
     @property
     def running(self) -> bool:
-        """Whether the server's process is there; its health is the server's own to tell."""
-        return self._guard is not None and self._guard.poll() is None
+        """Whether the server's process is there; its health is for the server to say."""
+        if self._guard is None or self._notes is None:
+            return False
+        return self._guard.poll() is None and self._notes.read().ended is None
+
+    @property
+    def troubles(self) -> list[str]:
+        """What went wrong around the server without ending it, for instance that its log's disk is full."""
+        return [] if self._notes is None else list(self._notes.read().troubles)
+
+    def how_it_ended(self) -> str:
+        """How the server ended by itself after its start, with its last words and its log; "" when it did not."""
+        if self._guard is None or self._notes is None or self.running:
+            return ""
+        ended = self._notes.read().ended  # None when the guard could not say it any more
+        by = how(ended) if ended is not None else f"since its guarding process ended {how(self._guard.returncode)}"
+        return (
+            f"the embedded Triton ended by itself, {by}: a fault of the embedded server or of this machine. "
+            f"Its log, {self.log_path}, says:\n{self.log_tail()}"
+        )
 
     def start(self) -> EmbeddedTriton:
         """Install what is missing, start the server and return when it is ready.
@@ -120,11 +153,16 @@ class EmbeddedTriton:
         network = repository.network_for(self._repository, self._models, self._installation, self._progress)
         self._wanted = True
         retries = dict(RETRIES)
+        patience = STALLED_RETRIES
         while True:
             try:
                 self._launch(self._installation, network)
-                self._wait_until_ready()
+                self._wait_until_ready(may_hang=patience == 0)
                 return self
+            except _Hung:
+                self._end()
+                patience -= 1
+                self._progress(f"Starting Triton again, since it has done nothing for {STALL_S:g} s", None)
             except BaseException as exc:
                 said = str(exc) if isinstance(exc, StartError) and not self.running else ""
                 self._end()
@@ -146,18 +184,23 @@ class EmbeddedTriton:
 
     def _end(self) -> None:
         guard, self._guard = self._guard, None
+        notes, self._notes = self._notes, None
         self.pid = 0
         try:
             if guard is not None:
                 _dismiss(guard)
+                if guard.returncode < 0:  # it was killed, so it has removed nothing
+                    leftovers.remove(self._name)
         finally:
+            if notes is not None:
+                notes.close()
             if self._folder is not None:  # the guard has removed it, unless it never ran or was killed
                 shutil.rmtree(self._folder, ignore_errors=True)
 
     def log_tail(self) -> str:
         """The lines of the log that say why the server ended, else its last lines."""
         try:
-            return telling_lines(self.log_path.read_text(errors="replace"))
+            return telling_lines(log_files.tail(self.log_path))
         except OSError as exc:
             return f"(no log: {exc})"
 
@@ -169,10 +212,16 @@ class EmbeddedTriton:
 
     def _launch(self, installation: Installation, network: dict[str, Path]) -> None:
         self._name = f"triton-users-{os.getpid()}-{secrets.token_hex(4)}"
-        self._folder = folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
-        repository.compose(folder, installation, self._repository, self._models, network)
-        self.log_path = _new_log(self._name)
-        self._ports = _free_ports()
+        try:
+            self._folder = folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
+            repository.compose(folder, installation, self._repository, self._models, network)
+        except OSError as exc:
+            raise ServerError(
+                f"Cannot write the server's run folder in {tempfile.gettempdir()}: {exc}. "
+                "Set TMPDIR to a folder that can be written and has 100 MB free."
+            ) from exc
+        self.log_path = log_files.new_log(self._name)
+        self._ports = ports.choose(self._wanted_ports)
         order = {
             "command": self._command(installation, folder),
             "environment": installation.server_environment(),
@@ -184,25 +233,31 @@ class EmbeddedTriton:
         self._guard = subprocess.Popen(
             [sys.executable, "-I", str(Path(__file__).with_name("guard.py"))],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            preexec_fn=yield_to_parent,  # the server and its stubs inherit it
         )
+        if not yields(self._guard.pid):
+            logger.warning(
+                "Triton runs with the priority of its users (nice %d), so latencies may come out too high",
+                os.getpriority(os.PRIO_PROCESS, 0),
+            )
         assert self._guard.stdin is not None
+        assert self._guard.stdout is not None
+        self._notes = Notes(self._guard.stdout)
         self._guard.stdin.write(json.dumps(order).encode() + b"\n")
         self._guard.stdin.flush()
 
     def _command(self, installation: Installation, folder: Path) -> list[str]:
-        grpc_port, http_port, metrics_port = map(str, self._ports)
         return [
             str(installation.tritonserver),
             "--id", self._name,
             "--model-repository", str(folder / "models"),
             "--backend-directory", str(folder / "backends"),
             "--backend-config", f"python,shm-region-prefix-name={self._name}",
-            "--grpc-address", "127.0.0.1", "--grpc-port", grpc_port,
-            "--http-address", "127.0.0.1", "--http-port", http_port,
-            "--metrics-address", "127.0.0.1", "--metrics-port", metrics_port,
+            "--grpc-address", "127.0.0.1", "--grpc-port", str(self._ports.grpc),
+            "--http-address", "127.0.0.1", "--http-port", str(self._ports.http),
+            "--metrics-address", "127.0.0.1", "--metrics-port", str(self._ports.metrics),
             # The models' configurations are complete; completing them would start every model twice.
             "--disable-auto-complete-config",
             "--allow-gpu-metrics", "false",
@@ -211,12 +266,15 @@ class EmbeddedTriton:
             *self._extra_args,
         ]  # fmt: skip
 
-    def _wait_until_ready(self) -> None:
-        guard, folder = self._guard, self._folder
+    def _wait_until_ready(self, *, may_hang: bool) -> None:
+        """Raises _Hung when the server does nothing any more, unless it `may_hang`."""
+        guard, notes = self._guard, self._notes
         assert guard is not None
-        assert folder is not None
+        assert notes is not None
+        stall = Stall(self.log_path)
         deadline = time.monotonic() + self._ready_limit_s
         while True:
+            self.pid = notes.read().pid
             if not self._wanted or guard.poll() is not None:
                 raise self._start_error(f"Triton ended with exit code {guard.returncode} before it was ready.")
             # Another server may have got our port in between, so ready is not enough: it must be ours.
@@ -225,10 +283,11 @@ class EmbeddedTriton:
                 break
             if time.monotonic() > deadline:
                 raise self._start_error(f"Triton was not ready after {self._ready_limit_s:g} s.")
+            if not may_hang and stall.stalled(self.pid):
+                raise _Hung
             self._progress("Starting Triton", None)
             time.sleep(_POLL_S)
         self.version = str(about["version"])
-        self.pid = int((folder / "server.pid").read_text())
         self._progress(f"Triton {self.version} is ready on grpc://{self.grpc_url}", None)
 
     def _start_error(self, what: str) -> StartError:
@@ -236,7 +295,7 @@ class EmbeddedTriton:
 
     def _ask(self, path: str) -> dict[str, object] | None:
         """The server's JSON answer to a GET of `path` ({} when empty), or None when it gave none or not 200."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._ports[1], timeout=2)
+        connection = http.client.HTTPConnection("127.0.0.1", self._ports.http, timeout=2)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -248,8 +307,15 @@ class EmbeddedTriton:
             connection.close()
 
 
+class _Hung(Exception):
+    """The server that starts does nothing any more."""
+
+
 def _dismiss(guard: subprocess.Popen[bytes]) -> None:
-    """Have the guard end its server and wait for it; when that takes too long or we are interrupted, kill it."""
+    """Have the guard end its server and wait for it; when that takes too long, kill it.
+
+    When we are interrupted meanwhile it goes on alone, since it is the one that removes what the server leaves.
+    """
     assert guard.stdin is not None
     try:
         guard.stdin.close()
@@ -257,43 +323,6 @@ def _dismiss(guard: subprocess.Popen[bytes]) -> None:
         pass  # the guard has ended already, and with it the server
     try:
         guard.wait(STOP_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        pass  # it hangs, against all its limits
-    finally:
-        if guard.poll() is None:  # the kernel kills the server when its guard dies
-            guard.kill()
-            guard.wait()
-
-
-def _free_ports() -> tuple[int, int, int]:
-    """Three ports that were free a moment ago; another process may still take one before the server does."""
-    sockets = [socket.socket() for _ in range(3)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        first, second, third = (each.getsockname()[1] for each in sockets)
-        return first, second, third
-    finally:
-        for each in sockets:
-            each.close()
-
-
-def _new_log(name: str) -> Path:
-    """A new log in the cache; the oldest beyond LOGS_KEPT are removed. InstallError when it cannot be written."""
-    folder = cache_folder() / "logs"
-    log = folder / f"{name}.log"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.glob("*.log*"), key=_modified)[: -LOGS_KEPT + 1]:
-            path.unlink(missing_ok=True)
-        log.touch()
-    except OSError as exc:
-        raise not_writable(folder, exc) from exc
-    return log
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0  # another process has just removed it
+    except subprocess.TimeoutExpired:  # it hangs, against all its limits
+        guard.kill()  # the kernel kills the server then
+        guard.wait()

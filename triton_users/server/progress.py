@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-#: Told what is being done and how much of it is done, 0 to 1, or None when that cannot be known.
+#: Called with what is being done and how much of it is done, 0 to 1, or None when that cannot be known.
 Progress = Callable[[str, "float | None"], None]
 
 #: Seconds between two lines about the same step when the output is a log.
@@ -26,7 +26,7 @@ class ProgressLine:
         self._clock = clock
         self._terminal = self._stream.isatty()
         self._step = ""
-        self._told = 0.0
+        self._written_s = 0.0
         self._width = 0
 
     def __call__(self, step: str, fraction: float | None) -> None:
@@ -36,9 +36,9 @@ class ProgressLine:
             self._width = len(line)
         else:
             now = self._clock()
-            if step == self._step and now - self._told < LOG_INTERVAL_S and fraction != 1:
+            if step == self._step and now - self._written_s < LOG_INTERVAL_S and fraction != 1:
                 return
-            self._told = now
+            self._written_s = now
             self._stream.write(line + "\n")
         self._step = step
         self._stream.flush()

@@ -30,7 +30,16 @@ def default_repository() -> Path:
 
 
 def model_names(repository: Path) -> list[str]:
-    """Names of the models in `repository`, sorted. ServerError when it holds none."""
+    """Names of the models in `repository`, sorted. ServerError when it holds none, or one without a configuration."""
+    bare = sorted(
+        version.parent.name
+        for version in repository.glob("*/[0-9]*/")
+        if not (version.parent / "config.pbtxt").exists()
+    )
+    if bare:
+        raise ServerError(
+            f"No config.pbtxt in {repository / bare[0]}: the embedded Triton needs a whole one for each model."
+        )
     names = sorted(config.parent.name for config in repository.glob("*/config.pbtxt"))
     if not names:
         raise ServerError(
@@ -67,6 +76,7 @@ def compose(
         _link_tree(repository / name, folder / "models" / name)
     for name, file in network.items():
         target = folder / "models" / IMAGE_MODEL / name
+        target.parent.mkdir(parents=True, exist_ok=True)  # a folder without a file in it is easily lost on the way
         target.unlink(missing_ok=True)
         target.symlink_to(file)
     # Copies, because tritonserver refuses a backend library that is a link out of the backend's folder.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import signal
@@ -29,25 +28,3 @@ def tie_forks() -> None:
     if sys.platform == "linux":
         prctl = ctypes.CDLL(None).prctl
         os.register_at_fork(after_in_child=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM))
-
-
-def forgive_forgotten_children() -> None:
-    """Have the wait for a child that is long gone answer instead of raise, once this program is at its end.
-
-    For the master of `--processes`, after Locust has forked: the last thing it does is to wait for its workers. How one
-    ended is known once, to gevent, which forgets it after 60 s; the wait then raises ChildProcessError, and Locust logs
-    that and tries again, without a pause, for 3 s: thousands of lines below the verdict.
-    """
-
-    def forgive() -> None:
-        ask = os.waitpid
-
-        def waitpid(pid: int, options: int) -> tuple[int, int]:
-            try:
-                return ask(pid, options)
-            except ChildProcessError:
-                return pid, 0
-
-        os.waitpid = waitpid
-
-    atexit.register(forgive)  # what is registered last is called first: before Locust's wait

@@ -1,54 +1,23 @@
-"""What a call needs of its channel, the four kinds of call that it makes, its end; knows no connections."""
+"""The part of `grpc.Channel` that makes the four kinds of call, and its end; knows no connections."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final
 
 import grpc
 
-from triton_users.transport.errors import CallError, Outcome
+from triton_users.transport.call import Call
+from triton_users.transport.errors import CallError, cancelled
 from triton_users.transport.method import Method
-from triton_users.transport.observer import CallObserver
-from triton_users.transport.stream_call import StreamStream, StreamUnary, UnaryStream
+from triton_users.transport.stream_callables import StreamStream, StreamUnary, UnaryStream
 from triton_users.transport.unary import UnaryUnary
 
-if TYPE_CHECKING:
-    from triton_users.transport.exchange import Exchange
-    from triton_users.transport.link import Link
-
-
-CLOSED: Final = Outcome(grpc.StatusCode.CANCELLED, "Channel closed!")
-
-
-class Carrier(Protocol):
-    """A channel, as its calls see it."""
-
-    hub: Any
-    observer: CallObserver | None
-
-    @property
-    def link(self) -> Link | None:
-        """The link that takes new calls; None while there is none."""
-        ...
-
-    @property
-    def waiting(self) -> deque[Exchange]:
-        """Calls that wait for a link or for a stream, first come, first served."""
-        ...
-
-    def raise_if_closed(self) -> None:
-        """ValueError, as grpc's own channel raises it."""
-        ...
-
-    def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
-        """Wait for a link on which `call` may open a stream now. CallError for its own verdict, or UNAVAILABLE."""
-        ...
+CLOSED: Final = cancelled("Channel closed!")
 
 
 class Callables(grpc.Channel):  # type: ignore[misc]  # grpc has no type information
-    """The part of `grpc.Channel` that makes calls; who inherits it is their `Carrier`."""
+    """The part of `grpc.Channel` that makes calls; who inherits it is their `CallChannel`."""
 
     #: When it was closed, in perf_counter seconds; None while it is not.
     _closed_s: float | None
@@ -57,7 +26,7 @@ class Callables(grpc.Channel):  # type: ignore[misc]  # grpc has no type informa
         if self._closed_s is not None:
             raise ValueError("Cannot invoke RPC on closed channel!")
 
-    def _refuse_if_closed(self, call: Exchange) -> None:
+    def _refuse_if_closed(self, call: Call) -> None:
         """CallError for a call that was made before the close and had not got so far, ValueError for a later one."""
         if self._closed_s is not None and call.called_s < self._closed_s:
             raise CallError(CLOSED)

@@ -1,4 +1,4 @@
-"""Makes connected non-blocking sockets, with TLS where wanted; knows no HTTP/2. The caller limits the time."""
+"""Steps towards a connection: addresses of a name, a connected socket, a TLS handshake; knows no HTTP/2, no limits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import ssl
+from itertools import zip_longest
 from typing import Any, Final
 
 import gevent
@@ -22,50 +23,62 @@ WRITE: Final = 2
 
 _IN_PROGRESS: Final = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 
+#: Family, and the address as `socket` has it.
+Address = tuple[int, Any]
 
-def dial(target: Target, context: ssl.SSLContext | None, server_name: str) -> tuple[_socket.socket, TlsPipe | None]:
-    """Connect to `target`, trying its addresses in order; ConnectFailure with the last address's reason.
 
-    The plain C socket is used: Python's and gevent's wrappers cost more than the system call.
+def addresses_of(target: Target) -> list[Address]:
+    """The addresses to try, in order; ConnectFailure if there are none.
+
+    They alternate between the families, beginning with the one that the system puts first (RFC 8305 section 4).
     """
-    failure: Exception | None = None
-    for family, address in _addresses(target):
-        sock = _socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        try:
-            sock.setblocking(False)
-            _connect(sock, address)
-            if family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock, _secure(sock, context, server_name) if context is not None else None
-        except (OSError, ConnectFailure) as exc:
-            sock.close()
-            failure = exc
-        except BaseException:
-            sock.close()
-            raise
-    raise ConnectFailure(f"cannot connect to {target}: {failure or 'the name has no address'}") from failure
-
-
-def _addresses(target: Target) -> list[tuple[int, Any]]:
     if target.path is not None:
         return [(socket.AF_UNIX, target.path)]
     try:
         found = gevent_socket.getaddrinfo(target.host, target.port, 0, socket.SOCK_STREAM)
-    except OSError as exc:
+    except (OSError, ValueError) as exc:  # ValueError: no host name at all, such as one with an empty label
         raise ConnectFailure(f"cannot resolve {target.host!r}: {exc}") from exc
-    return [(family, address) for family, _, _, _, address in found]
+    addresses = list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
+    if not addresses:
+        raise ConnectFailure(f"cannot resolve {target.host!r}: the name has no address")
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    others = [address for address in addresses if address[0] != addresses[0][0]]
+    return [address for pair in zip_longest(first, others) for address in pair if address is not None]
 
 
-def _connect(sock: _socket.socket, address: Any) -> None:
-    error = sock.connect_ex(address)
-    if error in _IN_PROGRESS:
-        _wait(sock, WRITE)
-        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if error:
-        raise OSError(error, os.strerror(error))
+def address_text(address: Address) -> str:
+    """An address for people."""
+    family, where = address
+    if family == socket.AF_UNIX:
+        return f"unix:{where}"
+    return f"[{where[0]}]:{where[1]}" if family == socket.AF_INET6 else f"{where[0]}:{where[1]}"
 
 
-def _secure(sock: _socket.socket, context: ssl.SSLContext, server_name: str) -> TlsPipe:
+def connected_socket(address: Address) -> _socket.socket:
+    """A non-blocking socket that is connected; OSError with the reason if it cannot be.
+
+    The plain C socket is used: Python's and gevent's wrappers cost more than the system call.
+    """
+    family, where = address
+    sock = _socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock.setblocking(False)
+        error = sock.connect_ex(where)
+        if error in _IN_PROGRESS:
+            _wait(sock, WRITE)
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def secured(sock: _socket.socket, context: ssl.SSLContext, server_name: str) -> TlsPipe:
+    """The TLS session on a connected socket; ConnectFailure or OSError if there can be none."""
     pipe = TlsPipe(context, server_name)
     done, outgoing = pipe.handshake(b"")
     while True:

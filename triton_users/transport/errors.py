@@ -45,7 +45,7 @@ class MessageFault(TransportError):
 class Outcome:
     """How a call ended: status, text, metadata. A plain value; treat it as frozen."""
 
-    __slots__ = ("code", "debug", "details", "initial_metadata", "trailing_metadata")
+    __slots__ = ("code", "debug", "details", "initial_metadata", "local", "trailing_metadata")
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Outcome:
         initial_metadata: Metadata = (),
         trailing_metadata: Metadata = (),
         debug: str = "",
+        local: bool = False,
     ) -> None:
         self.code = code
         self.details = details
@@ -61,13 +62,22 @@ class Outcome:
         self.trailing_metadata = trailing_metadata
         #: What happened below gRPC, for people.
         self.debug = debug
+        #: Whether this client ended the call (cancel, close, deadline), neither the server nor the connection.
+        self.local = local
+
+
+def cancelled(why: str) -> Outcome:
+    """How a call ends that this client cancels."""
+    return Outcome(grpc.StatusCode.CANCELLED, why, local=True)
 
 
 class FinishedCall(grpc.Call):  # type: ignore[misc]  # grpc has no type information
     """The `grpc.Call` of a call that is over."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: Outcome, elapsed_s: float | None = None) -> None:
         self.outcome = outcome
+        #: From the call to the last byte of its answer, in seconds; None where nobody looked.
+        self.elapsed_s = elapsed_s
 
     def code(self) -> grpc.StatusCode:
         return self.outcome.code
@@ -120,6 +130,6 @@ def interrupted(exc: BaseException) -> CallError:
     if isinstance(exc, Exception):
         error = CallError(Outcome(grpc.StatusCode.INTERNAL, f"the caller's code raised {exc!r}"))
     else:
-        error = CallError(Outcome(grpc.StatusCode.CANCELLED, f"the caller was interrupted by {exc!r}"))
+        error = CallError(cancelled(f"the caller was interrupted by {exc!r}"))
     error.__cause__ = exc
     return error

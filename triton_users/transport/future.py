@@ -11,17 +11,17 @@ import gevent
 import grpc
 from gevent.event import Event
 
-from triton_users.transport.errors import CallError, Outcome, interrupted
-from triton_users.transport.exchange import Exchange
+from triton_users.transport.call import Call
+from triton_users.transport.errors import CallError, Outcome, cancelled, interrupted
 from triton_users.transport.metadata import Metadata
-from triton_users.transport.status import conclude, head_meaning
+from triton_users.transport.status import conclude, headers_meaning
 
 
 class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no type information
-    """The result to come of `run`, which drives `exchange`. Callbacks run in the call's greenlet, after its end."""
+    """The result to come of `run`, which drives `call`. Callbacks run in the call's greenlet, after its end."""
 
-    def __init__(self, exchange: Exchange, run: Callable[[], Any]) -> None:
-        self._exchange = exchange
+    def __init__(self, call: Call, run: Callable[[], Any]) -> None:
+        self._call = call
         self._callbacks: list[Callable[[], Any]] = []
         self._finished = Event()
         self._result: Any = None
@@ -44,7 +44,7 @@ class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no t
     # grpc.Future
 
     def cancel(self) -> bool:
-        return self._exchange.end(Outcome(grpc.StatusCode.CANCELLED, "Locally cancelled by application!"))
+        return self._call.end(cancelled("Locally cancelled by application!"))
 
     def cancelled(self) -> bool:
         return self._error is not None and self._error.code() is grpc.StatusCode.CANCELLED
@@ -91,14 +91,14 @@ class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no t
         return not self._finished.is_set()
 
     def time_remaining(self) -> float | None:
-        return self._exchange.time_left()
+        return self._call.time_left()
 
     def _outcome(self) -> Outcome:
         self._finished.wait()
         if self._error is not None:
             return self._error.outcome
-        assert self._exchange.stream is not None
-        return conclude(self._exchange.stream)
+        assert self._call.stream is not None
+        return conclude(self._call.stream)
 
     def code(self) -> grpc.StatusCode:
         return self._outcome().code
@@ -110,9 +110,9 @@ class CallFuture(grpc.Future, grpc.Call):  # type: ignore[misc]  # grpc has no t
         return self._outcome().debug
 
     def initial_metadata(self) -> Metadata:
-        stream = self._exchange.stream
-        if stream is not None and stream.head is not None and stream.head is not stream.trailers:
-            return head_meaning(stream.head).metadata
+        stream = self._call.stream
+        if stream is not None and stream.headers is not None and stream.headers is not stream.trailers:
+            return headers_meaning(stream.headers).metadata
         return self._outcome().initial_metadata
 
     def trailing_metadata(self) -> Metadata:

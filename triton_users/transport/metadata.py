@@ -68,7 +68,10 @@ def encode_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[b
     fields = []
     for key, value in metadata:
         if not isinstance(key, str) or not _KEY.fullmatch(key):
-            raise ValueError(f"metadata key {key!r}: only lower-case letters, digits and _ - . are allowed")
+            text = f"metadata key {key!r}: only lower-case letters, digits and _ - . are allowed"
+            if isinstance(key, str) and _KEY.fullmatch(key.lower()):
+                text += f"; write {key.lower()!r}"
+            raise ValueError(text)
         if key.startswith("grpc-") or key in _RESERVED:
             raise ValueError(f"metadata key {key!r} is reserved by the protocol")
         if key.endswith("-bin"):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import grpc
 
 from triton_users.transport.errors import CallError, MessageFault, Outcome
-from triton_users.transport.http2.headers import Fields, RequestHead, encode_literal
+from triton_users.transport.http2.headers import Fields, RequestHeaders, encode_literal
 from triton_users.transport.messages import (
     ACCEPTED_ENCODINGS,
     PREFIX,
@@ -37,10 +37,17 @@ def common_fields(authority: str, secure: bool, options: ChannelOptions) -> Fiel
     )
 
 
+def metadata_fields(metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:
+    """The encoded fields of a caller's metadata; ValueError for what the protocol does not allow."""
+    if not metadata:
+        return b""
+    return b"".join(encode_literal(name, value) for name, value in encode_metadata(metadata))
+
+
 class Method:
     """What is needed to make and read the messages of a method."""
 
-    __slots__ = ("_common", "_deserializer", "_heads", "_serializer", "_timeouts", "encoding", "options", "path")
+    __slots__ = ("_common", "_deserializer", "_headers", "_serializer", "_timeouts", "encoding", "options", "path")
 
     def __init__(
         self,
@@ -57,36 +64,33 @@ class Method:
         self._deserializer = deserializer
         self._common = common
         # Both are filled at the first use: a stub has two dozen methods and needs one or two.
-        self._heads: dict[str | None, RequestHead] = {}
+        self._headers: dict[str | None, RequestHeaders] = {}
         self._timeouts: dict[float, bytes] = {}
 
     def encoding_of(self, compression: grpc.Compression | None) -> str | None:
         """The `grpc-encoding` of a call: the call's own choice, else the channel's; None for none."""
         return self.encoding if compression is None else encoding_name(compression)
 
-    def head(self, encoding: str | None) -> RequestHead:
+    def headers(self, encoding: str | None) -> RequestHeaders:
         """The fixed fields of a call."""
-        head = self._heads.get(encoding)
-        if head is None:
+        headers = self._headers.get(encoding)
+        if headers is None:
             compressed = () if encoding is None else ((b"grpc-encoding", encoding.encode()),)
-            head = RequestHead(((b":path", self.path.encode()), *self._common, *compressed))
-            self._heads[encoding] = head
-        return head
+            headers = RequestHeaders(((b":path", self.path.encode()), *self._common, *compressed))
+            self._headers[encoding] = headers
+        return headers
 
-    def extra_fields(self, timeout_s: float | None, metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:
-        """The encoded fields that vary by call; ValueError for metadata that the protocol does not allow."""
-        if timeout_s is None:
-            fields = b""
-        else:
+    def extra_fields(self, timeout_s: float | None, metadata: bytes) -> bytes:
+        """The encoded fields that vary by call; `metadata` as `metadata_fields` made it."""
+        fields = metadata
+        if timeout_s is not None:
             found = self._timeouts.get(timeout_s)
             if found is None:
                 found = encode_literal(b"grpc-timeout", encode_timeout(timeout_s).encode())
                 if len(self._timeouts) >= MAX_CACHED_TIMEOUTS:
                     self._timeouts.clear()
                 self._timeouts[timeout_s] = found
-            fields = found
-        if metadata:
-            fields += b"".join(encode_literal(name, value) for name, value in encode_metadata(metadata))
+            fields = found + metadata
         return fields
 
     def serialize(self, request: Any, encoding: str | None) -> tuple[int, bytes, bytes | StreamedMessage]:

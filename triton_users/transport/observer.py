@@ -1,8 +1,8 @@
-"""What the channel tells about each call's time and size; owns no state and knows no statistics.
+"""What the channel tells about each call's time and size, and of its connections; owns no state, knows no statistics.
 
-All methods run in a greenlet of the call (the caller's, the stream reader's or the stream's request pump), never in the
-hub, and must not block. Times are `time.perf_counter()` seconds. Sizes are message bytes, without framing or headers.
-Serialising and deserialising lie outside every interval.
+All methods run in a greenlet of the call (the caller's, the stream reader's or the stream's request pump) or of the
+channel, never in the hub, and must not block. Times are `time.perf_counter()` seconds. Sizes are message bytes, without
+framing or headers. Serialising and deserialising lie outside every interval.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from triton_users.transport.errors import CallError
 class StreamInfo:
     """One streaming call, as all its events name it: the same object each time, hashable by identity."""
 
-    __slots__ = ("__weakref__", "called_s", "method", "note")
+    __slots__ = ("__weakref__", "called_s", "half_closed", "method", "note")
 
     def __init__(self, method: str, called_s: float) -> None:
         #: The method's path, such as `/inference.GRPCInferenceService/ModelStreamInfer`.
         self.method = method
         #: When the call was made.
         self.called_s = called_s
+        #: Whether the caller has said that no more requests follow.
+        self.half_closed = False
         #: The observer's own; this package never touches it.
         self.note: Any = None
 
 
 class CallObserver(Protocol):
-    """Implement all four; each is called once per event, in the order of events of one call."""
+    """Implement all five; each is called once per event, in the order of events of one call."""
 
     def unary_done(
         self,
@@ -64,4 +66,11 @@ class CallObserver(Protocol):
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         """A streaming call ended; `error` is None if its status is OK. Called once for every streaming call made."""
+        ...
+
+    def connection_opened(self, reason: str | None) -> None:
+        """The channel has a connection again; `reason` is why the one before took no more calls, None for the first.
+
+        Of a connection that several share, one of their observers is told.
+        """
         ...

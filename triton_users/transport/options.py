@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import grpc
@@ -41,10 +42,13 @@ class ChannelOptions:
     max_header_list_bytes: int = 64 * 2**10
     """The largest response header list accepted, decoded, counted as in RFC 9113 section 6.5.2."""
     authority: str | None = None
-    """The `:authority` sent; None: the target's host and port."""
+    """The `:authority` sent, by which a proxy may choose the server; None: the `server_name` of the TLS credentials,
+    else the target's host and port."""
     user_agent: str = "triton-users-grpc"
 
     def __post_init__(self) -> None:
+        if self.authority is not None and not re.fullmatch(r"[\x21-\x7e]+", self.authority):
+            raise ValueError(f"authority must be a host, or host:port, in printable ASCII, not {self.authority!r}")
         for name in ("connect_timeout_s", "backoff_initial_s", "backoff_max_s", "keepalive_timeout_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gevent import sleep
 
-from triton_users.transport.exchange import Exchange
+from triton_users.transport.call import Call
 from triton_users.transport.http2.stream import StreamState
 from triton_users.transport.messages import StreamedMessage
 
@@ -17,18 +17,16 @@ from triton_users.transport.messages import StreamedMessage
 SLICE_S: Final = 0.0025
 
 
-def send_large(
-    call: Exchange, opening: bytes, prefix: bytes, message: bytes | StreamedMessage, end_stream: bool
-) -> None:
+def send_large(call: Call, opening: bytes, prefix: bytes, message: bytes | StreamedMessage, end_stream: bool) -> None:
     """Send `opening` (HEADERS, or nothing), then the prefix and the message as DATA of the call's stream.
 
     Returns early, without an error, when the stream or the call is over. ValueError if a StreamedMessage's chunks do
     not have its length; whatever its chunks raise.
     """
-    link, stream = call.link, call.stream
-    assert link is not None
+    connection, stream = call.connection, call.stream
+    assert connection is not None
     assert stream is not None
-    core = link.core
+    core = connection.core
     left = len(prefix) + len(message)
     slice_ends_s = perf_counter() + SLICE_S
     for view in _views(prefix, message):
@@ -37,18 +35,18 @@ def send_large(
                 return
             parts: list[bytes | memoryview] = []
             taken = 0
-            if not link.backlog:
+            if not connection.backlog:
                 taken, parts = core.take_data(stream, view, end_stream and left == len(view))
             opens = bool(opening)
             if opens:
                 parts.insert(0, opening)
                 opening = b""
-            if parts and not link.send_parts(parts) and opens:
+            if parts and not connection.send_parts(parts) and opens:
                 stream.unprocessed = True
             if taken:
                 view = view[taken:]
                 left -= taken
-            elif not link.backlog:
+            elif not connection.backlog:
                 call.wait()
             else:
                 call.wait_until_writable()

@@ -10,10 +10,10 @@ from typing import Any
 
 from grpc import ChannelConnectivity
 
+from triton_users.transport.call import Call
 from triton_users.transport.callables import CLOSED, Callables
 from triton_users.transport.channel import Channel
-from triton_users.transport.exchange import Exchange
-from triton_users.transport.link import Link
+from triton_users.transport.connection import Connection
 from triton_users.transport.method import Method
 from triton_users.transport.observer import CallObserver
 from triton_users.transport.options import ChannelStats
@@ -34,6 +34,11 @@ class SharedChannel(Channel):
         self.shares.add(share)
         return share
 
+    def _tell_opened(self, reason: str | None) -> None:
+        observer = next((share.observer for share in self.shares if share.observer is not None), None)
+        if observer is not None:
+            observer.connection_opened(reason)
+
 
 class Share(Callables):
     """A whole `grpc.Channel` on the connection of another one; `close` ends its own calls only."""
@@ -50,18 +55,21 @@ class Share(Callables):
         return self.whole._method(path, serializer, deserializer)
 
     @property
-    def link(self) -> Link | None:
-        return self.whole.link if self._closed_s is None else None
+    def connection(self) -> Connection | None:
+        return self.whole.connection if self._closed_s is None else None
 
     @property
-    def waiting(self) -> deque[Exchange]:
+    def waiting(self) -> deque[Call]:
         return self.whole.waiting
 
     def raise_if_closed(self) -> None:
         super().raise_if_closed()
         self.whole.raise_if_closed()
 
-    def acquire(self, call: Exchange, wait_for_ready: bool | None) -> Link:
+    def why_no_connection(self) -> str:
+        return self.whole.why_no_connection()
+
+    def acquire(self, call: Call, wait_for_ready: bool | None) -> Connection:
         self._refuse_if_closed(call)
         return self.whole.acquire(call, wait_for_ready)
 

@@ -6,6 +6,7 @@ https://github.com/grpc/grpc/tree/master/doc.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from grpc import StatusCode
@@ -13,6 +14,7 @@ from grpc import StatusCode
 from triton_users.transport.errors import Outcome
 from triton_users.transport.http2.faults import ConnectionFault, ErrorCode, StreamFault, error_name
 from triton_users.transport.http2.headers import HeaderList
+from triton_users.transport.http2.pieces import join_pieces
 from triton_users.transport.http2.stream import Stream
 from triton_users.transport.metadata import decode_message_text, decode_metadata
 
@@ -49,18 +51,24 @@ STATUS_BY_RESET: Final = {
 }
 
 
-class HeadMeaning:
+#: Characters of an answer that is no gRPC which are told, and bytes that are kept for that.
+PAGE_CHARACTERS: Final = 200
+PAGE_BYTES: Final = 1_024
+_TEXT: Final = re.compile(rb"text/|application/([\w.\-]+\+)?(json|xml)\b", re.IGNORECASE)
+
+
+class HeadersMeaning:
     """What a response's first header list says to gRPC."""
 
     __slots__ = ("encoding", "is_grpc", "metadata")
 
-    def __init__(self, head: HeaderList) -> None:
-        fields = dict(head.fields)
-        self.is_grpc = head.status == 200 and fields.get(b"content-type", b"").startswith(b"application/grpc")
+    def __init__(self, headers: HeaderList) -> None:
+        fields = dict(headers.fields)
+        self.is_grpc = headers.status == 200 and fields.get(b"content-type", b"").startswith(b"application/grpc")
         #: `grpc-encoding`; None for identity.
         encoding = fields.get(b"grpc-encoding", b"identity").decode("ascii", "replace")
         self.encoding = None if encoding == "identity" else encoding
-        self.metadata = decode_metadata(head.fields)
+        self.metadata = decode_metadata(headers.fields)
 
 
 class TrailersMeaning:
@@ -76,11 +84,11 @@ class TrailersMeaning:
         self.metadata = decode_metadata(trailers.fields)
 
 
-def head_meaning(head: HeaderList) -> HeadMeaning:
-    """The meaning of a head, remembered on it."""
-    meaning = head.meaning
-    if meaning.__class__ is not HeadMeaning:
-        meaning = head.meaning = HeadMeaning(head)
+def headers_meaning(headers: HeaderList) -> HeadersMeaning:
+    """The meaning of response headers, remembered on them."""
+    meaning = headers.meaning
+    if meaning.__class__ is not HeadersMeaning:
+        meaning = headers.meaning = HeadersMeaning(headers)
     return meaning
 
 
@@ -96,19 +104,29 @@ def conclude(stream: Stream) -> Outcome:
     """The outcome of a stream whose response has ended."""
     if stream.trailers is not None:
         return _by_trailers(stream, stream.trailers)
-    initial = head_meaning(stream.head).metadata if stream.head is not None else ()
+    initial = headers_meaning(stream.headers).metadata if stream.headers is not None else ()
+    page = _by_http(stream, initial)
+    if page is not None and not isinstance(stream.fault, StreamFault):
+        return page  # also if the stream was reset after it, or the connection lost: it says more than they
     if stream.fault is not None:
         return _by_fault(stream, stream.fault, initial)
     if stream.reset_code is not None:
         name = error_name(stream.reset_code)
         code = STATUS_BY_RESET.get(stream.reset_code, StatusCode.UNKNOWN)  # type: ignore[call-overload]  # IntEnum keys
         return Outcome(code, f"the server reset the stream with {name}", initial, ())
-    return _by_http(stream, initial) or Outcome(StatusCode.UNKNOWN, "the response ended without trailers", initial)
+    return Outcome(StatusCode.UNKNOWN, "the response ended without trailers", initial)
+
+
+def refusal(stream: Stream | None) -> str:
+    """Why the server did nothing for a stream, for people."""
+    if stream is None or stream.fault is None:
+        return "REFUSED_STREAM"
+    return str(stream.fault)
 
 
 def _by_trailers(stream: Stream, trailers: HeaderList) -> Outcome:
     meaning = trailers_meaning(trailers)
-    initial = () if stream.head is trailers or stream.head is None else head_meaning(stream.head).metadata
+    initial = () if stream.headers is trailers or stream.headers is None else headers_meaning(stream.headers).metadata
     if meaning.code is not None:
         return Outcome(meaning.code, meaning.details, initial, meaning.metadata)
     return _by_http(stream, initial) or Outcome(
@@ -117,15 +135,33 @@ def _by_trailers(stream: Stream, trailers: HeaderList) -> Outcome:
 
 
 def _by_http(stream: Stream, initial: tuple[tuple[str, str | bytes], ...]) -> Outcome | None:
-    """What the HTTP head alone says; None if it is a fine gRPC head."""
-    head = stream.head
-    if head is None or head_meaning(head).is_grpc:
+    """What the HTTP headers alone say; None if they are those of a gRPC response."""
+    headers = stream.headers
+    if headers is None or headers_meaning(headers).is_grpc:
         return None
-    if head.status == 200:
-        kind = dict(head.fields).get(b"content-type")
-        return Outcome(StatusCode.UNKNOWN, f"the answer is no gRPC: content-type is {kind!r}", initial)
-    code = STATUS_BY_HTTP.get(head.status or 0, StatusCode.UNKNOWN)
-    return Outcome(code, f"the server answered with HTTP status {head.status}", initial)
+    if headers.status == 200:
+        kind = dict(headers.fields).get(b"content-type")
+        text = f"the answer is no gRPC: content-type is {kind!r}{_told(stream, headers)}"
+        return Outcome(StatusCode.UNKNOWN, text, initial)
+    code = STATUS_BY_HTTP.get(headers.status or 0, StatusCode.UNKNOWN)
+    text = f"the server answered with HTTP status {headers.status}{_told(stream, headers)}"
+    return Outcome(code, text, initial)
+
+
+def _told(stream: Stream, headers: HeaderList) -> str:
+    """The begin of the body, if it is text, behind a colon."""
+    if not _TEXT.match(dict(headers.fields).get(b"content-type", b"text/plain")):
+        return ""
+    text = " ".join(join_pieces(stream.inbox)[:PAGE_BYTES].decode("utf-8", "replace").split())
+    text = "".join(character if character.isprintable() else "�" for character in text)
+    if len(text) > PAGE_CHARACTERS:
+        text = f"{text[:PAGE_CHARACTERS]}…"
+    return f": {text}" if text else ""
+
+
+def keep_page(stream: Stream) -> None:
+    """Of a body that is no gRPC keep what may be told of it."""
+    stream.inbox = [join_pieces(stream.inbox)[:PAGE_BYTES]]
 
 
 def _by_fault(stream: Stream, fault: Exception, initial: tuple[tuple[str, str | bytes], ...]) -> Outcome:

@@ -12,10 +12,9 @@ them once more on a new stream.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import gevent
 import grpc
@@ -23,42 +22,38 @@ from gevent import getcurrent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
-from triton_users.transport.errors import CallError, MessageFault, Outcome, UnsupportedError
-from triton_users.transport.exchange import Exchange
+from triton_users.transport.call import Call, CallChannel
+from triton_users.transport.connection import STALE_S
+from triton_users.transport.errors import CallError, MessageFault, Outcome, UnsupportedError, cancelled
 from triton_users.transport.feed import RequestFeed
 from triton_users.transport.future import call_back
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream, StreamState
-from triton_users.transport.link import STALE_S
-from triton_users.transport.messages import MessageReader, StreamedMessage
-from triton_users.transport.method import Method
+from triton_users.transport.journal import journal
+from triton_users.transport.messages import StreamedMessage
+from triton_users.transport.method import Method, metadata_fields
 from triton_users.transport.observer import StreamInfo
+from triton_users.transport.responses import UnreadResponses
 from triton_users.transport.sending import send_large
-from triton_users.transport.status import conclude, head_meaning
-
-if TYPE_CHECKING:
-    from triton_users.transport.callables import Carrier
+from triton_users.transport.status import conclude, headers_meaning, keep_page, refusal
 
 #: Bytes of requests kept for one more attempt. Picked arbitrarily; longer calls are not tried again.
 REPLAY_BYTES: Final = 64 * 1024
-#: What an unread response costs besides its bytes, or a server could fill the memory with empty ones.
-RESPONSE_COST: Final = 160
 
 Message = tuple[bytes, "bytes | StreamedMessage"]
 
 
-class StreamExchange(Exchange):
-    """The call itself. The caller holds a handle (`StreamCall`), so that forgetting that ends the call."""
+class StreamCall(Call):
+    """The call itself. The caller holds a handle (`StreamHandle`), so that forgetting that ends the call."""
 
     __slots__ = (
         "_encoding",
-        "_message_reader",
+        "_is_grpc",
         "_metadata",
         "_method",
         "_observer",
+        "_page_bytes",
         "_pump",
-        "_queue",
-        "_queued_bytes",
         "_reader",
         "_replay",
         "_replay_bytes",
@@ -67,18 +62,18 @@ class StreamExchange(Exchange):
         "_retried",
         "_sending",
         "_told",
-        "_uncredited",
+        "_unread",
         "_wait_for_ready",
         "callbacks",
         "final",
         "finished",
-        "head_seen",
+        "headers_seen",
         "info",
     )
 
     def __init__(
         self,
-        channel: Carrier,
+        channel: CallChannel,
         method: Method,
         requests: Iterable[Any],
         timeout_s: float | None,
@@ -87,14 +82,13 @@ class StreamExchange(Exchange):
         wait_for_ready: bool | None,
         compression: grpc.Compression | None,
     ) -> None:
-        Exchange.__init__(self, channel, perf_counter())
+        Call.__init__(self, channel, perf_counter())
         if credentials is not None:
             raise UnsupportedError("call credentials are not supported; pass the authorization as metadata")
         channel.raise_if_closed()
-        method.extra_fields(None, metadata)  # a caller's mistake is raised here, not in the pump
         self._method = method
         self._requests = requests
-        self._metadata = metadata
+        self._metadata = metadata_fields(metadata)  # a caller's mistake is raised here, not in the pump
         self._wait_for_ready = wait_for_ready
         self._encoding = method.encoding_of(compression)
         self._observer = channel.observer
@@ -105,15 +99,15 @@ class StreamExchange(Exchange):
         self._requests_ended = False
         self._retried = False
         # Receiving.
-        self._message_reader = MessageReader(method.options.max_receive_message_bytes)
-        self._queue: deque[tuple[bool, bytes, float]] = deque()
-        self._queued_bytes = 0
-        self._uncredited = 0
+        options = method.options
+        self._unread = UnreadResponses(options.max_receive_message_bytes, options.stream_window_bytes)
+        self._is_grpc = True
+        self._page_bytes = 0
         self._reader: Any = None
         # The end.
         self.final: Outcome | None = None
         self.finished = Event()
-        self.head_seen = Event()
+        self.headers_seen = Event()
         self.callbacks: list[Callable[[], Any]] = []
         self.info = StreamInfo(method.path, self.called_s)
         self._told = False
@@ -144,20 +138,20 @@ class StreamExchange(Exchange):
                     self._send(prefix, message)
                 if self.over:
                     return
-            self._requests_ended = True
+            self._requests_ended = self.info.half_closed = True
             with self._sending:
                 self._half_close()
         except CallError as exc:
             self.end(exc.outcome)
         except gevent.GreenletExit:
-            self.end(Outcome(grpc.StatusCode.CANCELLED, "the call's request pump was killed"))
+            self.end(cancelled("the call's request pump was killed"))
         except Exception as exc:  # noqa: BLE001  # whatever the caller's iterator raises
             self.end(Outcome(grpc.StatusCode.UNKNOWN, f"Exception iterating requests! {exc!r}"))
 
     def _send_now(self, request: Any) -> bool:
         """Send a request from its maker's greenlet, without a switch; False if that must wait, or nobody listens."""
-        link, stream = self.link, self.stream
-        if link is None or stream is None or stream.state is not StreamState.OPEN or link.backlog:
+        connection, stream = self.connection, self.stream
+        if connection is None or stream is None or stream.state is not StreamState.OPEN or connection.backlog:
             return False
         if self.over or self._sending.locked():
             return False
@@ -169,13 +163,13 @@ class StreamExchange(Exchange):
         if not isinstance(message, bytes):
             return False
         sent_s = perf_counter()
-        data = link.core.data(stream, prefix, message)
+        data = connection.core.data(stream, prefix, message)
         if data is None:
             return False
         if self._observer is not None:
             self._observer.stream_sent(self.info, request, sent_s, size)
         self._keep(prefix, message)
-        link.send(data)
+        connection.send(data)
         return True
 
     def _send_again(self) -> None:
@@ -193,17 +187,22 @@ class StreamExchange(Exchange):
 
     def _open(self) -> None:
         channel = self.channel
-        link = channel.link
-        if link is None or channel.waiting or not link.available or link.received_s + STALE_S < self.called_s:
-            link = channel.acquire(self, self._wait_for_ready)
+        connection = channel.connection
+        if (
+            connection is None
+            or channel.waiting
+            or not connection.available
+            or connection.received_s + STALE_S < self.called_s
+        ):
+            connection = channel.acquire(self, self._wait_for_ready)
         self.raise_if_over()
         extra = self._method.extra_fields(self.time_left(), self._metadata)
-        stream, data = link.core.open(self._method.head(self._encoding), extra)
-        stream.owner = self
-        stream.owner_consumes = True
-        self.link, self.stream = link, stream
+        stream, data = connection.core.open(self._method.headers(self._encoding), extra)
+        stream.listener = self
+        stream.listener_consumes = True
+        self.connection, self.stream = connection, stream
         self.started_s = perf_counter()
-        if not link.send(data):
+        if not connection.send(data):
             stream.unprocessed = True
 
     def _keep(self, prefix: bytes, message: bytes | StreamedMessage) -> None:
@@ -216,26 +215,26 @@ class StreamExchange(Exchange):
 
     def _send(self, prefix: bytes, message: bytes | StreamedMessage) -> None:
         """Send one message on the current stream; no effect if that has ended."""
-        link, stream = self.link, self.stream
-        assert link is not None
+        connection, stream = self.connection, self.stream
+        assert connection is not None
         if stream is None:
             return  # it was refused; `_send_again` sends what was kept
-        if stream.state is StreamState.OPEN and not link.backlog and isinstance(message, bytes):
-            data = link.core.data(stream, prefix, message)
+        if stream.state is StreamState.OPEN and not connection.backlog and isinstance(message, bytes):
+            data = connection.core.data(stream, prefix, message)
             if data is not None:
-                link.send(data)
+                connection.send(data)
                 return
         send_large(self, b"", prefix, message, end_stream=False)
 
     def _half_close(self) -> None:
-        link, stream = self.link, self.stream
-        assert link is not None
+        connection, stream = self.connection, self.stream
+        assert connection is not None
         if stream is None:
             return  # as in `_send`
-        while stream.state is StreamState.OPEN and link.backlog:
+        while stream.state is StreamState.OPEN and connection.backlog:
             self.wait_until_writable()
         if stream.state is StreamState.OPEN:
-            link.send(link.core.finish(stream))
+            connection.send(connection.core.finish(stream))
 
     # Receiving, in the hub
 
@@ -245,56 +244,62 @@ class StreamExchange(Exchange):
             if self.outcome is None and stream is not None:
                 self._digest(stream)
             if self.outcome is not None:
-                self._queue.clear()
+                self._unread.clear()
                 self._finish(self.outcome)
             elif stream is not None and stream.state >= StreamState.HALF_CLOSED_REMOTE:
                 if stream.unprocessed and self._replay is not None and not self._retried:
                     self._retried = True
-                    stream.owner = None
+                    journal.info("a call of %s was refused and is made again: %s", self._method.path, refusal(stream))
+                    stream.listener = None
                     self.stream = None  # or more news of the refused stream would end the call
                     gevent.spawn(self._send_again)
                 else:
                     self._finish(self._verdict(stream))
         if self._waiter is not None:
-            Exchange.progress(self)
+            Call.progress(self)
         greenlet = self._reader
-        if greenlet is not None and (self._queue or self.final is not None):
+        if greenlet is not None and (self._unread or self.final is not None):
             self._reader = None
             self.wake(greenlet)
 
     def _digest(self, stream: Stream) -> None:
         """Take what has arrived."""
-        link = self.link
-        assert link is not None
-        if stream.head is not None and not self.head_seen.is_set():
-            self.head_seen.set()
+        connection = self.connection
+        assert connection is not None
+        if stream.headers is not None and not self.headers_seen.is_set():
+            self.headers_seen.set()
             self._replay = None
+            self._is_grpc = headers_meaning(stream.headers).is_grpc
         if not stream.inbox:
+            return
+        if not self._is_grpc:
+            keep_page(stream)
+            credit, self._page_bytes = stream.received_bytes - self._page_bytes, stream.received_bytes
+            connection.core.consume(stream, credit)
             return
         inbox, stream.inbox = stream.inbox, []
         try:
-            for piece in inbox:
-                self._uncredited += len(piece)
-                for packed, message in self._message_reader.feed(piece):
-                    self._queue.append((packed, message, link.received_s))
-                    self._queued_bytes += len(message) + RESPONSE_COST
+            self._unread.add(inbox, connection.received_s)
         except MessageFault as fault:
             self.outcome = Outcome(fault.code, str(fault))
-            link.reset(stream, ErrorCode.CANCEL)
+            connection.reset(stream, ErrorCode.CANCEL)
         self._give_credit(stream)
 
-    def _give_credit(self, stream: Stream) -> None:
-        """Let the server go on, unless the reader lags behind by half a window."""
-        if self._uncredited and self._queued_bytes * 2 <= self._method.options.stream_window_bytes:
-            assert self.link is not None
-            uncredited, self._uncredited = self._uncredited, 0
-            self.link.core.consume(stream, uncredited)
+    def _give_credit(self, stream: Stream) -> bool:
+        """Let the server go on, unless the reader lags behind; whether there was credit to give."""
+        credit = self._unread.credit()
+        if credit:
+            assert self.connection is not None
+            self.connection.core.consume(stream, credit)
+        return bool(credit)
 
     def _verdict(self, stream: Stream) -> Outcome:
         outcome = conclude(stream)
-        if outcome.code is grpc.StatusCode.OK and not self._message_reader.between_messages:
+        if outcome.code is grpc.StatusCode.OK and not self._unread.complete:
             text = "the response ended within a message"
             return Outcome(grpc.StatusCode.INTERNAL, text, outcome.initial_metadata, outcome.trailing_metadata)
+        if outcome.code is grpc.StatusCode.OK and self.deadline_s is not None and stream.ended_s > self.deadline_s:
+            return self.expired()  # the timer was late, like the answer
         return outcome
 
     def _finish(self, outcome: Outcome) -> None:
@@ -303,23 +308,23 @@ class StreamExchange(Exchange):
         self._replay = None
         self.stop_deadline()
         stream = self.stream
-        if stream is not None and stream.state is StreamState.HALF_CLOSED_REMOTE and self.link is not None:
-            self.link.reset(stream, ErrorCode.NO_ERROR)
+        if stream is not None and stream.state is StreamState.HALF_CLOSED_REMOTE and self.connection is not None:
+            self.connection.reset(stream, ErrorCode.NO_ERROR)
         if stream is not None:
-            stream.owner = None  # or each call would keep its messages until a garbage collection
-        self.head_seen.set()
+            stream.listener = None  # or each call would keep its messages until a garbage collection
+        self.headers_seen.set()
         self.finished.set()
         self._pump.kill(block=False)
         if isinstance(self._requests, RequestFeed):
             self._requests.end()
-        if self.callbacks or (self._observer is not None and not self._queue):
+        if self.callbacks or (self._observer is not None and not self._unread):
             gevent.spawn(self._call_back)
 
     def _call_back(self) -> None:
         callbacks, self.callbacks = self.callbacks, []
         for callback in callbacks:
             call_back(callback)
-        if not self._queue:
+        if not self._unread:
             self._tell_done()
 
     def _tell_done(self) -> None:
@@ -334,25 +339,23 @@ class StreamExchange(Exchange):
 
     def next_response(self) -> Any:
         """The next response; StopIteration after the last of an OK call, CallError after the last of another."""
-        while not self._queue:
+        while not self._unread:
             if self.final is not None:
                 self._tell_done()
                 if self.final.code is grpc.StatusCode.OK:
                     raise StopIteration
                 raise CallError(self.final)
             self._wait_for_response()
-        packed, message, at_s = self._queue.popleft()
-        self._queued_bytes -= len(message) + RESPONSE_COST
-        stream, link = self.stream, self.link
+        packed, message, at_s = self._unread.take()
+        stream, connection = self.stream, self.connection
         assert stream is not None
-        assert stream.head is not None
-        if self._uncredited and self.final is None and link is not None:
-            self._give_credit(stream)
-            link.flush()
+        assert stream.headers is not None
+        if self.final is None and connection is not None and self._give_credit(stream):
+            connection.flush()
         try:
-            response = self._method.deserialize(packed, message, head_meaning(stream.head).encoding)
+            response = self._method.deserialize(packed, message, headers_meaning(stream.headers).encoding)
         except MessageFault as fault:
-            self._queue.clear()
+            self._unread.clear()
             outcome = Outcome(fault.code, str(fault))
             if not self.end(outcome):
                 self.final = outcome
@@ -368,14 +371,14 @@ class StreamExchange(Exchange):
         try:
             self.hub.switch()
         except BaseException as exc:
-            self.end(Outcome(grpc.StatusCode.CANCELLED, f"the reader was interrupted by {exc!r}"))
+            self.end(cancelled(f"the reader was interrupted by {exc!r}"))
             raise
         finally:
             self._reader = None
 
     def forget(self) -> None:
         """Nobody will read on."""
-        self._queue.clear()
-        self.end(Outcome(grpc.StatusCode.CANCELLED, "the call was dropped by its caller"))
+        self._unread.clear()
+        self.end(cancelled("the call was dropped by its caller"))
         if self.final is not None and not self._told and self._observer is not None:
             gevent.spawn(self._tell_done)

@@ -12,6 +12,8 @@ _HOST_PORT = re.compile(
     r"(?:\[(?P<ip6>[0-9A-Fa-f:.]+(?:%[0-9A-Za-z_.\-]+)?)\]|(?P<host>[^\[\]:/@?#\s]+)):(?P<port>[0-9]{1,5})/?"
 )
 
+_WEB = re.compile(r"http(?P<secure>s)?://(?P<host>\[[^\[\]\s]*\]|[^\[\]:/@?#\s]+)", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Target:
@@ -41,7 +43,7 @@ def parse_target(text: str) -> Target:
         raise TargetError(f"a target is a string such as {_SHAPES}, not {text!r}")
     if text.startswith("unix:"):
         path = text[len("unix:") :]
-        if path.startswith("///"):
+        if path.startswith("///"):  # as URLs have it
             path = path[2:]
         if not path or "\0" in path:
             raise TargetError(f"{text!r} names no Unix socket; expected unix:/path")
@@ -50,6 +52,13 @@ def parse_target(text: str) -> Target:
     rest = text[len("grpcs://") :] if secure else text.removeprefix("grpc://")
     match = _HOST_PORT.fullmatch(rest)
     if match is None:
+        web = _WEB.match(text)
+        if web is not None:
+            grpc = f"{'grpcs' if web['secure'] else 'grpc'}://{web['host']}:8001"
+            raise TargetError(
+                f"the target {text!r} is an address for HTTP; Triton's gRPC has a port of its own, 8001 unless it was "
+                f"told otherwise: {grpc}"
+            )
         raise TargetError(f"cannot read the target {text!r}; expected {_SHAPES}")
     port = int(match["port"])
     if not 1 <= port <= 65_535:

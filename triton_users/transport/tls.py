@@ -28,7 +28,7 @@ class TlsCredentials:
     key: str | os.PathLike[str] | None = None
     """File of our private key; None: it is in the certificate's file."""
     server_name: str | None = None
-    """The name that the server's certificate must bear; None: the target's host."""
+    """The name that the server's certificate must bear, also sent as `:authority`; None: the target's host."""
     insecure: bool = False
     """Trust any server. For tests only: the connection can be read and changed by anyone on its way."""
 

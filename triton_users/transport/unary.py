@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import grpc
 from gevent import getcurrent, sleep
 
+from triton_users.transport.call import Call, CallChannel
+from triton_users.transport.connection import STALE_S
 from triton_users.transport.errors import (
     CallError,
     FinishedCall,
@@ -20,18 +22,14 @@ from triton_users.transport.errors import (
     UnsupportedError,
     interrupted,
 )
-from triton_users.transport.exchange import Exchange
 from triton_users.transport.future import CallFuture
 from triton_users.transport.http2.pieces import join_pieces
 from triton_users.transport.http2.stream import Stream, StreamState
-from triton_users.transport.link import STALE_S
+from triton_users.transport.journal import journal
 from triton_users.transport.messages import PREFIX_SIZE, MessageReader, StreamedMessage
-from triton_users.transport.method import Method
+from triton_users.transport.method import Method, metadata_fields
 from triton_users.transport.sending import send_large
-from triton_users.transport.status import conclude, head_meaning, trailers_meaning
-
-if TYPE_CHECKING:
-    from triton_users.transport.callables import Carrier
+from triton_users.transport.status import conclude, headers_meaning, keep_page, refusal, trailers_meaning
 
 #: Pauses before the attempts that follow a refused one, in seconds. gRPC demands one such attempt; but grpcio's server
 #: (1.85) counts a stream as open for a while after its answer, and where calls queue for streams it at times refuses 1
@@ -42,7 +40,7 @@ _ENDED: Final = StreamState.HALF_CLOSED_REMOTE
 _OK: Final = grpc.StatusCode.OK
 
 
-class UnaryExchange(Exchange):
+class UnaryCall(Call):
     """A call and what it was called with; `run` makes it."""
 
     __slots__ = (
@@ -61,7 +59,7 @@ class UnaryExchange(Exchange):
 
     def __init__(
         self,
-        channel: Carrier,
+        channel: CallChannel,
         method: Method,
         request: Any,
         timeout_s: float | None,
@@ -70,13 +68,13 @@ class UnaryExchange(Exchange):
         wait_for_ready: bool | None,
         compression: grpc.Compression | None,
     ) -> None:
-        Exchange.__init__(self, channel, perf_counter())
+        Call.__init__(self, channel, perf_counter())
         if credentials is not None:
             raise UnsupportedError("call credentials are not supported; pass the authorization as metadata")
         self._method = method
         self._request = request
         self._timeout_s = timeout_s
-        self._metadata = metadata
+        self._metadata = metadata_fields(metadata)  # a caller's mistake is raised before there is a call
         self._wait_for_ready = wait_for_ready
         self._encoding = method.encoding_of(compression)
         self._message: bytes | StreamedMessage | None = None
@@ -113,7 +111,7 @@ class UnaryExchange(Exchange):
             if self._timer is not None:
                 self.stop_deadline()
             if self.stream is not None:
-                self.stream.owner = None  # or each call would keep its messages until a garbage collection
+                self.stream.listener = None  # or each call would keep its messages until a garbage collection
             if self.channel.observer is not None:
                 self._tell(response, error)
 
@@ -136,6 +134,7 @@ class UnaryExchange(Exchange):
 
     def _try_again(self) -> Stream:
         """The server vouches that it did nothing for the last stream: once more, on another stream or connection."""
+        journal.info("a call of %s was refused and is made again: %s", self._method.path, refusal(self.stream))
         for pause_s in REFUSED_PAUSES_S:
             self.stream = None
             sleep(pause_s)
@@ -153,28 +152,33 @@ class UnaryExchange(Exchange):
         channel = self.channel
         timeout_s = self._timeout_s
         self.stream = None
-        link = channel.link
-        if link is None or channel.waiting or not link.available or link.received_s + STALE_S < self.called_s:
-            link = channel.acquire(self, self._wait_for_ready)
+        connection = channel.connection
+        if (
+            connection is None
+            or channel.waiting
+            or not connection.available
+            or connection.received_s + STALE_S < self.called_s
+        ):
+            connection = channel.acquire(self, self._wait_for_ready)
             timeout_s = self.time_left()
         self.raise_if_over()
         method, message = self._method, self._message
         extra = method.extra_fields(timeout_s, self._metadata)
         # Nothing may switch greenlets between taking a stream id and sending its HEADERS: ids must rise on the wire.
-        self.link = link
+        self.connection = connection
         opened = None
         if message.__class__ is bytes:
-            opened = link.core.request(method.head(self._encoding), extra, self._prefix, message)
+            opened = connection.core.request(method.headers(self._encoding), extra, self._prefix, message)
         self.started_s = perf_counter()
         if opened is not None:
             stream, data = opened
-            stream.owner = self
+            stream.listener = self
             self.stream = stream
-            if not link.send(data):
+            if not connection.send(data):
                 stream.unprocessed = True
         else:
-            stream, opening = link.core.open(method.head(self._encoding), extra)
-            stream.owner = self
+            stream, opening = connection.core.open(method.headers(self._encoding), extra)
+            stream.listener = self
             self.stream = stream
             send_large(self, opening, self._prefix, message, end_stream=True)  # type: ignore[arg-type]  # serialized
         hub = self.hub
@@ -190,9 +194,12 @@ class UnaryExchange(Exchange):
 
     def progress(self) -> None:
         stream = self.stream
-        if stream is not None and self.outcome is None:
+        if stream is not None and self.outcome is None and stream.state < _ENDED and stream.inbox:
             limit = self._method.options.max_receive_message_bytes
-            if stream.received_bytes - PREFIX_SIZE > limit and stream.state < _ENDED:
+            assert stream.headers is not None
+            if not headers_meaning(stream.headers).is_grpc:
+                keep_page(stream)
+            elif stream.received_bytes - PREFIX_SIZE > limit:
                 text = f"received message larger than max ({stream.received_bytes - PREFIX_SIZE} vs. {limit})"
                 self.end(Outcome(grpc.StatusCode.RESOURCE_EXHAUSTED, text))
                 return
@@ -202,7 +209,7 @@ class UnaryExchange(Exchange):
                 self._reader = None
                 self.wake(greenlet)
         elif self._waiter is not None:
-            Exchange.progress(self)
+            Call.progress(self)
 
     def _read_response(self, stream: Stream) -> Any:
         """The response of a stream that has ended; CallError for all else."""
@@ -211,6 +218,8 @@ class UnaryExchange(Exchange):
         trailers = stream.trailers
         if trailers is None or trailers_meaning(trailers).code is not _OK:
             raise CallError(conclude(stream))
+        if self.deadline_s is not None and stream.ended_s > self.deadline_s:
+            raise CallError(self.expired())  # the timer was late, like the answer
         body = join_pieces(stream.inbox)
         size = len(body) - PREFIX_SIZE
         limit = self._method.options.max_receive_message_bytes
@@ -222,8 +231,8 @@ class UnaryExchange(Exchange):
             if len(messages) != 1 or not reader.between_messages:
                 text = f"{len(messages)} messages in the {len(body)} bytes of a unary call's answer"
                 raise MessageFault(grpc.StatusCode.INTERNAL, text)
-            assert stream.head is not None
-            return self._method.deserialize(*messages[0], head_meaning(stream.head).encoding)
+            assert stream.headers is not None
+            return self._method.deserialize(*messages[0], headers_meaning(stream.headers).encoding)
         except MessageFault as fault:
             whole = conclude(stream)
             outcome = Outcome(fault.code, str(fault), whole.initial_metadata, whole.trailing_metadata)
@@ -233,7 +242,7 @@ class UnaryExchange(Exchange):
 class UnaryUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]  # grpc has no type information
     """`grpc.UnaryUnaryMultiCallable`."""
 
-    def __init__(self, channel: Carrier, method: Method) -> None:
+    def __init__(self, channel: CallChannel, method: Method) -> None:
         self._channel = channel
         self._method = method
 
@@ -246,7 +255,7 @@ class UnaryUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]  # grpc ha
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> Any:
-        return UnaryExchange(
+        return UnaryCall(
             self._channel, self._method, request, timeout, metadata, credentials, wait_for_ready, compression
         ).run()
 
@@ -259,12 +268,12 @@ class UnaryUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]  # grpc ha
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> tuple[Any, FinishedCall]:
-        exchange = UnaryExchange(
+        call = UnaryCall(
             self._channel, self._method, request, timeout, metadata, credentials, wait_for_ready, compression
         )
-        response = exchange.run()
-        assert exchange.stream is not None
-        return response, FinishedCall(conclude(exchange.stream))
+        response = call.run()
+        assert call.stream is not None
+        return response, FinishedCall(conclude(call.stream), call.stream.ended_s - call.called_s)
 
     def future(
         self,
@@ -275,11 +284,11 @@ class UnaryUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]  # grpc ha
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> CallFuture:
-        exchange = UnaryExchange(
+        call = UnaryCall(
             self._channel, self._method, request, timeout, metadata, credentials, wait_for_ready, compression
         )
         try:
-            exchange.serialize()
+            call.serialize()
         except CallError as exc:
-            exchange.outcome = exc.outcome
-        return CallFuture(exchange, exchange.run)
+            call.outcome = exc.outcome
+        return CallFuture(call, call.run)

@@ -13,15 +13,12 @@ from typing import Any
 
 from locust.util.timespan import parse_timespan
 
+from triton_users.declaration import read, shown, typed
 from triton_users.ledger.plain import cut
 from triton_users.options import judging_from, own_options, report_dir_from, settings_from
+from triton_users.run.configuration import only_tagged
 from triton_users.run.preflight import look_at
-from triton_users.users import tls_from
-
-SHOWN = 60
-"""Characters of a wrong value that are repeated in the message."""
-
-_KINDS: Mapping[type, str] = {int: "a whole number", float: "a number"}
+from triton_users.settings import ConnectionSettings, UsageError
 
 
 def refusal(
@@ -44,8 +41,12 @@ def refusal(
         changes = _converted(form, vars(options))
         candidate = Namespace(**{**vars(options), **changes})
         settings = settings_from(candidate, drawn_seed=1)
-        judging_from(candidate)
-        tls = tls_from(candidate)
+        if scenarios:
+            settings = only_tagged(
+                settings, getattr(options, "tags", None) or (), getattr(options, "exclude_tags", None) or ()
+            )
+        judging = judging_from(candidate)
+        connection = read(ConnectionSettings, candidate)
         host, in_force = form.get("host", host).strip(), host
         if not host:
             return "Host: write the address of a Triton, for instance grpc://127.0.0.1:8001"
@@ -53,7 +54,7 @@ def refusal(
             _check_running({**changes, "host": host}, {**vars(options), "host": in_force})
         else:
             report_dir_from(candidate)
-            look_at(host, tls, settings, scenarios=scenarios)
+            look_at(host, connection, settings, judging["thresholds"], scenarios=scenarios)
     except (ValueError, OSError) as error:  # UsageError and the transport's TargetError are ValueErrors
         text = cut(str(error), 2_000)
         return text[:1].upper() + text[1:]
@@ -74,15 +75,15 @@ def _check_load(form: Mapping[str, str], shaped: bool) -> None:
         try:
             parse_timespan(run_time)
         except ValueError:
-            raise ValueError(f"run time: {_shown(run_time)} is none; write for instance 90, 20m or 1h30m") from None
+            raise ValueError(f"run time: {shown(run_time)} is none; write for instance 90, 20m or 1h30m") from None
 
 
 def _check_running(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """What a test was started with stays as it is, or its report would tell of another run."""
-    for name in sorted({*own_options(), "host"} & wanted.keys()):
+    """What a test was started with stays as it is, or its report would be of another run."""
+    for name in sorted({*(option.name for option in own_options()), "host"} & wanted.keys()):
         if wanted[name] != now[name]:
             raise ValueError(
-                f"{_label(name)}: this is {_shown(str(now[name]))} while the test runs; stop it to change that. "
+                f"{_label(name)}: this is {shown(str(now[name]))} while the test runs; stop it to change that. "
                 "Only the number of users and the ramp up can change meanwhile"
             )
 
@@ -103,14 +104,10 @@ def _converted(form: Mapping[str, str], options: Mapping[str, Any]) -> dict[str,
 
 def _number(name: str, text: str, kind: type) -> Any:
     try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f"{_label(name)}: {_shown(text)} is not {_KINDS[kind]}") from None
+        return typed(kind, text)
+    except UsageError as error:
+        raise UsageError(f"{_label(name)}: {error}") from None
 
 
 def _label(name: str) -> str:
     return {"user_count": "number of users", "spawn_rate": "ramp up"}.get(name, name.replace("_", " "))
-
-
-def _shown(text: str) -> str:
-    return repr(cut(text, SHOWN)) if text else "nothing"

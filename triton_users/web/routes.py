@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, send_from_directory
 from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
+from triton_users.locust_compat.web_ui import add_a_tab, base_path, check_the_start_form
+from triton_users.report import view
 from triton_users.report.folder import RENDERERS, ReportFolder
+from triton_users.report.html import PAGE
 from triton_users.stress import runs_scenarios
-from triton_users.web import form, view
+from triton_users.web import form
 
 if TYPE_CHECKING:
-    from flask.typing import ResponseReturnValue
     from locust.env import Environment
 
     from triton_users.run.reporting import Reporting
@@ -27,7 +30,7 @@ FRESH_S = 1.0
 TAB = "scenarios"
 """The tab's key in the page's address."""
 
-_SCRIPT = b'<script type="module" src="./triton/tab.js"></script></body>'
+_SCRIPT = b'<script type="module" src="./triton/tab.js"></script>'
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
 """Our pages load nothing from anywhere else, and run no script that a server's answer might smuggle in."""
 
@@ -38,44 +41,21 @@ def register(environment: Environment, reporting: Callable[[], Reporting | None]
     `reporting` gives the newest run's reporting, None before the first run.
     """
     web_ui: Any = environment.web_ui
-    app = web_ui.app
-    newest = _Newest(reporting)
-    web_ui.template_args["extended_tabs"] = [
-        *web_ui.template_args.get("extended_tabs", ()),
-        {"title": "Scenarios", "key": TAB},
-    ]
-    prefix = app.blueprints["locust"].url_prefix or ""  # --web-base-path
-    app.register_blueprint(_pages(environment, newest), url_prefix=f"{prefix}/triton")
+    add_a_tab(web_ui, "Scenarios", TAB, _SCRIPT)
+    web_ui.app.register_blueprint(_pages(environment, _Newest(reporting)), url_prefix=f"{base_path(web_ui)}/triton")
 
-    @app.after_request  # type: ignore[untyped-decorator]  # Locust types its app as Any
-    def add_the_tab(response: Response) -> Response:
-        if request.endpoint == "locust.index" and response.status_code == 200 and response.mimetype == "text/html":
-            response.set_data(response.get_data().replace(b"</body>", _SCRIPT, 1))
-        return response
-
-    @web_ui.auth_required_if_enabled  # type: ignore[untyped-decorator]
-    def look_at_the_form() -> ResponseReturnValue | None:
+    def refusal(values: Mapping[str, str]) -> str:
         runner = environment.runner
-        message = form.refusal(
-            request.form,
+        return form.refusal(
+            values,
             environment.parsed_options,  # type: ignore[arg-type]  # the locust command sets them
             environment.host or "",
             running=runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING),
-            scenarios=runs_scenarios(environment),
+            scenarios=runs_scenarios(environment.user_classes),
             shaped=environment.shape_class is not None,
         )
-        if message:
-            return _json({"success": False, "message": message, "host": environment.host})
-        if not request.form.get("run_time"):
-            # Locust sets no timer then, but leaves the former run's time in the options, where our verdict looks.
-            environment.parsed_options.run_time = None  # type: ignore[union-attr]
-        return None
 
-    @app.before_request  # type: ignore[untyped-decorator]
-    def refuse_a_bad_form() -> ResponseReturnValue | None:
-        if request.endpoint == "locust.swarm" and request.method == "POST":
-            return look_at_the_form()  # type: ignore[no-any-return]
-        return None
+    check_the_start_form(web_ui, refusal)
 
 
 class _Newest:
@@ -106,7 +86,7 @@ class _Newest:
 
 
 def _pages(environment: Environment, newest: _Newest) -> Blueprint:
-    pages = Blueprint("triton", __name__, static_folder="static", static_url_path="")
+    pages = Blueprint("triton", __name__, static_folder=PAGE, static_url_path="")
     web_ui: Any = environment.web_ui
     pages.before_request(web_ui.auth_required_if_enabled(lambda: None))
 
@@ -123,29 +103,32 @@ def _pages(environment: Environment, newest: _Newest) -> Blueprint:
 
     @pages.get("/")
     def page() -> Response:
-        return pages.send_static_file("live.html")
+        return pages.send_static_file("page.html")
+
+    @pages.get("/tab.js")
+    def tab() -> Response:
+        return send_from_directory(Path(__file__).parent, "tab.js")
 
     @pages.get("/scenarios.json")
     def scenarios() -> Response:
         run, report = newest.named()
         if report is None:
             return _json(about(run))
-        told = {name: report[name] for name in ("state", "verdict")}
-        return _json({**about(run), **told, "scenarios": view.table(report)})
+        verdict = {name: report[name] for name in ("state", "verdict")}
+        return _json({**about(run), **verdict, "scenarios": view.table(report)})
 
     @pages.get("/live.json")
     def live() -> Response:
         """`?run=` and `since=` (seconds) and `failures=` (a count) say what the page has; all may be left out."""
         run, report = newest.named()
-        told = about(run)
         if report is None:
-            return _json(told)
+            return _json(about(run))
         known = request.args if request.args.get("run") == run else {}
         try:
             since_s, failures_known = float(known.get("since", -1)), int(known.get("failures", -1))
         except ValueError:
             return _json({"message": "since must be a number of seconds and failures a whole number"}, 400)
-        return _json({**told, **view.live(report, since_s=since_s, failures_known=failures_known)})
+        return _json({**about(run), **view.live(report, since_s=since_s, failures_known=failures_known)})
 
     @pages.get("/report/<name>")
     def report_file(name: str) -> Response:

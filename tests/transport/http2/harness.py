@@ -10,14 +10,14 @@ import h2.events
 from hpack import Encoder
 
 from triton_users.transport.http2 import frames
-from triton_users.transport.http2.connection import Connection, Limits
+from triton_users.transport.http2.connection import Http2Connection, Limits
 from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.frames import END_HEADERS, END_STREAM, FrameType
-from triton_users.transport.http2.headers import RequestHead
+from triton_users.transport.http2.headers import RequestHeaders
 from triton_users.transport.http2.stream import Stream
 
 LIMITS = Limits(stream_window=100_000, max_frame=16_384, max_header_list=8_192)
-HEAD = RequestHead(
+HEADERS = RequestHeaders(
     (
         (b":method", b"POST"),
         (b":scheme", b"http"),
@@ -35,7 +35,7 @@ class H2Pair:
     """Our connection and `h2`'s server, already introduced to each other."""
 
     def __init__(self, limits: Limits = LIMITS, **settings: int) -> None:
-        self.ours = Connection(limits)
+        self.ours = Http2Connection(limits)
         config = h2.config.H2Configuration(client_side=False, header_encoding=None)
         self.server = h2.connection.H2Connection(config)
         self.server.initiate_connection()
@@ -69,7 +69,7 @@ class H2Pair:
 
     def request(self, body: bytes = b"body") -> Stream:
         """Make a small request."""
-        opened = self.ours.request(HEAD, b"", b"", body)
+        opened = self.ours.request(HEADERS, b"", b"", body)
         assert opened is not None
         stream, data = opened
         self.to_server(data)
@@ -87,7 +87,7 @@ class HandPeer:
     """Our connection, after a server's SETTINGS, and what is needed to write frames to it by hand."""
 
     def __init__(self, limits: Limits = LIMITS, greet: bool = True) -> None:
-        self.ours = Connection(limits)
+        self.ours = Http2Connection(limits)
         self.ours.start()
         self.encoder = Encoder()
         self.now_s = 0.0
@@ -101,7 +101,7 @@ class HandPeer:
 
     def request(self) -> Stream:
         """A small request is on its way."""
-        opened = self.ours.request(HEAD, b"", b"", b"body")
+        opened = self.ours.request(HEADERS, b"", b"", b"body")
         assert opened is not None
         return opened[0]
 
@@ -127,7 +127,7 @@ class HandPeer:
         position = 0
         code = None
         while position < len(out):
-            high, low, kind, _, _ = frames.FRAME_HEAD.unpack_from(out, position)
+            high, low, kind, _, _ = frames.FRAME_HEADER.unpack_from(out, position)
             length = high << 8 | low
             if kind == FrameType.GOAWAY:
                 code = ErrorCode(int.from_bytes(out[position + 13 : position + 17], "big"))

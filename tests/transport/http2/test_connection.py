@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.transport.http2.harness import HEAD, RESPONSE, TRAILERS, H2Pair, HandPeer
+from tests.transport.http2.harness import HEADERS, RESPONSE, TRAILERS, H2Pair, HandPeer
 from triton_users.transport.http2 import frames
-from triton_users.transport.http2.connection import ConnectionState
 from triton_users.transport.http2.faults import ConnectionFault, ErrorCode, StreamFault
 from triton_users.transport.http2.frames import END_STREAM, FrameType, Setting
 from triton_users.transport.http2.stream import NEXT_STATE, Stream, StreamEvent, StreamState
+from triton_users.transport.http2.streams import ConnectionState
 
 
 def test_a_small_request_and_its_answer() -> None:
@@ -43,7 +43,7 @@ def test_many_streams_are_told_apart() -> None:
 )
 def test_a_large_request_keeps_to_the_servers_windows_and_frame_size(body: bytes, window: int, frame: int) -> None:
     pair = H2Pair(INITIAL_WINDOW_SIZE=window, MAX_FRAME_SIZE=frame)
-    stream, opening = pair.ours.open(HEAD, b"")
+    stream, opening = pair.ours.open(HEADERS, b"")
     pair.to_server(opening)
     view, received, rounds = memoryview(body), bytearray(), 0
     while len(view):
@@ -65,7 +65,7 @@ def test_a_large_request_keeps_to_the_servers_windows_and_frame_size(body: bytes
 
 def test_a_starved_sender_is_told_when_the_connections_window_opens() -> None:
     pair = H2Pair(INITIAL_WINDOW_SIZE=200_000)
-    stream, opening = pair.ours.open(HEAD, b"")
+    stream, opening = pair.ours.open(HEADERS, b"")
     pair.to_server(opening)
     taken, _ = pair.ours.take_data(stream, memoryview(bytes(100_000)), end_stream=False)
     assert taken == 65_535
@@ -76,7 +76,7 @@ def test_a_starved_sender_is_told_when_the_connections_window_opens() -> None:
 
 def test_a_starved_sender_is_told_when_settings_open_its_window() -> None:
     pair = H2Pair(INITIAL_WINDOW_SIZE=0)
-    stream, opening = pair.ours.open(HEAD, b"")
+    stream, opening = pair.ours.open(HEADERS, b"")
     pair.to_server(opening)
     assert pair.ours.take_data(stream, memoryview(b"x"), end_stream=False) == (0, [])
     pair.server.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 10})
@@ -86,7 +86,7 @@ def test_a_starved_sender_is_told_when_settings_open_its_window() -> None:
 
 def test_settings_can_make_a_window_negative() -> None:
     peer = HandPeer()
-    stream, _ = peer.ours.open(HEAD, b"")
+    stream, _ = peer.ours.open(HEADERS, b"")
     peer.ours.take_data(stream, memoryview(bytes(1_000)), end_stream=False)
     peer.give(frames.encode_settings({Setting.INITIAL_WINDOW_SIZE: 100}))
     assert stream.send_window == -900
@@ -97,7 +97,7 @@ def test_settings_can_make_a_window_negative() -> None:
 
 def test_settings_that_overflow_a_window_end_the_connection() -> None:
     peer = HandPeer()
-    peer.ours.open(HEAD, b"")
+    peer.ours.open(HEADERS, b"")
     peer.give(frames.encode_window_update(1, 2**31 - 1 - 65_535))
     peer.give(frames.encode_settings({Setting.INITIAL_WINDOW_SIZE: 65_536}))
     assert peer.goaway_code() is ErrorCode.FLOW_CONTROL_ERROR
@@ -105,19 +105,19 @@ def test_settings_that_overflow_a_window_end_the_connection() -> None:
 
 def test_a_request_larger_than_a_frame_or_window_is_not_sent_at_once() -> None:
     peer = HandPeer()
-    assert peer.ours.request(HEAD, b"", b"", bytes(16_385)) is None
+    assert peer.ours.request(HEADERS, b"", b"", bytes(16_385)) is None
     peer.give(frames.encode_settings({Setting.INITIAL_WINDOW_SIZE: 9}))
-    assert peer.ours.request(HEAD, b"", b"12345", b"67890") is None
-    assert peer.ours.request(HEAD, b"", b"12345", b"6789") is not None
+    assert peer.ours.request(HEADERS, b"", b"12345", b"67890") is None
+    assert peer.ours.request(HEADERS, b"", b"12345", b"6789") is not None
 
 
 def test_a_header_block_longer_than_a_frame_goes_in_continuations() -> None:
     pair = H2Pair()
     extra = b"".join(b"\x00\x05x-%03d\x7f\x80\x01" % index + b"v" * 255 for index in range(200))
-    opened = pair.ours.request(HEAD, extra, b"", b"body")
+    opened = pair.ours.request(HEADERS, extra, b"", b"body")
     assert opened is not None
     events = pair.to_server(opened[1])
-    assert len(events[0].headers) == len(HEAD.fields) + 200
+    assert len(events[0].headers) == len(HEADERS.fields) + 200
 
 
 def test_credit_flows_back_to_the_server() -> None:
@@ -133,7 +133,7 @@ def test_credit_flows_back_to_the_server() -> None:
 def test_an_owner_that_does_not_consume_holds_the_server_back() -> None:
     pair = H2Pair()
     stream = pair.request()
-    stream.owner_consumes = True
+    stream.listener_consumes = True
     pair.server.send_headers(stream.id, RESPONSE)
     for _ in range(10):
         pair.server.send_data(stream.id, bytes(10_000))
@@ -229,10 +229,10 @@ def test_interim_responses_are_read_over() -> None:
     peer = HandPeer()
     stream = peer.request()
     peer.give(peer.headers(1, [(b":status", b"103"), (b"link", b"x")]))
-    assert stream.head is None
+    assert stream.headers is None
     peer.give(peer.answer(1))
-    assert stream.head is not None
-    assert stream.head.status == 200
+    assert stream.headers is not None
+    assert stream.headers.status == 200
 
 
 @pytest.mark.parametrize("ends_with", ["data", "trailers"])
@@ -240,10 +240,10 @@ def test_interim_responses_are_read_over() -> None:
 def test_an_announced_length_is_checked(announced: bytes, fits: bool, ends_with: str) -> None:
     peer = HandPeer()
     stream, other = peer.request(), peer.request()
-    head = peer.headers(1, [*RESPONSE, (b"content-length", announced)])
+    headers = peer.headers(1, [*RESPONSE, (b"content-length", announced)])
     padded = frames.encode_frame(FrameType.DATA, frames.PADDED, 1, b"\x03wer\0\0\0")
     end = peer.data(1, b"", ends=True) if ends_with == "data" else peer.headers(1, TRAILERS, ends=True)
-    assert stream in peer.give(head + peer.data(1, b"ans") + padded + end)
+    assert stream in peer.give(headers + peer.data(1, b"ans") + padded + end)
     assert stream.state is StreamState.CLOSED
     if fits:
         assert stream.fault is None
@@ -301,7 +301,7 @@ def answered(peer: HandPeer) -> bytes:
 def test_a_stream_error_ends_that_stream_only(make: object, code: ErrorCode) -> None:
     peer = HandPeer()
     stream, other = peer.request(), peer.request()
-    stream.owner_consumes = True
+    stream.listener_consumes = True
     assert stream in peer.give(make(peer))  # type: ignore[operator]  # parametrised
     assert isinstance(stream.fault, StreamFault)
     assert stream.fault.code is code
@@ -313,7 +313,7 @@ def test_a_stream_error_ends_that_stream_only(make: object, code: ErrorCode) -> 
 
 def test_data_after_the_end_is_an_error_of_the_stream() -> None:
     peer = HandPeer()
-    stream, _ = peer.ours.open(HEAD, b"")
+    stream, _ = peer.ours.open(HEADERS, b"")
     peer.give(peer.headers(1, RESPONSE) + peer.data(1, b"x", ends=True))
     assert stream.state is StreamState.HALF_CLOSED_REMOTE
     peer.give(peer.data(1, b"y"))
@@ -326,7 +326,7 @@ def test_the_connections_receive_window_is_enforced_and_replenished() -> None:
     small = type(limits)(stream_window=2**20, max_frame=16_384, max_header_list=8_192, connection_window=65_535)
     peer = HandPeer(small)
     stream = peer.request()
-    stream.owner_consumes = True
+    stream.listener_consumes = True
     peer.give(peer.headers(1, RESPONSE))
     for _ in range(20):
         peer.give(peer.data(1, bytes(16_000)))
@@ -377,7 +377,7 @@ def test_a_header_block_that_never_ends_is_cut_off() -> None:
         if peer.ours.fault is not None:
             break
     assert peer.goaway_code() is ErrorCode.ENHANCE_YOUR_CALM
-    assert len(peer.ours._block) < 10_000
+    assert len(peer.ours._reader._block) < 10_000
 
 
 def test_pings_at_a_normal_pace_are_answered_for_ever() -> None:
@@ -441,7 +441,7 @@ def test_every_state_has_a_row_and_every_event_a_column() -> None:
 
 def test_end_stream_with_the_last_data_needs_no_empty_frame() -> None:
     peer = HandPeer()
-    stream, _ = peer.ours.open(HEAD, b"")
+    stream, _ = peer.ours.open(HEADERS, b"")
     taken, parts = peer.ours.take_data(stream, memoryview(bytes(20_000)), end_stream=True)
     assert taken == 20_000
     assert bytes(parts[2])[4] == END_STREAM

@@ -12,15 +12,15 @@ from triton_users.transport.http2.headers import (
     MAX_CACHED_BLOCKS,
     HeaderDecoder,
     HeaderEncoder,
-    RequestHead,
+    RequestHeaders,
+    classify,
     encode_literal,
-    survey,
 )
 
 HEADS = [
-    RequestHead(((b":method", b"POST"), (b":path", b"/a/b"), (b"te", b"trailers"))),
-    RequestHead(((b":method", b"POST"), (b":path", b"/a/c"), (b"te", b"trailers"))),
-    RequestHead(((b":method", b"POST"), (b":path", b"/" + b"long" * 50), (b"te", b"trailers"))),
+    RequestHeaders(((b":method", b"POST"), (b":path", b"/a/b"), (b"te", b"trailers"))),
+    RequestHeaders(((b":method", b"POST"), (b":path", b"/a/c"), (b"te", b"trailers"))),
+    RequestHeaders(((b":method", b"POST"), (b":path", b"/" + b"long" * 50), (b"te", b"trailers"))),
 ]
 
 
@@ -130,7 +130,7 @@ def test_what_a_known_block_adds_is_seen_by_the_next_that_refers_to_it() -> None
     ],
 )
 def test_a_block_says_what_it_refers_to_and_changes(block: bytes, expected: tuple[bool, bool, list[int]]) -> None:
-    assert survey(block) == expected
+    assert classify(block) == expected
 
 
 @given(st.binary(max_size=60))

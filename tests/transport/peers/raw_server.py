@@ -50,7 +50,7 @@ def greet(sock: Any, settings: dict[frames.Setting, int] | None = None) -> bytes
 def _has_headers(data: bytes) -> bool:
     position = len(frames.PREFACE)
     while position + 9 <= len(data):
-        high, low, kind, _, _ = frames.FRAME_HEAD.unpack_from(data, position)
+        high, low, kind, _, _ = frames.FRAME_HEADER.unpack_from(data, position)
         if kind == frames.FrameType.HEADERS:
             return True
         position += 9 + (high << 8 | low)

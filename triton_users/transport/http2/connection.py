@@ -2,8 +2,9 @@
 
 It does no I/O, knows no clock (it is told the time) and no gRPC. Whoever drives it
 
-- sends `start()` first, then whatever `request`, `open`, `take_data` and `finish` return, in the order of the calls;
-- passes received bytes to `receive` and tells the owner of each returned stream;
+- sends `start()` first, then whatever `request`, `open`, `data`, `take_data` and `finish` (see `RequestSender`) return,
+  in the order of the calls;
+- passes received bytes to `receive` and tells the listener of each returned stream;
 - sends what has gathered in `out` whenever convenient: replies, credit, resets.
 
 A peer's fault never leaves as an exception: `receive` ends the connection, says why in `fault`, and leaves a GOAWAY in
@@ -13,46 +14,20 @@ A peer's fault never leaves as an exception: `receive` ends the connection, says
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 from triton_users.transport.http2 import frames
-from triton_users.transport.http2.budget import Budget
+from triton_users.transport.http2.budget import EARNED_PER_BYTE, EARNED_PER_STREAM, Budget
 from triton_users.transport.http2.faults import ConnectionFault, ErrorCode, StreamFault, error_name
-from triton_users.transport.http2.frames import ACK, END_HEADERS, END_STREAM, MAX_WINDOW, FrameType, Setting
-from triton_users.transport.http2.headers import HeaderDecoder, HeaderEncoder, HeaderList, RequestHead
+from triton_users.transport.http2.frames import ACK, MAX_WINDOW, FrameType, Setting
+from triton_users.transport.http2.headers import HeaderDecoder, HeaderList
 from triton_users.transport.http2.pieces import append_piece
 from triton_users.transport.http2.reader import FrameReader
-from triton_users.transport.http2.settings import PeerSettings
+from triton_users.transport.http2.requests import DEFAULT_WINDOW, RequestSender
 from triton_users.transport.http2.stream import Stream, StreamEvent, StreamState
-from triton_users.transport.http2.streams import StreamTable
+from triton_users.transport.http2.streams import ConnectionState, StreamTable
 
-#: RFC 9113 section 6.9.2: the connection's windows at its start.
-DEFAULT_WINDOW: Final = 65_535
-#: The most bytes of DATA cut at once, so that a large request does not hold its caller: 50 to 100 us of copying.
-MAX_DATA_AT_ONCE: Final = 256 * 1024
-#: What a new stream and a byte of DATA earn the peer (see `Budget`). Picked so that a server may answer each request
-#: with several WINDOW_UPDATE and PING frames, and go on for a while on a stream that we have reset.
-EARNED_PER_STREAM: Final = 16.0
-EARNED_PER_BYTE: Final = 1 / 1024
-
-_HEADERS: Final = int(FrameType.HEADERS)
-_DATA: Final = int(FrameType.DATA)
 _ENDED: Final = StreamState.HALF_CLOSED_REMOTE
-_pack_head: Final = frames.FRAME_HEAD.pack
-
-
-class ConnectionState(IntEnum):
-    """Where a connection is in its life."""
-
-    #: Waiting for the server's first SETTINGS (RFC 9113 section 3.4).
-    OPENING = 0
-    #: Streams can be opened.
-    OPEN = 1
-    #: GOAWAY came, or ids ran out: open streams finish, no new ones.
-    DRAINING = 2
-    #: Over; every stream has been closed.
-    CLOSED = 3
 
 
 @dataclass(frozen=True)
@@ -65,14 +40,11 @@ class Limits:
     connection_window: int = MAX_WINDOW
 
 
-class Connection(FrameReader):
+class Http2Connection:
     """See the module's docstring. Attributes are for reading, but for `out`, which the driver empties."""
 
     def __init__(self, limits: Limits) -> None:
-        super().__init__(limits.max_frame, limits.max_header_list)
         self.limits = limits
-        self.state = ConnectionState.OPENING
-        self.peer = PeerSettings()
         self.streams = StreamTable()
         self.out = bytearray()
         #: The peer's fault that ended the connection.
@@ -80,18 +52,30 @@ class Connection(FrameReader):
         #: The peer's GOAWAY, in words, and its code; None before it.
         self.goaway: str | None = None
         self.goaway_code: int | None = None
-        #: DATA bytes that we may still send on all streams together.
-        self.send_window = DEFAULT_WINDOW
         self.pings_answered = 0
+        self._budget = Budget()
+        self._requests = requests = RequestSender(self.streams, self._budget, limits.stream_window)
+        self.peer = requests.peer
+        # Bound, not wrapped: a call's path.
+        self.request, self.open = requests.request, requests.open
+        self.data, self.take_data, self.finish = requests.data, requests.take_data, requests.finish
+        self._reader = FrameReader(limits.max_frame, limits.max_header_list)
+        self._decoder = HeaderDecoder(limits.max_header_list)
         self._receive_window = limits.connection_window
         self._receive_unacked = 0
-        self._encoder = HeaderEncoder()
-        self._decoder = HeaderDecoder(limits.max_header_list)
-        self._budget = Budget()
-        self._earned = 0.0
         # While `receive` runs: the streams with news, and the time.
         self._touched: list[Stream] = []
         self._now_s = 0.0
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection is in its life."""
+        return self.streams.state
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the peer has begun as an HTTP/2 server does."""
+        return self._reader.greeted
 
     # Sending
 
@@ -109,85 +93,7 @@ class Connection(FrameReader):
     @property
     def can_open(self) -> bool:
         """Whether the peer allows one more stream now."""
-        return self.state is ConnectionState.OPEN and len(self.streams) < self.peer.max_streams
-
-    def request(self, head: RequestHead, extra: bytes, prefix: bytes, body: bytes) -> tuple[Stream, bytes] | None:
-        """Open a stream whose whole request goes out at once; None if a window or a frame is too small for that.
-
-        `extra` holds literal fields (`encode_literal`) that follow the head's; DATA is `prefix + body`. Between this
-        call and the sending of its bytes nothing else may be sent: stream ids must rise on the wire, and header blocks
-        must keep their order.
-        """
-        size = len(prefix) + len(body)
-        window = self.peer.initial_window
-        if size > window or size > self.send_window or size > self.peer.max_frame:
-            return None
-        block = self._encoder.encode(head) + extra
-        stream = self._new_stream()
-        stream.state = StreamState.HALF_CLOSED_LOCAL  # SEND_HEADERS and SEND_END in one step
-        stream.send_window = window - size
-        self.send_window -= size
-        stream_id = stream.id
-        length = len(block)
-        if length > self.peer.max_frame:
-            opening = frames.encode_headers(stream_id, block, False, self.peer.max_frame)
-        else:
-            opening = _pack_head(length >> 8, length & 0xFF, _HEADERS, END_HEADERS, stream_id) + block
-        return stream, opening + _pack_head(size >> 8, size & 0xFF, _DATA, END_STREAM, stream_id) + prefix + body
-
-    def open(self, head: RequestHead, extra: bytes) -> tuple[Stream, bytes]:
-        """Open a stream and return its HEADERS; the rules of `request` apply."""
-        block = self._encoder.encode(head) + extra
-        stream = self._new_stream()
-        stream.move(StreamEvent.SEND_HEADERS)
-        return stream, frames.encode_headers(stream.id, block, False, self.peer.max_frame)
-
-    def _new_stream(self) -> Stream:
-        assert self.state is ConnectionState.OPEN, f"a stream on a connection that is {self.state.name}"
-        stream = self.streams.add(self.peer.initial_window, self.limits.stream_window)
-        if self.streams.exhausted:
-            self.state = ConnectionState.DRAINING
-        self._earned += EARNED_PER_STREAM
-        return stream
-
-    def data(self, stream: Stream, prefix: bytes, body: bytes) -> bytes | None:
-        """One DATA frame with all of `prefix + body`, without END_STREAM; None if a window or a frame is too small."""
-        size = len(prefix) + len(body)
-        if size > stream.send_window or size > self.send_window or size > self.peer.max_frame:
-            return None
-        stream.send_window -= size
-        self.send_window -= size
-        self._earned += EARNED_PER_STREAM
-        return _pack_head(size >> 8, size & 0xFF, _DATA, 0, stream.id) + prefix + body
-
-    def take_data(self, stream: Stream, data: memoryview, end_stream: bool) -> tuple[int, list[bytes | memoryview]]:
-        """Cut as much of `data` into DATA frames as the windows allow: the count of bytes taken, and what to send.
-
-        Zero taken of a non-empty `data` means: wait until `receive` returns this stream, then try again, or find it
-        ended.
-        """
-        allowed = min(len(data), stream.send_window, self.send_window, MAX_DATA_AT_ONCE)
-        if allowed <= 0:
-            if len(data):
-                self.streams.starve(stream)
-            return 0, []
-        parts: list[bytes | memoryview] = []
-        for start in range(0, allowed, self.peer.max_frame):
-            stop = min(start + self.peer.max_frame, allowed)
-            ends = END_STREAM if end_stream and stop == len(data) else 0
-            parts.append(frames.encode_data_head(stop - start, ends, stream.id))
-            parts.append(data[start:stop])
-        stream.send_window -= allowed
-        self.send_window -= allowed
-        self._earned += allowed * EARNED_PER_BYTE
-        if end_stream and allowed == len(data):
-            self.streams.move(stream, StreamEvent.SEND_END)
-        return allowed, parts
-
-    def finish(self, stream: Stream) -> bytes:
-        """End our side of a stream with an empty DATA."""
-        self.streams.move(stream, StreamEvent.SEND_END)
-        return frames.encode_data_head(0, END_STREAM, stream.id)
+        return self.streams.state is ConnectionState.OPEN and len(self.streams) < self.peer.max_streams
 
     def reset(self, stream: Stream, code: ErrorCode, fault: Exception | None = None) -> None:
         """End a stream from our side with RST_STREAM; no effect on a closed one."""
@@ -196,11 +102,11 @@ class Connection(FrameReader):
         stream.fault = fault
         self.out += frames.encode_rst_stream(stream.id, code)
         # What the peer has sent before it sees that is not its fault.
-        self._earned += EARNED_PER_STREAM + stream.receive_window * EARNED_PER_BYTE
+        self._budget.earned += EARNED_PER_STREAM + stream.receive_window * EARNED_PER_BYTE
         self.streams.move(stream, StreamEvent.RESET)
 
     def consume(self, stream: Stream, size: int) -> None:
-        """Give credit for `size` bytes that the owner has taken (see `Stream.owner_consumes`)."""
+        """Give credit for `size` bytes that the listener has taken (see `Stream.listener_consumes`)."""
         unacked = stream.receive_unacked = stream.receive_unacked + size
         if unacked * 2 >= self.limits.stream_window and stream.state < _ENDED:
             stream.receive_unacked = 0
@@ -217,9 +123,16 @@ class Connection(FrameReader):
             self.out += frames.encode_goaway(0, ErrorCode.NO_ERROR)
         return self.lost(None)
 
+    def end_of_input(self) -> ConnectionFault | None:
+        """The peer sends no more: its fault, if all that it sent was no HTTP/2."""
+        try:
+            self._reader.end()
+        except ConnectionFault as fault:
+            self.fault = fault
+        return self.fault
+
     def lost(self, why: Exception | None) -> list[Stream]:
         """The transport is gone: end every stream with `why`; the streams that were open."""
-        self.state = ConnectionState.CLOSED
         return self.streams.end_all(why)
 
     # Receiving
@@ -227,16 +140,15 @@ class Connection(FrameReader):
     def receive(self, data: bytes, now_s: float) -> list[Stream]:
         """Take bytes from the peer; the streams that have news, in order, some perhaps more than once.
 
-        News are: the head, DATA, the end, or window for a starved sender.
+        News are: the headers, DATA, the end, or window for a sender that was blocked on it.
         """
         touched = self._touched = []
-        if self.state is ConnectionState.CLOSED:
+        if self.streams.state is ConnectionState.CLOSED:
             return touched
         self._now_s = now_s
-        self._budget.refill(now_s, self._earned)
-        self._earned = 0.0
+        self._budget.refill(now_s)
         try:
-            self.parse(data)
+            self._reader.parse(data, self)
         except ConnectionFault as fault:
             self.fault = fault
             self.out += frames.encode_goaway(0, fault.code, str(fault).encode()[:256])
@@ -278,8 +190,8 @@ class Connection(FrameReader):
         stream = self.streams.get(stream_id) or self._find(stream_id, "DATA", 0.25 + length * EARNED_PER_BYTE)
         if stream is None:
             return None
-        if stream.head is None or stream.state >= _ENDED:
-            if stream.head is None:
+        if stream.headers is None or stream.state >= _ENDED:
+            if stream.headers is None:
                 self._fail(stream, ErrorCode.PROTOCOL_ERROR, "DATA before HEADERS")
             else:
                 self._fail(stream, ErrorCode.STREAM_CLOSED, "DATA after END_STREAM")
@@ -289,7 +201,7 @@ class Connection(FrameReader):
             self._fail(stream, ErrorCode.FLOW_CONTROL_ERROR, text)
             return None
         stream.receive_window -= length
-        self._earned += payload * EARNED_PER_BYTE
+        self._budget.earned += payload * EARNED_PER_BYTE
         if payload != length:
             self.consume(stream, length - payload)
         return stream
@@ -303,13 +215,13 @@ class Connection(FrameReader):
             stream.inbox.append(piece)
         size = len(piece)
         stream.received_bytes += size
-        if not stream.owner_consumes:
+        if not stream.listener_consumes:
             self.consume(stream, size)
         self._touch(stream)
 
     def on_end(self, stream: Stream) -> None:
         if stream.state is not StreamState.CLOSED:
-            length = stream.head.content_length  # type: ignore[union-attr]  # a response without a head does not end
+            length = stream.headers.content_length  # type: ignore[union-attr]  # a response without headers does not end
             if length is not None and length != stream.received_bytes:
                 stream.trailers = None  # what they say is not to be believed
                 text = f"content-length is {length}, but {stream.received_bytes} bytes of DATA came"
@@ -343,7 +255,7 @@ class Connection(FrameReader):
         status = headers.status
         if stream.state >= _ENDED:
             raise StreamFault(ErrorCode.STREAM_CLOSED, "HEADERS after END_STREAM")
-        if stream.head is None:
+        if stream.headers is None:
             if status is None:
                 raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a response without :status")
             if status < 200:
@@ -351,7 +263,7 @@ class Connection(FrameReader):
                     raise StreamFault(ErrorCode.PROTOCOL_ERROR, f"interim response {status} with END_STREAM")
                 self._budget.spend(1, "an interim response")
                 return False
-            stream.head = headers
+            stream.headers = headers
         elif not ends:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "trailers without END_STREAM")
         elif status is not None:
@@ -381,21 +293,17 @@ class Connection(FrameReader):
     def _on_window_update(self, stream_id: int, payload: bytes) -> None:
         self._budget.spend(0.5, "WINDOW_UPDATE")
         increment = frames.decode_u32(payload, "WINDOW_UPDATE") & MAX_WINDOW
-        code = ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
         if not stream_id:
-            self.send_window += increment
-            if not increment or self.send_window > MAX_WINDOW:
-                raise ConnectionFault(code, f"WINDOW_UPDATE of {increment} makes the window {self.send_window}")
-            self._touched += self.streams.feed_all()
+            self._touched += self._requests.widen(increment)
             return
         stream = self._find(stream_id, "WINDOW_UPDATE", 0.5)
         if stream is None:
             return
-        stream.send_window += increment
-        if not increment or stream.send_window > MAX_WINDOW:
-            self._fail(stream, code, f"WINDOW_UPDATE of {increment} makes the window {stream.send_window}")
-        elif self.streams.feed(stream):
-            self._touched.append(stream)
+        try:
+            if self._requests.widen_stream(stream, increment):
+                self._touched.append(stream)
+        except StreamFault as fault:
+            self._fail(stream, fault.code, str(fault))
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 8 or stream_id:
@@ -410,9 +318,10 @@ class Connection(FrameReader):
         code = frames.decode_u32(payload, "RST_STREAM")
         stream = self._find(stream_id, "RST_STREAM", 1)
         if stream is not None:
-            stream.ended_s = self._now_s
-            stream.reset_code = code
-            stream.unprocessed = code == ErrorCode.REFUSED_STREAM and stream.head is None
+            if stream.state is not _ENDED:  # else the response is complete and counts (RFC 9113 section 8.1)
+                stream.ended_s = self._now_s
+                stream.reset_code = code
+                stream.unprocessed = code == ErrorCode.REFUSED_STREAM and stream.headers is None
             self.streams.move(stream, StreamEvent.RESET)
             self._touched.append(stream)
 
@@ -421,7 +330,7 @@ class Connection(FrameReader):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"GOAWAY on stream {stream_id}")
         self._budget.spend(1, "GOAWAY")
         last, code, debug = frames.decode_goaway(payload)
-        self.state = ConnectionState.DRAINING
+        self.streams.state = ConnectionState.DRAINING
         self.goaway_code = code
         self.goaway = f"GOAWAY {error_name(code)}, last stream {last}" + (f": {debug[:256]!r}" if debug else "")
         why = ConnectionFault(ErrorCode.REFUSED_STREAM, f"the server refused the stream: {self.goaway}")
@@ -435,15 +344,7 @@ class Connection(FrameReader):
             if payload:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"SETTINGS ACK with {len(payload)} bytes")
             return
-        peer = self.peer
-        window = peer.initial_window
-        for key, value in frames.decode_settings(payload):
-            peer.apply(key, value)
-            if key == Setting.HEADER_TABLE_SIZE:
-                self._encoder.resize(value)  # each: the smallest of several must be announced, too
-        if peer.initial_window != window:
-            self.streams.resize_send_windows(peer.initial_window - window)
-            self._touched += self.streams.feed_all()
-        if self.state is ConnectionState.OPENING:
-            self.state = ConnectionState.OPEN
+        self._touched += self._requests.apply_settings(payload)
+        if self.streams.state is ConnectionState.OPENING:
+            self.streams.state = ConnectionState.OPEN
         self.out += frames.SETTINGS_ACK

@@ -12,9 +12,9 @@ from triton_users.transport.http2.faults import ConnectionFault, ErrorCode
 #: RFC 9113 section 3.4: what a client sends first.
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #: Length (24 bits, as 16 + 8), type, flags, stream id (31 bits; the first bit is reserved and ignored).
-FRAME_HEAD: Final = Struct(">HBBBL")
-#: Bytes of a frame's head.
-HEAD_SIZE: Final = 9
+FRAME_HEADER: Final = Struct(">HBBBL")
+#: Bytes of a frame's header.
+HEADER_SIZE: Final = 9
 #: RFC 9113 section 6.9.1: no window may grow beyond this.
 MAX_WINDOW: Final = 2**31 - 1
 
@@ -76,12 +76,12 @@ class Setting(IntEnum):
 def encode_frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     """One whole frame."""
     length = len(payload)
-    return FRAME_HEAD.pack(length >> 8, length & 0xFF, kind, flags, stream_id) + payload
+    return FRAME_HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream_id) + payload
 
 
-def encode_data_head(length: int, flags: int, stream_id: int) -> bytes:
-    """The head of a DATA frame whose payload is sent beside it, uncopied."""
-    return FRAME_HEAD.pack(length >> 8, length & 0xFF, FrameType.DATA, flags, stream_id)
+def encode_data_header(length: int, flags: int, stream_id: int) -> bytes:
+    """The header of a DATA frame whose payload is sent beside it, uncopied."""
+    return FRAME_HEADER.pack(length >> 8, length & 0xFF, FrameType.DATA, flags, stream_id)
 
 
 def encode_headers(stream_id: int, block: bytes, end_stream: bool, max_frame: int) -> bytes:

@@ -3,10 +3,10 @@
 The `hpack` library costs 50 to 100 us a call, more than all the rest of a request, so neither direction calls it for a
 block seen before:
 
-- A request's fixed fields (`RequestHead`) are indexed in the peer's table at their first use. Encoding them again gives
-  the same bytes as long as our table does not change, so those bytes are kept until it does. Fields that vary by call
-  are appended as literals without indexing, which leave the table alone.
-- What a received block means and does to the table can be told from its bytes (`survey`). A block that refers only to
+- A request's fixed fields (`RequestHeaders`) are indexed in the peer's table at their first use. Encoding them again
+  gives the same bytes as long as our table does not change, so those bytes are kept until it does. Fields that vary by
+  call are appended as literals without indexing, which leave the table alone.
+- What a received block means and does to the table can be told from its bytes (`classify`). A block that refers only to
   the static table means the same for ever, and what it adds to the dynamic table can be added when somebody looks
   there: its list is remembered, its additions wait. A block that refers to the dynamic table and adds nothing means
   the same until something is added: its list is remembered until then. gRPC's servers send the second kind, nginx the
@@ -31,7 +31,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 MAX_ENCODER_TABLE: Final = 4_096
 #: Request heads whose block is remembered by one connection; Triton's service has 22 methods. A caller that makes a new
 #: callable for each call would fill any number.
-MAX_CACHED_HEADS: Final = 64
+MAX_CACHED_REQUESTS: Final = 64
 #: Decoded blocks remembered by one connection, and bytes of the longest. Servers alternate between about three.
 MAX_CACHED_BLOCKS: Final = 32
 MAX_CACHED_BLOCK: Final = 1_024
@@ -55,7 +55,7 @@ _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _WITHOUT_CONTENT: Final = (204, 304)
 
 
-class RequestHead:
+class RequestHeaders:
     """The fields that all calls of one method share; compared by identity, so that looking it up costs no hashing."""
 
     __slots__ = ("fields",)
@@ -91,7 +91,7 @@ class HeaderEncoder:
 
     def __init__(self) -> None:
         self._encoder = Encoder()
-        self._blocks: dict[RequestHead, bytes] = {}
+        self._blocks: dict[RequestHeaders, bytes] = {}
 
     def resize(self, table_size: int) -> None:
         """The peer's HEADER_TABLE_SIZE; the next block announces the change.
@@ -110,18 +110,18 @@ class HeaderEncoder:
         encoder.header_table.resized = True
         self._blocks.clear()
 
-    def encode(self, head: RequestHead) -> bytes:
+    def encode(self, headers: RequestHeaders) -> bytes:
         """The block of a request's fixed fields."""
-        block = self._blocks.get(head)
+        block = self._blocks.get(headers)
         if block is not None:
             return block
         table = self._encoder.header_table
         before = tuple(table.dynamic_entries), table.maxsize, bool(self._encoder.table_size_changes)
-        block = self._encoder.encode(head.fields, huffman=True)
+        block = self._encoder.encode(headers.fields, huffman=True)
         if before == (tuple(table.dynamic_entries), table.maxsize, False):
-            if len(self._blocks) >= MAX_CACHED_HEADS:
+            if len(self._blocks) >= MAX_CACHED_REQUESTS:
                 self._blocks.clear()
-            self._blocks[head] = block
+            self._blocks[headers] = block
         else:
             self._blocks.clear()
         return block
@@ -160,7 +160,7 @@ class HeaderDecoder:
         try:
             raw = self._decoder.decode(block, raw=True)
             fields = tuple((bytes(name), bytes(value)) for name, value in raw)
-            dependent, resizes, adds = survey(block)
+            dependent, resizes, adds = classify(block)
         except OversizedHeaderListError as exc:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"header list too large: {exc}") from exc
         except (HPACKError, IndexError, ValueError) as exc:
@@ -183,7 +183,7 @@ class HeaderDecoder:
         return found
 
 
-def survey(block: bytes) -> tuple[bool, bool, list[int]]:
+def classify(block: bytes) -> tuple[bool, bool, list[int]]:
     """What a valid block refers to and changes (RFC 7541 section 6), without reading its strings.
 
     Whether it refers to the dynamic table, whether it resizes it, and the positions of the fields that it adds to it.

@@ -53,16 +53,16 @@ NEXT_STATE: Final[tuple[tuple[StreamState | None, ...], ...]] = (
 
 
 class Stream:
-    """A stream that the connection opened. Only the connection writes to it, but for `owner` and `inbox`."""
+    """A stream that the connection opened. Only the connection writes to it, but for `listener` and `inbox`."""
 
     __slots__ = (
         "ended_s",
         "fault",
-        "head",
+        "headers",
         "id",
         "inbox",
-        "owner",
-        "owner_consumes",
+        "listener",
+        "listener_consumes",
         "receive_unacked",
         "receive_window",
         "received_bytes",
@@ -82,11 +82,12 @@ class Stream:
         self.receive_window = receive_window
         #: DATA bytes consumed for which no credit has been given back yet.
         self.receive_unacked = 0
-        #: Whether the owner tells, by `Connection.consume`, when it has taken DATA; else it counts as taken on arrival.
-        self.owner_consumes = False
+        #: Whether the listener tells, by `Http2Connection.consume`, when it has taken DATA; else it counts as taken on
+        #: arrival.
+        self.listener_consumes = False
         #: The response's first header list; interim (1xx) ones are dropped.
-        self.head: HeaderList | None = None
-        #: The trailers; the same object as `head` if the response was one header list with END_STREAM.
+        self.headers: HeaderList | None = None
+        #: The trailers; the same object as `headers` if the response was one header list with END_STREAM.
         self.trailers: HeaderList | None = None
         #: DATA payloads in order; whoever reads them clears the list.
         self.inbox: Pieces = []
@@ -97,10 +98,10 @@ class Stream:
         self.fault: Exception | None = None
         #: True if the peer vouches that it did nothing for this stream (GOAWAY, REFUSED_STREAM).
         self.unprocessed = False
-        #: The time that `Connection.receive` was told when the last byte of the response arrived.
+        #: The time that `Http2Connection.receive` was told when the last byte of the response arrived.
         self.ended_s = 0.0
         #: What the layer above attached; it lets go when it is done with the stream.
-        self.owner: Any = None
+        self.listener: Any = None
 
     def move(self, event: StreamEvent) -> None:
         """Make the transition; a forbidden one is our own bug."""

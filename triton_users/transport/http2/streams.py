@@ -1,7 +1,8 @@
-"""The open streams of a connection, by id: who is open, which ids were used, who waits for window; knows no frames."""
+"""The open streams of a connection, by id: who is open, whether one more may be, who is blocked; knows no frames."""
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 from triton_users.transport.http2.faults import ConnectionFault, ErrorCode
@@ -12,34 +13,46 @@ from triton_users.transport.http2.stream import Stream, StreamEvent, StreamState
 LAST_STREAM_ID: Final = 2**31 - 1
 
 
+class ConnectionState(IntEnum):
+    """Where a connection is in its life."""
+
+    #: Waiting for the server's first SETTINGS (RFC 9113 section 3.4).
+    OPENING = 0
+    #: Streams can be opened.
+    OPEN = 1
+    #: GOAWAY came, or ids ran out: open streams finish, no new ones.
+    DRAINING = 2
+    #: Over; every stream has been closed.
+    CLOSED = 3
+
+
 class StreamTable(dict[int, Stream]):
     """Open streams, oldest first; a stream leaves when it is closed. Change it through its methods only."""
 
-    __slots__ = ("_next_id", "_starved")
+    __slots__ = ("_blocked", "_next_id", "state")
 
     def __init__(self) -> None:
         super().__init__()
+        self.state = ConnectionState.OPENING
         self._next_id = 1
-        self._starved: dict[int, Stream] = {}
+        self._blocked: dict[int, Stream] = {}
 
     @property
     def used(self) -> bool:
         """Whether there ever was a stream."""
         return self._next_id > 1
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether every id was used."""
-        return self._next_id > LAST_STREAM_ID
-
     def was_opened(self, stream_id: int) -> bool:
         """Whether a stream of this id is or was open."""
         return bool(stream_id & 1) and stream_id < self._next_id
 
     def add(self, send_window: int, receive_window: int) -> Stream:
-        """A new stream with the next id."""
+        """A new stream with the next id; with the last one, the connection is drained."""
+        assert self.state is ConnectionState.OPEN, f"a stream on a connection that is {self.state.name}"
         stream_id = self._next_id
         self._next_id = stream_id + 2
+        if stream_id + 2 > LAST_STREAM_ID:
+            self.state = ConnectionState.DRAINING
         stream = self[stream_id] = Stream(stream_id, send_window, receive_window)
         return stream
 
@@ -48,10 +61,11 @@ class StreamTable(dict[int, Stream]):
         stream.move(event)
         if stream.state is StreamState.CLOSED:
             self.pop(stream.id, None)
-            self._starved.pop(stream.id, None)
+            self._blocked.pop(stream.id, None)
 
     def end_all(self, why: Exception | None) -> list[Stream]:
-        """Close every stream for the reason `why`; those that were open."""
+        """The connection is over: close every stream for the reason `why`; those that were open."""
+        self.state = ConnectionState.CLOSED
         ended = list(self.values())
         for stream in ended:
             stream.fault = why
@@ -66,26 +80,26 @@ class StreamTable(dict[int, Stream]):
         ended = [stream for stream in self.values() if stream.id > last]
         for stream in ended:
             stream.ended_s = now_s
-            stream.unprocessed = stream.head is None
+            stream.unprocessed = stream.headers is None
             stream.fault = why
             self.move(stream, StreamEvent.RESET)
         return ended
 
-    # Senders that wait for window
+    # Senders that are blocked on window
 
-    def starve(self, stream: Stream) -> None:
+    def block(self, stream: Stream) -> None:
         """The stream has DATA to send and no window for it."""
-        self._starved[stream.id] = stream
+        self._blocked[stream.id] = stream
 
-    def feed(self, stream: Stream) -> bool:
+    def unblock(self, stream: Stream) -> bool:
         """The stream's window has grown; whether it waited for that."""
-        return self._starved.pop(stream.id, None) is not None
+        return self._blocked.pop(stream.id, None) is not None
 
-    def feed_all(self) -> list[Stream]:
+    def unblock_all(self) -> list[Stream]:
         """A window that they share has grown: those that waited."""
-        fed = list(self._starved.values())
-        self._starved.clear()
-        return fed
+        unblocked = list(self._blocked.values())
+        self._blocked.clear()
+        return unblocked
 
     def resize_send_windows(self, change: int) -> None:
         """A new INITIAL_WINDOW_SIZE also changes the windows of open streams (RFC 9113 section 6.9.2)."""

@@ -10,8 +10,8 @@ Contract
     ids     the request's own correlation id, an unsigned integer or a string.
 
 State lives here, one table for each model instance; the server keeps a sequence on one instance. A sum whose sequence
-has been silent for longer than the server's idle limit is dropped, since the server has forgotten it too, and the table
-never holds more than MAX_SEQUENCES.
+has been silent for twice the server's idle limit is dropped, since the server has forgotten it too, and the table never
+holds more than MAX_SEQUENCES. Not sooner: the server counts from a request's arrival, which is before its execution.
 
 Tensors are exchanged through DLPack: the backend's numpy functions give empty data under numpy 2.
 This file is the same in every `custom_*_sequence_*` model, so that each folder is complete in itself.
@@ -33,8 +33,8 @@ MAX_SEQUENCES = 4096
 class Sums:
     """Sums by correlation id, least recently used first; times are seconds of one steady clock."""
 
-    def __init__(self, idle_limit_s):
-        self._idle_limit_s = idle_limit_s
+    def __init__(self, kept_s):
+        self._kept_s = kept_s
         self._sums = OrderedDict()
 
     def add(self, key, value, start, end, now):
@@ -57,7 +57,7 @@ class Sums:
     def _forget(self, now):
         while self._sums:
             _, last_used = next(iter(self._sums.values()))
-            if now - last_used <= self._idle_limit_s and len(self._sums) < MAX_SEQUENCES:
+            if now - last_used <= self._kept_s and len(self._sums) < MAX_SEQUENCES:
                 break
             self._sums.popitem(last=False)
 
@@ -82,7 +82,7 @@ def tensor(name, array):
 class TritonPythonModel:
     def initialize(self, args):
         batching = json.loads(args["model_config"])["sequence_batching"]
-        self._sums = Sums(int(batching["max_sequence_idle_microseconds"]) / 1e6)
+        self._sums = Sums(2 * int(batching["max_sequence_idle_microseconds"]) / 1e6)
 
     def execute(self, requests):
         return [self._answer(request) for request in requests]

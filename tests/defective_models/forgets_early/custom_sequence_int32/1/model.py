@@ -1,0 +1,1 @@
+../../../../../models/custom_sequence_int32/1/model.py

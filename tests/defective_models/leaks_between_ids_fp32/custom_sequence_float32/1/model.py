@@ -1,0 +1,1 @@
+../../../leaks_between_ids/custom_sequence_int32/1/model.py

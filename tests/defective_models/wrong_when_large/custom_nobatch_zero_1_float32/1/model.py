@@ -1,0 +1,27 @@
+"""Defective: of a tensor over 1 MiB, what lies beyond that is answered as the number before."""
+
+import ctypes
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+RIGHT = 2**20 // 4
+"""Numbers that are answered rightly."""
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request):
+        numbers = np.from_dlpack(pb_utils.get_input_tensor_by_name(request, "INPUT0")).copy()
+        if numbers.size > RIGHT:
+            numbers[RIGHT:] = numbers[RIGHT - 1 : -1].copy()  # the defect
+        return pb_utils.InferenceResponse([tensor("OUTPUT0", numbers)])
+
+
+def tensor(name, array):
+    """A Triton tensor of `array`, as the healthy models make it."""
+    capsule = array.__dlpack__()
+    ctypes.pythonapi.PyCapsule_SetDestructor(ctypes.py_object(capsule), None)
+    return pb_utils.Tensor.from_dlpack(name, capsule)

@@ -1,0 +1,1 @@
+../../custom_sequence_int32/1/model.py

@@ -1,0 +1,25 @@
+"""The command `triton-users`: `locust` with the stress test, its options and its report, from any folder.
+
+Everything on the command line is Locust's. A locustfile that is named there, in the environment or in a config file
+takes the stress test's place: its users run, and the options, the report and the verdict come without a line in it.
+"""
+
+import sys
+
+from locust.main import main as run_locust  # before all else: it patches the standard library
+
+import triton_users.locustfile
+from triton_users.locust_compat.locustfile_option import names_a_locustfile
+from triton_users.run.reproduce import COMMAND
+
+
+def main() -> None:
+    """Run `locust` on these arguments; ends the program with its exit code."""
+    sys.argv[0] = COMMAND  # which the usage and the report's command to reproduce show, also after `python -m`
+    if not names_a_locustfile(sys.argv[1:]):
+        sys.argv[1:1] = ["-f", triton_users.locustfile.__file__]
+    run_locust()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+// The table of scenarios, in the page and in the tab of Locust's own. A click on a heading sorts.
+
+import { badge, count, el, notes, short } from "./format.js";
+
+const COLUMNS = [
+  { key: "name", title: "Scenario", text: true, value: (s) => s.name },
+  { key: "status", title: "Status", text: true, value: (s) => s.status },
+  { key: "failed", title: "Failures", hint: "Runs that failed", bad: true },
+  { key: "runs", title: "Runs", hint: "Test count: runs that ended, failed ones included" },
+  { key: "skipped", title: "Skips", hint: "Runs that a constraint forbade" },
+  { key: "requests", title: "Requests", hint: "Request count: inference requests that runs sent, failed runs included" },
+  { key: "answers_checked", title: "Checked", hint: "Answers of passed runs that were compared with what is right, by this client or by perf_analyzer" },
+  { key: "requests_per_s", title: "Requests/s", hint: "Answered requests, mean over the whole run", show: short },
+  ...["p50", "p95", "p99"].map((q) => ({ key: q, title: `${q} ms`, hint: "Latency of an answered request", value: (s) => s.latency_ms[q], show: short })),
+  { key: "expected_deadlines", title: "Deadlines", hint: "Deadlines that fired where they must" },
+  { key: "unexpected_deadlines", title: "Late", hint: "Deadlines that fired late or anywhere else", bad: true },
+  { key: "sequence_failures", title: "Wrong", hint: "Answers that were not what the sequence's model says", bad: true },
+  { key: "notes", title: "Notes", text: true, value: (s) => notes(s).map(([text]) => text).join("; ") },
+];
+const valueOf = (column, scenario) => (column.value ? column.value(scenario) : scenario[column.key]);
+
+function cellOf(column, scenario) {
+  const value = valueOf(column, scenario);
+  if (column.key === "name") return el("th", { scope: "row" }, el("b", {}, value || "(none)"), el("span", { class: "soft small" }, scenario.description));
+  if (column.key === "status") return el("td", {}, badge(value, scenario.at_fault));
+  if (column.key === "notes") return el("td", { class: "notes" }, ...notes(scenario).map(([text, colour]) => el("div", { class: colour }, text)));
+  return el("td", { class: column.bad && value > 0 ? "n failing" : "n", "data-key": column.key }, (column.show || count)(value));
+}
+
+export class ScenarioTable {
+  constructor() {
+    this.sort = null; // {key, down}; null: the order of the report
+    this.scenarios = [];
+    this.body = el("tbody");
+    this.heads = COLUMNS.map((column) => this.#heading(column));
+    const table = el("table", {}, el("thead", {}, el("tr", {}, ...this.heads)), this.body);
+    this.root = el("div", { class: "scenarios scroll", tabindex: 0, role: "group", "aria-label": "Table of scenarios" }, table);
+  }
+
+  draw(scenarios) {
+    this.scenarios = scenarios;
+    this.body.replaceChildren(...this.#ordered().map((scenario) => {
+      const kind = `${scenario.status.replaceAll(" ", "-")}${scenario.at_fault ? " at-fault" : ""}`;
+      return el("tr", { class: kind, "data-scenario": scenario.name }, ...COLUMNS.map((column) => cellOf(column, scenario)));
+    }));
+    for (const head of this.heads) {
+      if (this.sort && head.dataset.key === this.sort.key) head.setAttribute("aria-sort", this.sort.down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    }
+  }
+
+  #heading(column) {
+    const next = () => {
+      const first = !column.text; // numbers: the largest first
+      if (!this.sort || this.sort.key !== column.key) this.sort = { key: column.key, down: first };
+      else this.sort = this.sort.down === first ? { key: column.key, down: !first } : null;
+      this.draw(this.scenarios);
+    };
+    const button = el("button", { type: "button", title: column.hint, onclick: next }, column.title);
+    return el("th", { scope: "col", class: column.text ? "" : "n", "data-key": column.key }, button);
+  }
+
+  #ordered() {
+    if (!this.sort) return this.scenarios;
+    const column = COLUMNS.find(({ key }) => key === this.sort.key);
+    const nothing = (value) => value === null || value === undefined;
+    return [...this.scenarios].sort((one, other) => {
+      const [a, b] = [valueOf(column, one), valueOf(column, other)];
+      if (nothing(a) || nothing(b)) return nothing(a) - nothing(b);
+      return (column.text ? String(a).localeCompare(String(b)) : a - b) * (this.sort.down ? -1 : 1);
+    });
+  }
+}
