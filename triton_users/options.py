@@ -52,7 +52,7 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         return
     setattr(parser, _MARK, True)
     for option in own_options():
-        _add(parser, option)
+        add_option(parser, option)
     # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
     parser.set_defaults(web_host="127.0.0.1")
     if hold_starts_that_come_before_init():  # Locust's web UI makes parsers too, long after
@@ -135,7 +135,8 @@ def _text(value: Value) -> str:
     return (value or '""') if isinstance(value, str) else digits(value)
 
 
-def _add(parser: ArgumentParser, option: Option) -> None:
+def add_option(parser: ArgumentParser, option: Option) -> None:
+    """Add one option to any parser."""
     default, said = option.default, option.help
     if isinstance(default, bool):
         parser.add_argument(option.flag, action="store_true", default=default, help=said)

@@ -24,6 +24,7 @@ from triton_users.run.configuration import RunConfiguration
 from triton_users.run.coordinator import EXIT_USAGE, Coordinator
 from triton_users.run.node import Node
 from triton_users.run.snapshots import LocalNode, SnapshotCollector, SnapshotSender
+from triton_users.settings import UsageError
 
 QUIT_LIMIT_S = 30.0
 """How long a worker may take to end beyond its users' stop timeout, in seconds; then the kernel ends it."""
@@ -68,7 +69,10 @@ def _install_worker(environment: Environment, command: LocustCommand, runner: Wo
         packed = command.came_with_the_order()
         if packed is None:
             command.refuse_to_start("the master of this worker runs without this plugin: give both the same locustfile")
-        sender.start(RunConfiguration.unpack(packed))
+        try:
+            sender.start(RunConfiguration.unpack(packed))
+        except UsageError as error:  # input data that this machine does not have
+            command.refuse_to_start(str(error))
 
     def quitting(**_: Any) -> None:
         signal.setitimer(signal.ITIMER_REAL, command.stop_timeout_s + QUIT_LIMIT_S)

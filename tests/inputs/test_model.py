@@ -1,11 +1,13 @@
 """What is read from a model's metadata and configuration, and what must be told to resolve it."""
 
+from ast import literal_eval
+
 import pytest
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from tests.inputs.specs import ints, model
 from triton_users.inputs.datatypes import DataError
-from triton_users.inputs.model import TensorSpec, complaint, from_server, parse_shapes
+from triton_users.inputs.model import TensorSpec, complaint, from_server
 from triton_users.settings import UsageError
 
 
@@ -57,42 +59,25 @@ def test_a_datatype_that_nobody_knows_is_named() -> None:
         from_server(metadata(IN=("FP4", [1])), None)
 
 
-def test_open_sizes_of_all_models_are_one_complaint_with_the_option_that_resolves_it() -> None:
-    specs = [
-        model(TensorSpec("ids", "INT64", (-1, 2))),
-        model(ints()),
-        model(TensorSpec("x", "FP32", (-1,), optional=True)),
-    ]
+def test_open_sizes_of_all_models_are_one_complaint_that_says_how_to_give_them() -> None:
+    optional = TensorSpec("x", "FP32", (-1,), optional=True)
+    specs = [model(TensorSpec("ids", "INT64", (-1, 2))), model(ints()), model(optional)]
     assert complaint(specs) == (
-        "sizes that the server leaves open must be given: m takes ids INT64 [-1,2]. For instance: --shape 'm:ids=1,2'"
+        "sizes that the server leaves open must be given: m takes ids INT64 [-1,2]. "
+        "For instance for m: shapes = {'ids': (1, 2)}"
     )
     assert complaint([model(ints())]) == ""
 
 
-def test_the_option_of_the_complaint_resolves_it() -> None:
+def test_what_the_complaint_says_resolves_it() -> None:
     spec = model(TensorSpec("ids", "INT64", (-1, 2)), TensorSpec("x", "FP32", (-1,)))
-    option = complaint([spec]).split("--shape ")[1].strip("'")
-    assert complaint([spec.with_shapes(parse_shapes(option)["m"])]) == ""
-
-
-def test_shapes_are_given_by_model_and_input() -> None:
-    assert parse_shapes("bert:ids=1,128 bert:mask=128;cnn:data=3,8,8") == {
-        "bert": {"ids": (1, 128), "mask": (128,)},
-        "cnn": {"data": (3, 8, 8)},
-    }
-    assert parse_shapes("") == {}
-    assert parse_shapes("m:scalar=") == {"m": {"scalar": ()}}
-
-
-@pytest.mark.parametrize("text", ["ids=1", "m:ids", "m:ids=1,x", "m:ids=-1", ":ids=1", "m:=1", "m:ids=1,,2"])
-def test_an_entry_that_is_no_shape_is_named(text: str) -> None:
-    with pytest.raises(UsageError, match="MODEL:INPUT=SIZES"):
-        parse_shapes(text)
+    shapes = literal_eval(complaint([spec]).split("shapes = ")[1])
+    assert complaint([spec.with_shapes(shapes)]) == ""
 
 
 def test_a_shape_that_the_model_does_not_take_is_named() -> None:
     spec = model(TensorSpec("ids", "INT64", (-1, 2)))
-    with pytest.raises(UsageError, match=r"m:ids=1,3 does not fit: the model takes \[-1,2\]"):
+    with pytest.raises(UsageError, match=r"shapes: \[1,3\] does not fit ids of m: the model takes \[-1,2\]"):
         spec.with_shapes({"ids": (1, 3)})
     with pytest.raises(UsageError, match="m has no input x; it has ids"):
         spec.with_shapes({"x": (1,)})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from triton_users.options import _add, own_options
+from triton_users.options import add_option, own_options
 from triton_users.run.configuration import RunConfiguration
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings
@@ -20,7 +20,7 @@ def options(report_dir: Path | str, *arguments: str, headless: bool = True) -> N
     """Our options, and those of Locust's that a run reads."""
     parser = ArgumentParser()
     for option in own_options():
-        _add(parser, option)
+        add_option(parser, option)
     ours = vars(parser.parse_args(["--report-dir", str(report_dir), *arguments]))
     locusts = {
         "headless": headless,

@@ -11,7 +11,7 @@ import numpy as np
 
 from triton_users.inputs.checks import Mismatch, Tolerance, compare
 from triton_users.inputs.data import Step, Tensor
-from triton_users.inputs.datatypes import DataError, decode, element_size, encode, from_values
+from triton_users.inputs.datatypes import Array, DataError, decode, element_size, encode, from_values
 
 #: The field of InferTensorContents that holds a datatype's values; FP16 and BF16 have none.
 _TYPED = {
@@ -33,6 +33,11 @@ class Output:
     datatype: str
     shape: tuple[int, ...]
     raw: bytes
+
+    @property
+    def values(self) -> Array:
+        """As a numpy array in its shape. DataError or ValueError for contents that do not fill it."""
+        return decode(self.raw, self.datatype).reshape(self.shape)
 
 
 def outputs_of(response: Any) -> dict[str, Output]:

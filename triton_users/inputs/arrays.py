@@ -78,7 +78,7 @@ def read_npz(path: Path, model: ModelSpec) -> StepList:
         expected: dict[str, Tensor] = {}
         for name, array in arrays.items():
             try:
-                found_tensor = _tensor(specs[name], array[index] if name in counts else array)
+                found_tensor = tensor_of(specs[name], array[index] if name in counts else array)
             except DataError as error:
                 raise DataError(f"{name}, step {index}: {error}") from None
             (inputs if model.input(name) else expected)[name] = found_tensor
@@ -87,7 +87,8 @@ def read_npz(path: Path, model: ModelSpec) -> StepList:
     return StepList([steps])
 
 
-def _tensor(spec: TensorSpec, array: Any) -> Tensor:
+def tensor_of(spec: TensorSpec, array: Any) -> Tensor:
+    """The tensor of a numpy array (no batch dimension). DataError where its type, values or shape do not fit."""
     shape = tuple(array.shape)
     if spec.datatype == "BYTES":
         if array.dtype.kind not in "SU":

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from triton_users.inputs.datatypes import DataError, decode, element_size
+from triton_users.inputs.datatypes import Array, DataError, decode, element_size
 from triton_users.inputs.model import ModelSpec, Shape, TensorSpec
 
 
@@ -19,6 +19,11 @@ class Tensor:
     shape: Shape
     raw: bytes
     """Its raw contents (`datatypes`)."""
+
+    @property
+    def values(self) -> Array:
+        """As a numpy array in its shape."""
+        return decode(self.raw, self.spec.datatype).reshape(self.shape)
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def tensor(spec: TensorSpec, raw: bytes, shape: Shape | None, *, responses: bool
     """
     if shape is None:
         if not spec.fixed:
-            raise DataError(f'the model takes [{_sizes(spec.shape)}]: give a "shape" here, or the option --shape')
+            raise DataError(f'the model takes [{_sizes(spec.shape)}]: give a "shape" here, or "shapes" for all steps')
         shape = spec.shape
     elif not spec.admits(shape) and not (responses and spec.admits(shape[1:])):
         raise DataError(f"its shape is [{_sizes(shape)}], but the model takes [{_sizes(spec.shape)}]")

@@ -84,10 +84,10 @@ class ModelSpec:
             spec = self.input(name)
             if spec is None:
                 known = ", ".join(each.name for each in self.inputs)
-                raise UsageError(f"shape: {self.name} has no input {name}; it has {known}")
+                raise UsageError(f"shapes: {self.name} has no input {name}; it has {known}")
             if not spec.admits(shape) or -1 in shape:
                 raise UsageError(
-                    f"shape: {self.name}:{name}={_joined(shape)} does not fit: "
+                    f"shapes: [{_joined(shape)}] does not fit {name} of {self.name}: "
                     f"the model takes [{_joined(spec.shape)}], the batch dimension left out; -1 stands for any size"
                 )
         inputs = tuple(replace(spec, shape=shapes.get(spec.name, spec.shape)) for spec in self.inputs)
@@ -127,36 +127,21 @@ def from_server(metadata: Any, config: Any | None) -> ModelSpec:
     )
 
 
-def parse_shapes(text: str) -> dict[str, dict[str, Shape]]:
-    """`MODEL:INPUT=1,128` entries, separated by spaces or semicolons, by model and input.
-
-    UsageError for an entry that is none.
-    """
-    found: dict[str, dict[str, Shape]] = {}
-    for entry in text.replace(";", " ").split():
-        place, equals, sizes = entry.rpartition("=")
-        model, colon, tensor = place.rpartition(":")
-        numbers = sizes.split(",") if sizes else []
-        if not (equals and colon and model and tensor and all(n.isdecimal() for n in numbers)):
-            raise UsageError(
-                f"shape: {entry!r} is not MODEL:INPUT=SIZES, for instance bert:input_ids=128 or image:data=224,224,3, "
-                "the batch dimension left out"
-            )
-        found.setdefault(model, {})[tensor] = tuple(map(int, numbers))
-    return found
-
-
 def complaint(specs: Iterable[ModelSpec]) -> str:
-    """One sentence for all inputs whose shape must be given, with the option for it; "" when there are none."""
+    """One sentence for all inputs whose shape must be given, and how; "" when there are none."""
     missing = [(spec, tensor) for spec in specs for tensor in spec.unresolved]
     if not missing:
         return ""
     listed = "; ".join(f"{spec.name} takes {tensor}" for spec, tensor in missing)
-    example = " ".join(
-        f"{spec.name}:{tensor.name}={_joined(tuple(1 if size == -1 else size for size in tensor.shape))}"
-        for spec, tensor in missing
+    return (
+        f"sizes that the server leaves open must be given: {listed}. For instance for {missing[0][0].name}: "
+        f"shapes = {example_shapes(missing[0][0])}"
     )
-    return f"sizes that the server leaves open must be given: {listed}. For instance: --shape '{example}'"
+
+
+def example_shapes(spec: ModelSpec) -> str:
+    """`shapes` for the inputs of this model whose sizes are open, with 1 for each that is, in Python."""
+    return repr({t.name: tuple(1 if size == -1 else size for size in t.shape) for t in spec.unresolved})
 
 
 def _joined(shape: Shape) -> str:

@@ -18,6 +18,7 @@ from triton_users import server
 from triton_users.declaration import read
 from triton_users.judge.client_limited import hms
 from triton_users.judge.thresholds import JudgingSettings
+from triton_users.model_user import model_users, prepare
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
@@ -202,6 +203,8 @@ class Coordinator:
         settings = self._settings(drawn_seed=new_seed())
         judging = judging_from(options)
         preflight = self._preflight(settings)
+        connection = read(ConnectionSettings, options)
+        prepare(command.user_classes, self.host, connection, settings.seed)  # what the nodes will do, where it is seen
         configuration = RunConfiguration(
             run_id=new_run_id(),
             settings=settings,
@@ -210,8 +213,9 @@ class Coordinator:
             host="" if command.host else self._host,
             epoch=secrets.token_hex(8),
         )
-        connection = read(ConnectionSettings, options)
         info = _info(configuration, self.host, connection)
+        of_models = {each.scenario.name: each.scenario.description for each in model_users(command.user_classes)}
+        info = replace(info, descriptions={**info.descriptions, **of_models})
         info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
         info = replace(info, **judging, reproduce=self._reproduce(settings.seed))
         if not runs_scenarios(command.user_classes):

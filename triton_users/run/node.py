@@ -16,9 +16,11 @@ import gevent
 
 from triton_users import ledger
 from triton_users.client.rpc_events import RequestFailure
+from triton_users.declaration import read
 from triton_users.ledger.lateness import LATE_S
 from triton_users.ledger.plain import cut
 from triton_users.locust_compat.stack_of_stop import look_early
+from triton_users.model_user import prepare
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
 from triton_users.run.locust import Command
 from triton_users.run.preflight import with_perf_analyzer
@@ -26,6 +28,7 @@ from triton_users.run.selfcheck import SelfCheck
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import SENT_ELSEWHERE
 from triton_users.scenarios.open_sequences import open_sequences
+from triton_users.settings import ConnectionSettings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
 from triton_users.system import scratch
 from triton_users.users import TritonGrpcUser, own_host
@@ -67,7 +70,7 @@ class Node:
         events.user_error.add_listener(self._on_user_error)
 
     def start(self, configuration: RunConfiguration) -> Run:
-        """Begin a run as the master configured it."""
+        """Begin a run as the master configured it. UsageError when a model's input data cannot be used here."""
         self.end()
         settings = configuration.settings
         target = with_perf_analyzer(configuration.target, configuration.host or self._command.host)
@@ -85,6 +88,9 @@ class Node:
         )
         for name in weights(settings, run.left_out) if scenarios else ():
             ALL[name].prepare(run.shared, settings)
+        connection = read(ConnectionSettings, self._command.options)
+        host = configuration.host or self._command.host
+        run.shared.update(prepare(self._command.user_classes, host, connection, settings.seed))
         look_early()
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less

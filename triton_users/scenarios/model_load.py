@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.encoded import EncodedRequest, EncodedStream, StreamSilent, encoded_infer
 from triton_users.client.stream_requests import Stray, StreamedCall, StreamRequests
-from triton_users.inputs.answers import mismatch, responses_expected
+from triton_users.inputs.answers import mismatch, outputs_of, responses_expected
+from triton_users.inputs.arrays import tensor_of
 from triton_users.inputs.checks import Mismatch, Tolerance
+from triton_users.inputs.data import Step, check_inputs, unknown
 from triton_users.inputs.datatypes import DataError
 from triton_users.inputs.model import ModelSpec
 from triton_users.inputs.pool import RequestPool
@@ -27,14 +30,22 @@ from triton_users.settings import Settings
 class ModelPlan:
     """One request, or the requests of one sequence."""
 
-    stream: int
+    stream: int = 0
     """Of the input data."""
-    first: int
+    first: int = 0
     """The first step in it."""
     length: int = 1
     """Requests: more than one for a sequence only."""
     offset: int = 0
     """The sequence's correlation id, as its offset in the user's block."""
+    seed: int = 0
+    """Of the requests, where the user's own code makes them."""
+
+
+Make = Callable[[random.Random], Mapping[str, Any]]
+"""Inputs of one request by name: numpy arrays without the batch dimension."""
+Check = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
+"""Takes inputs and outputs of one response, by name, as numpy arrays in their shapes; raises what is wrong."""
 
 
 class ModelLoad(Scenario):
@@ -44,32 +55,38 @@ class ModelLoad(Scenario):
     tolerances: ClassVar[Mapping[str, Tolerance]] = {}
     """By output."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, make: Make | None = None, check: Check | None = None) -> None:
+        """`make` makes the inputs of a request in place of the input data, `check` judges an answer beside them."""
         super().__init__(session)
+        self._make, self._check = make, check
         self._pool: RequestPool = session.shared[pool_key(self.spec.name)]
         self._infer = encoded_infer(session.client.channel)
-        self._stream: EncodedStream | None = None
+        self._opened: EncodedStream | None = None
         self._numbers = 0
         self.checked = 0
         """Responses that were compared with what they must be."""
+        self._all_checked = False
+        """Whether each response of the newest run was."""
 
     @classmethod
     def unavailable(cls, target: Target, settings: Settings) -> str:
         return "" if cls.spec.name in target.models else f"the model {cls.spec.name} is not ready on the server"
 
     def plan(self, draw: random.Random) -> ModelPlan:
-        streams = self._pool.streams
-        stream = draw.randrange(len(streams))
+        streams, settings = self._pool.streams, self.session.settings
+        seed = draw.getrandbits(32) if self._make is not None else 0
+        stream = draw.randrange(len(streams)) if streams else 0
+        steps = streams[stream] if streams else 1
         if not self.spec.sequences:
-            return ModelPlan(stream, draw.randrange(streams[stream]))
-        length = streams[stream]
-        if len(streams) == 1:  # no sequences of the user's own: as many steps as in the nine scenarios
-            settings = self.session.settings
-            length = draw_length(draw, settings.sequence_length_mean, settings.sequence_length_stdev)
-            return ModelPlan(stream, draw.randrange(streams[stream]), length, draw_fresh_offset(draw))
-        return ModelPlan(stream, 0, length, draw_fresh_offset(draw))
+            return ModelPlan(stream, draw.randrange(steps), seed=seed)
+        if len(streams) > 1:
+            return ModelPlan(stream, 0, steps, draw_fresh_offset(draw), seed)
+        # No sequences of the user's own: as many requests as in the nine scenarios.
+        length = draw_length(draw, settings.sequence_length_mean, settings.sequence_length_stdev)
+        return ModelPlan(stream, draw.randrange(steps), length, draw_fresh_offset(draw), seed)
 
     def run(self, plan: ModelPlan) -> int:
+        self._all_checked = True
         try:
             if self.spec.sequences or self.spec.decoupled:
                 return self._run_stream(plan)
@@ -77,8 +94,28 @@ class ModelLoad(Scenario):
         except DataError as error:
             raise ScenarioFailure(f"input data of {self.spec.name}: {error}") from None
 
+    def answers_checked(self, plan: ModelPlan, requests: int) -> int:
+        return requests if self._all_checked else 0
+
+    def _requests(self, plan: ModelPlan) -> list[PreparedRequest]:
+        if self._make is None:
+            count = self._pool.streams[plan.stream]
+            return [self._pool.request(plan.stream, (plan.first + i) % count) for i in range(plan.length)]
+        draw = random.Random(plan.seed)
+        made = []
+        for _ in range(plan.length):
+            tensors = {}
+            for name, array in self._make(draw).items():
+                spec = self.spec.input(name)
+                if spec is None:
+                    raise unknown(name, self.spec.inputs, "input", self.spec)
+                tensors[name] = tensor_of(spec, np.asarray(array))
+            check_inputs(self.spec, tensors)
+            made.append(PreparedRequest(self.spec, [Step(tensors)]))
+        return made
+
     def _run_unary(self, plan: ModelPlan) -> int:
-        request = self._pool.request(plan.stream, plan.first)
+        (request,) = self._requests(plan)
         encoded = EncodedRequest(self.spec.name, "", request.encoded)
         try:
             response = self._infer(encoded, timeout=self._limit_s)
@@ -89,24 +126,23 @@ class ModelLoad(Scenario):
 
     def _run_stream(self, plan: ModelPlan) -> int:
         """The requests one after the other on the user's stream, without waiting; then all their answers."""
-        count = self._pool.streams[plan.stream]
-        requests = [self._pool.request(plan.stream, (plan.first + i) % count) for i in range(plan.length)]
+        requests = self._requests(plan)
         waiting = StreamRequests()
         owners: dict[int, PreparedRequest] = {}
-        if self._stream is None:
-            self._stream = EncodedStream(self.session.client.channel)
+        if self._opened is None:
+            self._opened = EncodedStream(self.session.client.channel)
         try:
             for position, request in enumerate(requests):
                 self._numbers += 1
                 request_id = str(self._numbers)
                 owners[id(waiting.sent(request_id, self.spec.name, 0, 0.0))] = request
-                self._stream.send(
+                self._opened.send(
                     EncodedRequest(self.spec.name, request_id, self._encode(plan, request, request_id, position))
                 )
             self._receive(waiting, owners)
         except BaseException:
-            self._stream.close()  # whatever still comes on it is of a run that is over
-            self._stream = None
+            self._opened.close()  # whatever still comes on it is of a run that is over
+            self._opened = None
             raise
         return plan.length
 
@@ -127,7 +163,7 @@ class ModelLoad(Scenario):
         while len(waiting):
             left_s = started + limit_s - self.session.clock()
             try:
-                message = self._stream.receive(max(0.0, left_s))  # type: ignore[union-attr]  # it was sent on
+                message = self._opened.receive(max(0.0, left_s))  # type: ignore[union-attr]  # it was sent on
             except StreamSilent:
                 first = waiting.waiting()[0]
                 raise ScenarioFailure(
@@ -172,7 +208,8 @@ class ModelLoad(Scenario):
             )
 
     def _judge(self, request: PreparedRequest, response: Any, number: int, requests: int) -> None:
-        if not request.checked:
+        if not request.checked and self._check is None:
+            self._all_checked = False
             return
         self.checked += 1
         batched = bool(self.spec.max_batch_size)
@@ -181,15 +218,28 @@ class ModelLoad(Scenario):
             raise ScenarioFailure(
                 f"a wrong answer: {found}", requests=requests, model=self.spec.name, **_evidence(found)
             )
+        if self._check is not None:
+            self._ask_the_user(self._check, request, response, requests)
+
+    def _ask_the_user(self, check: Check, request: PreparedRequest, response: Any, requests: int) -> None:
+        sent = {name: tensor.values for name, tensor in request.steps[0].inputs.items()}
+        answer = {name: output.values for name, output in outputs_of(response).items()}
+        try:
+            check(sent, answer)
+        except (AssertionError, ScenarioFailure) as wrong:
+            evidence = getattr(wrong, "evidence", {})
+            raise ScenarioFailure(
+                f"a wrong answer: {wrong}", requests=requests, model=self.spec.name, **evidence
+            ) from wrong
 
     @property
     def _limit_s(self) -> float:
         return self.session.settings.request_timeout_ms / 1e3
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
 
 def for_model(spec: ModelSpec, tolerances: Mapping[str, Tolerance] | None = None) -> type[ModelLoad]:
