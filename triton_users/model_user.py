@@ -18,7 +18,7 @@ from triton_users.inputs.load import load
 from triton_users.inputs.model import ModelSpec, complaint
 from triton_users.inputs.pool import RequestPool
 from triton_users.inputs.random_data import Ranges, random_data
-from triton_users.run.survey import client_for
+from triton_users.run.server_state import client_for
 from triton_users.scenarios.model_load import ModelLoad, for_model, pool_key
 from triton_users.settings import ConnectionSettings, UsageError
 from triton_users.stress import ScenarioUser

@@ -13,7 +13,7 @@ from triton_users.declaration import declared, read
 from triton_users.inputs.datatypes import DataError
 from triton_users.inputs.model import ModelSpec, example_shapes
 from triton_users.options import add_option
-from triton_users.run.survey import client_for
+from triton_users.run.server_state import client_for
 from triton_users.settings import ConnectionSettings
 
 LIMIT_S = 10.0
@@ -54,7 +54,7 @@ def described(client: object, name: str) -> str:
 
 
 def text(spec: ModelSpec) -> str:
-    """The model, its inputs and outputs, what would be sent, and what must be told."""
+    """The model, its inputs and outputs, what would be sent, and what must be given."""
     sent = "sequences over a stream" if spec.sequences else "requests over a stream" if spec.decoupled else "requests"
     if spec.max_batch_size:
         sent += f", batches of up to {spec.max_batch_size}"

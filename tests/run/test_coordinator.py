@@ -16,7 +16,7 @@ from triton_users.run import coordinator as module
 from triton_users.run.configuration import RunConfiguration
 from triton_users.run.coordinator import Coordinator, print_what_the_terminal_can_show
 from triton_users.run.preflight import Preflight
-from triton_users.run.survey import Survey
+from triton_users.run.server_state import ServerState
 from triton_users.run.watch import ServerWatch
 from triton_users.settings import UsageError
 from triton_users.users import TritonGrpcUser
@@ -24,7 +24,7 @@ from triton_users.users import TritonGrpcUser
 
 @pytest.fixture(autouse=True)
 def a_server_that_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "look_at", lambda *_, **__: Preflight(target(), {}, Survey()))
+    monkeypatch.setattr(module, "look_at", lambda *_, **__: Preflight(target(), {}, ServerState()))
     monkeypatch.setattr(ServerWatch, "at_the_end", lambda *_: [])
 
 

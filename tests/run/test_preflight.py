@@ -13,7 +13,7 @@ from tests.scenarios.grpc_peer import GrpcPeer
 from triton_users.judge.thresholds import parse_thresholds
 from triton_users.run import watch
 from triton_users.run.preflight import Preflight, look_at
-from triton_users.run.survey import ModelState, Survey, survey
+from triton_users.run.server_state import ModelState, ServerState, server_state
 from triton_users.run.watch import ServerWatch
 from triton_users.scenarios.models import names_of_all
 from triton_users.server import EmbeddedTriton
@@ -217,10 +217,12 @@ def test_a_threshold_of_a_model_the_server_lacks_is_refused() -> None:
             look(host, thresholds="bert:p99_ms<5")
 
 
-FOUND = Survey(ready=True, index={"a": ModelState("READY"), "b": ModelState("READY")}, models=frozenset({"a", "b"}))
+FOUND = ServerState(
+    ready=True, index={"a": ModelState("READY"), "b": ModelState("READY")}, models=frozenset({"a", "b"})
+)
 
 
-def watching(host: str = "grpc://127.0.0.1:9", found: Survey = FOUND) -> ServerWatch:
+def watching(host: str = "grpc://127.0.0.1:9", found: ServerState = FOUND) -> ServerWatch:
     return ServerWatch(host, PLAIN, found)
 
 
@@ -255,7 +257,7 @@ def test_what_a_server_refused_to_say_before_the_run_is_not_asked_at_its_end() -
     server = Server()
     server.errors["*"] = (UNAUTHENTICATED, "no token")
     with serving(server) as host:
-        assert watching(host, survey(host, PLAIN, ())).at_the_end(begun_s=0.0) == []
+        assert watching(host, server_state(host, PLAIN, ())).at_the_end(begun_s=0.0) == []
 
 
 def test_a_watch_polls_the_index_and_its_end_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from locust.argument_parser import LocustArgumentParser
 
 from triton_users.options import add_options
-from triton_users.run.survey import Survey
+from triton_users.run.server_state import ServerState
 from triton_users.settings import UsageError
 from triton_users.web import form
 
@@ -21,12 +21,12 @@ MODELS = frozenset({"custom_sequence_int32", "custom_zero_1_float32"})
 def options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
     """The options as they are by default, reports elsewhere; the server at HOST answers, and no other does."""
 
-    def survey(host: str, connection: object, candidates: object) -> Survey:
+    def server_state(host: str, connection: object, candidates: object) -> ServerState:
         if host != HOST:
             raise UsageError(f"no Triton answers at {host}")
-        return Survey(ready=True, version="triton 2.51.0", models=MODELS)
+        return ServerState(ready=True, version="triton 2.51.0", models=MODELS)
 
-    monkeypatch.setattr("triton_users.run.preflight.survey", survey)
+    monkeypatch.setattr("triton_users.run.preflight.server_state", server_state)
     parser = LocustArgumentParser()
     parser.add_argument("--web-host", default="")
     parser.set_defaults(worker=True)  # no master, so no port to settle
@@ -89,7 +89,9 @@ def test_a_form_without_the_number_of_users_is_refused_unless_a_load_shape_sets_
 
 
 def test_users_of_one_s_own_need_no_model_of_the_scenarios(options: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("triton_users.run.preflight.survey", lambda *_: Survey(ready=True, models=frozenset({"mine"})))
+    monkeypatch.setattr(
+        "triton_users.run.preflight.server_state", lambda *_: ServerState(ready=True, models=frozenset({"mine"}))
+    )
     assert "No scenario can run against this server" in refusal(options)
     assert form.refusal(GOOD, options, HOST, running=False, scenarios=False) == ""
 

@@ -11,15 +11,15 @@ from triton_users.declaration import option
 from triton_users.ledger import Histogram, WorkerState
 
 CROWDED_PERCENT = 10.0
-"""Waiting for a CPU for more than this share of a window is told as a cause."""
+"""Waiting for a CPU for more than this share of a window is reported as a cause."""
 MAX_TIMES = 5
 """Stretches of time that one sentence names."""
 
 
 def _limit(default: float, help: str, *, what: str, unit: str = "ms", high: float = 3_600_000) -> Any:
     """A field of Limits; its option is `--max-` and its name."""
-    told = f"Beyond this the client is said to be the bottleneck. {help} 0: off."
-    return option(default, told, unit=unit, low=0, high=high, prefix="max_", label=f"limit of {what}")
+    said = f"Beyond this the client is said to be the bottleneck. {help} 0: off."
+    return option(default, said, unit=unit, low=0, high=high, prefix="max_", label=f"limit of {what}")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def sentences(found: Iterable[Finding]) -> list[str]:
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in found:
         groups.setdefault((finding.worker, finding.what), []).append(finding)
-    told = []
+    lines = []
     for (worker, what), group in groups.items():
         label, unit = LABELS[what]
         worst = max(finding.worst for finding in group)
@@ -154,11 +154,11 @@ def sentences(found: Iterable[Finding]) -> list[str]:
             times += f" and {len(group) - MAX_TIMES} more times, the last one until {hms(group[-1].end_s)}"
         waited = max(finding.cpu_wait_percent for finding in group)
         cause = f"; it waited for a CPU up to {waited:.0f} % of the time" if waited > CROWDED_PERCENT else ""
-        told.append(
+        lines.append(
             f"client-limited: {label} on worker {worker} was up to "
             f"{digits(worst)} {unit} (limit {group[0].limit:g}) from {times}{cause}"
         )
-    return told
+    return lines
 
 
 def digits(value: float) -> str:

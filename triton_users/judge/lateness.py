@@ -14,7 +14,7 @@ from triton_users.judge.outages import Outage
 from triton_users.ledger import WorkerState
 
 FEW = 3
-"""So many late answers of a row are told; one or two may be chance."""
+"""So many late answers of a row are reported; one or two may be chance."""
 MAX_TOLD = 5
 """Rows with late answers, and times of standing still, that are named."""
 COVER = 0.8
@@ -61,16 +61,16 @@ def _late(workers: Sequence[WorkerState], busy: dict[int, list[Span]], away: lis
             end_s = at_s + state.began_s
             if not any(_touch((end_s - latency_s, end_s), span) for span in (*busy[id(state)], *away)):
                 rows.setdefault((scenario, model), []).append(_Late(end_s, latency_s, usual_s))
-    told = []
+    lines = []
     for (scenario, model), late in sorted(rows.items(), key=lambda item: -len(item[1]))[:MAX_TOLD]:
         if len(late) >= FEW:
             worst = max(late, key=lambda each: each.latency_s)
-            told.append(
+            lines.append(
                 f"late answers: {len(late)} or more of {scenario or 'requests'} to {model} took up to "
                 f"{worst.latency_s:.1f} s, where nine of ten take less than {max(0.001, late[-1].usual_s):.3f} s; the "
                 f"first at {hms(min(each.at_s for each in late))}"
             )
-    return told
+    return lines
 
 
 def _stood_still(

@@ -10,8 +10,8 @@ from triton_users.judge.client_limited import hms
 from triton_users.ledger import WorkerState
 
 SHORTEST_S = 1.0
-"""A shorter outage, in seconds, is not told: one user whose own server is away among others that get answers makes many
-of them."""
+"""A shorter outage, in seconds, is not reported: one user whose own server is away among others that get answers
+makes many of them."""
 APART_S = 3.0
 """Outages of several workers no further apart than this are one: their clocks and their pauses between two attempts
 differ."""

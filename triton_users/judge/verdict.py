@@ -103,7 +103,7 @@ def judge(
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
     missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`client_limited.sentences`).
     `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `late`: what came far too
-    late (`lateness.sentences`), which is only told. `gone`: when the server could not be reached
+    late (`lateness.sentences`), which is only reported. `gone`: when the server could not be reached
     (`outages.sentence`), which is then the first reason, and `consequences` the scenarios whose failures come of that,
     which are one reason together. `at_the_start`, `at_the_end`: what was wrong with its beginning and its end.
 
@@ -122,18 +122,18 @@ def judge(
     for check in checks:
         if check.passed is False:
             value = "there is no data" if check.value is None else f"it is {four_digits(check.value)}"
-            told, name = f"threshold {check.threshold} does not hold: {value}", check.threshold.scenario
+            line, name = f"threshold {check.threshold} does not hold: {value}", check.threshold.scenario
             if name in weights or name in total.scenarios:
-                found.blame(name, told)
+                found.blame(name, line)
             else:
-                found.reasons.append(told)
+                found.reasons.append(line)
     found.reasons += [f"counts are missing: {why}" for why in uncounted]
     found.reasons += [*at_the_start, *at_the_end]
     found.warnings += late
     (found.reasons if fail_on_bottleneck else found.warnings).extend(bottlenecks)
-    scenarios = {name: "; ".join(told) for name, told in found.own().items()}
+    scenarios = {name: "; ".join(lines) for name, lines in found.own().items()}
     first_of_all = [gone + _of_that_failed(found, consequences)] if gone else []
-    own_reasons = [reason for told in found.own().values() for reason in told]
+    own_reasons = [reason for lines in found.own().values() for reason in lines]
     return Verdict(checks, (*first_of_all, *own_reasons, *found.reasons), tuple(found.warnings), scenarios)
 
 
@@ -149,31 +149,31 @@ def _failed_runs(found: _Findings, total: Ledger, allowed: frozenset[str], first
     for name, counts in total.scenarios.items():
         if not counts.failed:
             continue
-        told = f"{name} failed {counts.failed} of {counts.runs} runs"
+        line = f"{name} failed {counts.failed} of {counts.runs} runs"
         behind = f"; {first[name]}" if name in first else ""
         if name not in allowed:
-            found.fail(name, [told + behind], f"{name} ({counts.failed} of {counts.runs} runs)")
+            found.fail(name, [line + behind], f"{name} ({counts.failed} of {counts.runs} runs)")
         elif counts.unexcused:
-            found.blame(name, f"{told}, {counts.unexcused} of them in a way that is never allowed{behind}")
+            found.blame(name, f"{line}, {counts.unexcused} of them in a way that is never allowed{behind}")
         elif name in OTHERS_TOOLS and not counts.passed and counts.failed >= NEVER_WORKED:
-            found.blame(name, f"{told}: it never once worked, which is not what it is allowed to fail for{behind}")
+            found.blame(name, f"{line}: it never once worked, which is not what it is allowed to fail for{behind}")
         else:
-            found.warnings.append(f"{told}; its failures are allowed{behind}")
+            found.warnings.append(f"{line}; its failures are allowed{behind}")
 
 
 def _outside(found: _Findings, total: Ledger, first: Mapping[str, str]) -> None:
     """What failed outside of any scenario: requests of the users' own, and exceptions of their code."""
     rows = {model: row for model, row in total.rows_of("").items() if row.failed}
-    told = [_failed_requests(model, row) for model, row in sorted(rows.items(), key=lambda item: -item[1].failed)]
+    lines = [_failed_requests(model, row) for model, row in sorted(rows.items(), key=lambda item: -item[1].failed)]
     errors = {text for row in rows.values() for text in row.errors}
     raised = {text: n for text, n in total.exceptions.items() if text.partition(": ")[2] not in errors}
-    told += [f"users' code raised {text} ({n} times)" for text, n in sorted(raised.items(), key=lambda item: -item[1])]
-    if len(told) > MAX_KINDS:
-        told[MAX_KINDS:] = [f"{len(told) - MAX_KINDS} more kinds of failures outside of any scenario"]
-    if told:
-        told[0] += f"; {first['']}" if "" in first else ""
+    lines += [f"users' code raised {text} ({n} times)" for text, n in sorted(raised.items(), key=lambda item: -item[1])]
+    if len(lines) > MAX_KINDS:
+        lines[MAX_KINDS:] = [f"{len(lines) - MAX_KINDS} more kinds of failures outside of any scenario"]
+    if lines:
+        lines[0] += f"; {first['']}" if "" in first else ""
         failed = sum(row.failed for row in rows.values())
-        found.fail("", told, f"{failed} requests outside of any scenario" if failed else "users' own code")
+        found.fail("", lines, f"{failed} requests outside of any scenario" if failed else "users' own code")
 
 
 def _failed_requests(model: str, row: Row) -> str:
@@ -189,8 +189,8 @@ def _did_not_run(
     tried = {name: runs[name] + total.scenarios[name].skipped for name in runs}
     if not sum(runs.values()) and (weights or not any(row.requests for row in total.rows.values())):
         nothing = "no scenario came to an end" if weights else "not one request ended"
-        told = f"nothing ran{' yet' if running else ''}: {nothing}"
-        (found.warnings if running else found.reasons).append(told)
+        line = f"nothing ran{' yet' if running else ''}: {nothing}"
+        (found.warnings if running else found.reasons).append(line)
         return
     not_yet = []
     for name in (*asked, *(name for name in weights if name not in asked)):
@@ -225,11 +225,11 @@ def _unanswered(found: _Findings, total: Ledger) -> None:
         waited_s, slowest_s = row.unanswered.max_us / 1e6, row.latency.max_us / 1e6
         if waited_s <= UNANSWERED_S:
             continue
-        told = (
+        line = (
             f"{scenario or 'requests'} to {model}: {row.unanswered.total} without an answer when their users "
             f"stopped, the oldest for {waited_s:.1f} s"
         )
         if row.answered and waited_s > UNANSWERED_RATIO * slowest_s:
-            found.blame(scenario, f"{told}; the slowest answer took {slowest_s:.1f} s")
+            found.blame(scenario, f"{line}; the slowest answer took {slowest_s:.1f} s")
         else:
-            found.warnings.append(told)
+            found.warnings.append(line)

@@ -1,4 +1,4 @@
-"""The master's side of the ledger: merges snapshots of all workers. Knows no network; times are told to it."""
+"""The master's side of the ledger: merges snapshots of all workers. Knows no network; times are given to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.recorder import FORMAT
 
 SILENT_S = 10.0
-"""While the run goes on, a worker that has told nothing for this long, in seconds, is called silent. Three of its
+"""While the run goes on, a worker that has sent nothing for this long, in seconds, is called silent. Three of its
 reports have not come then."""
 
 
@@ -47,7 +47,7 @@ class WorkerState:
     """Models that its processes sent requests to that no row has."""
 
     def silent_at(self, now_s: float) -> bool:
-        """Whether it should have told something by then, `now_s` seconds into the run, and has not."""
+        """Whether it should have sent something by then, `now_s` seconds into the run, and has not."""
         return not self.final and now_s - self.last_seen_s > SILENT_S
 
 

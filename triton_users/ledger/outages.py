@@ -41,5 +41,5 @@ class Outages:
         self._spans.clear()
 
     def dump(self) -> list[Any]:
-        """[whether the last one goes on, the last error, [[from, to], ...]], times as they were told."""
+        """[whether the last one goes on, the last error, [[from, to], ...]], times as they were given."""
         return [self.open, self.why, [list(span) for span in self._spans]]

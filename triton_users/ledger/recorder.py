@@ -1,4 +1,4 @@
-"""One node's side of the ledger: takes counts in, gives snapshots. Knows no network; times are told to it."""
+"""One node's side of the ledger: takes counts in, gives snapshots. Knows no network; times are given to it."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ class Timeline:
             self.points.append(Point(0.0, self._interval_s))
         last = self.points[-1]
         if now_s - last.end_s > self._recent * self._interval_s:
-            # Nothing was told for longer than the recent points cover: one point is enough for that gap.
+            # Nothing came for longer than the recent points cover: one point is enough for that gap.
             self.points.append(Point(last.end_s, now_s - (now_s - last.end_s) % self._interval_s))
         while now_s >= self.points[-1].end_s:
             start = self.points[-1].end_s

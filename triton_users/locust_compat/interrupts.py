@@ -87,7 +87,7 @@ class Interrupts:
 
     def _end(self, environment: Environment) -> None:
         self._hurry()
-        # Broken into, the end of a run would be told twice, and a finished one be called interrupted.
+        # Broken into, the end of a run would be reported twice, and a finished one be called interrupted.
         self._no_run_ends.wait((environment.stop_timeout or 0.0) + END_LIMIT_S)
         main = gevent.get_hub().parent
         if self._quitting or main is None:

@@ -54,7 +54,7 @@ class StartGate:
 
     def __call__(self, environment: Environment, **_: Any) -> None:
         runner: Any = environment.runner
-        # Only a worker can be told to start before `init`: elsewhere who has not come by now never does.
+        # Only a worker can be ordered to start before `init`: elsewhere who has not come by now never does.
         self._installed.wait(INSTALL_LIMIT_S if isinstance(runner, WorkerRunner) else 0)
         if self._start is not None:
             self._start(environment=environment)

@@ -116,11 +116,11 @@ def _nothing_usable(target: Target, reasons: Mapping[str, str], failed_to_load: 
     missing: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         missing.setdefault(reason.removesuffix(f", or give {name} weight 0"), []).append(name)
-    told = [f"{', '.join(names)}: {reason}" for reason, names in missing.items()]
+    lines = [f"{', '.join(names)}: {reason}" for reason, names in missing.items()]
     failed = "".join(f"; the model {name} failed to load: {why}" for name, why in failed_to_load.items())
     return (
         f"no scenario can run against this server, whose ready models are: {', '.join(has[:MAX_NAMED]) or 'none'}{more}"
-        f"{failed}. " + ". ".join(told)
+        f"{failed}. " + ". ".join(lines)
     )
 
 
@@ -163,7 +163,7 @@ def check_users(settings: Settings, users: int) -> None:
 def host_of_classes(user_classes: Iterable[type[User]]) -> str:
     """The server that the user classes of a run without `--host` set for themselves; "" where none sets one.
 
-    Raises UsageError where several are set and some class needs to be told which.
+    Raises UsageError where several are set and some class needs to be given one.
     """
     ours = [each for each in user_classes if issubclass(each, TritonGrpcUser)]
     hosts = {each.__name__: own_host(each) for each in ours}

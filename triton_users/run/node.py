@@ -105,8 +105,8 @@ class Node:
     def hurry(self, stopping: bool) -> None:
         """Somebody ends the run: users that stop wait for nothing any more.
 
-        `stopping`: they have been told to stop already; then they have ended when this returns. Locust waits for them
-        the first time that it stops them, but not when it is told once more.
+        `stopping`: they have the order to stop already; then they have ended when this returns. Locust waits for them
+        the first time that it stops them, but not when the order comes again.
         """
         if self._run is not None:
             self._run.hurry()

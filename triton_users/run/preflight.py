@@ -10,7 +10,7 @@ from triton_users import server
 from triton_users.image_model.own_pictures import PicturesError, own_folder, read
 from triton_users.judge.thresholds import Threshold, check_names
 from triton_users.run.configuration import left_out
-from triton_users.run.survey import LIMIT_S, Survey, client_for, listed, survey, what_answered
+from triton_users.run.server_state import LIMIT_S, ServerState, client_for, listed, server_state, what_answered
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.models import names_of_all
 from triton_users.settings import ConnectionSettings, Settings, UsageError
@@ -27,7 +27,7 @@ class Preflight:
     target: Target
     left_out: dict[str, str]
     """Scenarios that cannot run and were not asked for by name -> why, and what to do about it."""
-    found: Survey
+    found: ServerState
     failed_to_load: tuple[str, ...] = ()
     """A sentence for each model of the scenarios that failed to load: the run cannot pass."""
     notes: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def look_at(
         except PicturesError as error:
             raise UsageError(str(error)) from error
     candidates = names_of_all(settings.trials)
-    found = survey(host, connection, candidates if scenarios else ())
+    found = server_state(host, connection, candidates if scenarios else ())
     failed, notes = found.failed(), []
     if scenarios:
         if found.index is None and "ModelReady" in found.unanswered:
@@ -92,7 +92,7 @@ def batch_counts(host: str, connection: ConnectionSettings) -> batches.Batches:
         client.close()
 
 
-def _target(host: str, connection: ConnectionSettings, found: Survey) -> Target:
+def _target(host: str, connection: ConnectionSettings, found: ServerState) -> Target:
     return Target(
         address=host.split("://", 1)[-1] if not host.startswith("unix:") else str(parse_target(host)),
         authority=connection.grpc_authority,

@@ -36,7 +36,7 @@ class Reporting:
         self._parent = parent
         self._begun_s = time.monotonic()
         self._load_s: float | None = None
-        """How far into the run its users were told to stop."""
+        """How far into the run its users had the order to stop."""
         self._poll = poll
         self._collector = ledger.Collector(epoch)
         self._timeline = Timeline()
@@ -89,7 +89,7 @@ class Reporting:
         )
 
     def stopping(self) -> None:
-        """The users are told to stop: no load is made from here on, whatever they still wait for."""
+        """The users have the order to stop: no load is made from here on, whatever they still wait for."""
         if self._load_s is None:
             self._load_s = self._now_s()
 

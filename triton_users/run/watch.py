@@ -11,7 +11,7 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.client.client import TritonClient
 from triton_users.judge.client_limited import hms
-from triton_users.run.survey import MAX_MODELS, READY, ModelState, Survey, client_for, index_of, listed
+from triton_users.run.server_state import MAX_MODELS, READY, ModelState, ServerState, client_for, index_of, listed
 from triton_users.settings import ConnectionSettings
 
 EVERY_S = 2.0
@@ -39,7 +39,7 @@ class Absence:
 class ServerWatch:
     """One run's watch. Only what the server answered before the run is asked again."""
 
-    def __init__(self, host: str, connection: ConnectionSettings, found: Survey) -> None:
+    def __init__(self, host: str, connection: ConnectionSettings, found: ServerState) -> None:
         self._found = found
         self._host, self._connection = host, connection
         self._client: TritonClient | None = None

@@ -47,7 +47,7 @@ class ModelState:
 
 
 @dataclass(frozen=True)
-class Survey:
+class ServerState:
     """What a server said of itself."""
 
     ready: bool | None = None
@@ -80,7 +80,7 @@ class Survey:
         }
 
 
-def survey(host: str, connection: ConnectionSettings, candidates: Iterable[str]) -> Survey:
+def server_state(host: str, connection: ConnectionSettings, candidates: Iterable[str]) -> ServerState:
     """What the server at `host` says of itself; without an index, which of the `candidates` are ready.
 
     Raises UsageError when `host` is no address, when nothing there accepts a connection, and when it answers nothing
@@ -127,7 +127,7 @@ def survey(host: str, connection: ConnectionSettings, candidates: Iterable[str])
     finally:
         client.close()
     version = f"{metadata.name} {metadata.version}" if metadata is not None else ""
-    return Survey(ready, version, index, frozenset(models), fault, unanswered)
+    return ServerState(ready, version, index, frozenset(models), fault, unanswered)
 
 
 def client_for(host: str, connection: ConnectionSettings, limit_s: float) -> TritonClient:
@@ -145,10 +145,10 @@ def index_of(response: Any) -> dict[str, ModelState]:
     return found
 
 
-def what_answered(survey: Survey) -> str:
+def what_answered(state: ServerState) -> str:
     """What the server answered and what it refused, with what is likely behind that and what to do."""
     calls = ("ServerReady", "ServerMetadata", "RepositoryIndex", "ModelReady", "ModelMetadata")
-    refused = {call: survey.unanswered[call] for call in calls if call in survey.unanswered}
+    refused = {call: state.unanswered[call] for call in calls if call in state.unanswered}
     answered = [call for call in calls[:3] if call not in refused]
     told = "; ".join(f"{call}: {error}" for call, error in refused.items())
     return f"it answers {' and '.join(answered) or 'gRPC'}, but not {told}. {_remedy(' '.join(refused.values()))}"
