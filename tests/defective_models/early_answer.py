@@ -1,11 +1,11 @@
-"""A gRPC server that deals wrongly with a 1 GiB ModelInfer, for tests of the Timeout scenario. It infers nothing.
+"""A gRPC server that deals wrongly with a 1 GiB ModelInfer, for tests of the Timeout scenario.
 
     python early_answer.py {answer,refuse,hang}     prints its port, then serves until standard input closes
 
-`answer` sends a well-formed response as soon as the first bytes of the request are there; `refuse` sends the status
-RESOURCE_EXHAUSTED then; `hang` reads on and answers nothing at all, liveness included, once a request was abandoned.
-Everything else a client asks before a run (liveness, readiness, metadata, the list of models) is answered like a
-healthy Triton with the one model `custom_nobatch_zero_1_float32`.
+`answer` sends a well-formed response as soon as more than SMALL bytes of the request are there; `refuse` sends the
+status RESOURCE_EXHAUSTED then; `hang` reads on and answers nothing at all, liveness included, once a request was abandoned.
+Smaller requests and everything else a client asks before a run (liveness, readiness, metadata, the list of models) are
+answered like a healthy Triton with the one model `custom_nobatch_zero_1_float32`, an identity.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ MODEL = "custom_nobatch_zero_1_float32"
 SERVICE = "/inference.GRPCInferenceService/"
 RESOURCE_EXHAUSTED = 8
 UNIMPLEMENTED = 12
+SMALL = 64 * 1024
+"""Bytes of a request that is dealt with rightly."""
 
 
 def answers() -> dict[str, Any]:
@@ -39,6 +41,15 @@ def answers() -> dict[str, Any]:
     }
 
 
+def identity(body: bytes) -> pb.ModelInferResponse:
+    """The right answer to a request, without its gRPC prefix of 5 bytes."""
+    request = pb.ModelInferRequest.FromString(body[5:])
+    response = pb.ModelInferResponse(model_name=MODEL, model_version="1", id=request.id)
+    response.outputs.add(name="OUTPUT0", datatype="FP32", shape=request.inputs[0].shape)
+    response.raw_output_contents.extend(request.raw_input_contents)
+    return response
+
+
 class Connection:
     """One client's connection; `serve` returns when the client closes it."""
 
@@ -47,6 +58,7 @@ class Connection:
         self._mode = mode
         self._hanging = False
         self._methods: dict[int, str] = {}
+        self._bodies: dict[int, bytes] = {}
         self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         self._http.initiate_connection()
 
@@ -64,17 +76,22 @@ class Connection:
         elif isinstance(event, h2.events.DataReceived):
             self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             if self._methods.get(event.stream_id) == "ModelInfer":
-                self._deal_with_infer(event.stream_id)
+                body = self._bodies.get(event.stream_id, b"")
+                if len(body) <= SMALL:
+                    self._bodies[event.stream_id] = body = body + event.data
+                if len(body) > SMALL:
+                    self._deal_with_large(event.stream_id)
         elif isinstance(event, h2.events.StreamEnded):
             method = self._methods.pop(event.stream_id, "")
-            if method and method != "ModelInfer" and not self._hanging:
-                self._reply(event.stream_id, answers().get(method))
+            body = self._bodies.pop(event.stream_id, b"")
+            if method and not self._hanging:
+                self._reply(event.stream_id, identity(body) if method == "ModelInfer" else answers().get(method))
         elif isinstance(event, h2.events.StreamReset):
             self._methods.pop(event.stream_id, None)
             self._hanging = self._mode == "hang"
 
-    def _deal_with_infer(self, stream: int) -> None:
-        """Called when the first bytes of a request are there."""
+    def _deal_with_large(self, stream: int) -> None:
+        """Called when more than SMALL bytes of a request are there."""
         if self._mode == "hang":
             return
         del self._methods[stream]

@@ -288,6 +288,8 @@ class Coordinator:
         }
 
     def _batches_formed(self) -> batches.Batches:
+        if self._watch is None or not self._watch.answered:
+            return {}  # the report must not wait once more for a server that is gone
         connection = read(ConnectionSettings, self._command.options)
         return batches.since(batch_counts(self.host, connection), self._batches)
 

@@ -47,6 +47,8 @@ class ServerWatch:
         self._away: dict[str, tuple[float, ModelState]] = {}
         self._absences: list[Absence] = []
         self._slow: list[tuple[float, float]] = []
+        self.answered = True
+        """Whether the server answered the last question, `at_the_end`."""
 
     def start(self) -> None:
         if self._found.index is not None and self._found.models:
@@ -85,6 +87,7 @@ class ServerWatch:
                 return [*self._not_ready(), *self._lost(begun_s)]
             self._ask_index(client)
         except InferenceServerException as error:
+            self.answered = False
             return [f"at the end of the run the server did not answer: {error}"]
         finally:
             client.close()
