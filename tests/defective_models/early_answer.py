@@ -3,9 +3,9 @@
     python early_answer.py {answer,refuse,hang}     prints its port, then serves until standard input closes
 
 `answer` sends a well-formed response as soon as more than SMALL bytes of the request are there; `refuse` sends the
-status RESOURCE_EXHAUSTED then; `hang` reads on and answers nothing at all, liveness included, once a request was abandoned.
-Smaller requests and everything else a client asks before a run (liveness, readiness, metadata, the list of models) are
-answered like a healthy Triton with the one model `custom_nobatch_zero_1_float32`, an identity.
+status RESOURCE_EXHAUSTED then; `hang` reads on and answers nothing at all, liveness included, once a request was
+abandoned. Smaller requests and everything else a client asks before a run (liveness, readiness, metadata, the list of
+models) are answered like a healthy Triton with the one model `custom_nobatch_zero_1_float32`, an identity.
 """
 
 from __future__ import annotations

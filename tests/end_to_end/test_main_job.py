@@ -272,7 +272,7 @@ def example_in_readme() -> str:
     ("arguments", "message"),
     [
         (("-H", "grpc://127.0.0.1:9"), "no Triton answers at grpc://127.0.0.1:9"),
-        (("-H", "http://127.0.0.1:8000"), "cannot read the target 'http://127.0.0.1:8000'"),
+        (("-H", "http://127.0.0.1:8000"), "is an address for HTTP; Triton's gRPC has a port of its own"),
         (("--scenarios", "Nothing"), "there is no 'Nothing'"),
         (("--thresholds", "p99_ms>5"), "would fail a run for being good"),
         (("--report-dir", __file__), "no report can be written there: it is a file"),
