@@ -1,6 +1,6 @@
-"""Whether a locustfile was named. Locust 2.47 does not say: the option has a default, `locustfile.py`.
+"""Whether a locustfile was named, which Locust does not say: the option has a default, `locustfile.py`.
 
-It can go when Locust has a way to give another default locustfile.
+Seen in 2.46 and 2.47. It can go when Locust has a way to give another default locustfile.
 """
 
 from __future__ import annotations
