@@ -29,13 +29,13 @@ SEQUENCES = "SequenceValid,SequenceValidValid"
 @pytest.mark.triton
 class TestAgainstAHealthyServer:
     def test_the_run_passes_and_its_report_names_everything(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
-        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "-t", "5s", "--seed", "7",
+        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "-t", "9s", "--seed", "7",
                            "--scenarios", SEQUENCES)  # fmt: skip
         assert ended.exit_code == 0, ended.output
         report = ended.report
         assert report["state"] == "finished"
         assert report["seed"] == 7
-        assert f"-u 4 -r 4.0 -t 5s --seed 7 --scenarios {SEQUENCES}" in report["reproduce"]
+        assert f"-u 4 -r 4.0 -t 9s --seed 7 --scenarios {SEQUENCES}" in report["reproduce"]
         assert report["server"]["version"] == triton.version
         assert set(report["client"]["versions"]) >= {"locust", "tritonclient", "gevent", "python", "triton-users"}
         assert ended.scenario("SequenceValid")["runs"] > 0
@@ -67,19 +67,22 @@ class TestAgainstAHealthyServer:
     def test_eight_users_share_two_connections(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
         locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "8", "-r", "8", "--connections", "2",
                         "--scenarios", SEQUENCES)  # fmt: skip
-        wait_for(lambda: "SequenceValid custom" in locust.output())
         server = ("127.0.0.1", int(triton.grpc_url.split(":")[1]))
-        open_ones = [each for each in psutil.Process(locust.pid).net_connections("tcp") if each.raddr == server]
+        process = psutil.Process(locust.pid)
+
+        def connections() -> int:
+            return len([each for each in process.net_connections("tcp") if each.raddr == server])
+
+        wait_for(lambda: has_run(locust))
+        wait_for(lambda: connections() == 3)  # two of the users', and that of the watch over the server's models
         locust.signal(signal.SIGINT)
         ended = locust.ended(limit_s=15)
-        assert len(open_ones) == 2
         assert ended.exit_code == 0, ended.output
         assert ended.report["settings"]["connections"] == 2
 
     def test_ctrl_c_ends_it_with_the_report(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
         locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "--scenarios", SEQUENCES)
-        wait_for(lambda: "All users spawned" in locust.output())
-        wait_for(lambda: "SequenceValid custom" in locust.output())
+        wait_for(lambda: has_run(locust))
         locust.signal(signal.SIGINT)
         ended = locust.ended(limit_s=15)
         assert ended.exit_code == 0, ended.output
@@ -93,7 +96,7 @@ class TestAgainstAHealthyServer:
         port = str(free_port())
         locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "--scenarios", SEQUENCES,
                         *processes, "--master-bind-port", port, "--master-port", port)  # fmt: skip
-        wait_for(lambda: "SequenceValid custom" in locust.output())
+        wait_for(lambda: has_run(locust))
         while locust.running():
             locust.signal_all(signal.SIGINT)
             time.sleep(0.05)
@@ -106,7 +109,7 @@ class TestAgainstAHealthyServer:
         self, triton: EmbeddedTriton, tmp_path: Path
     ) -> None:
         locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "60s", "--scenarios", SEQUENCES)
-        wait_for(lambda: "SequenceValid custom" in locust.output())
+        wait_for(lambda: has_run(locust))
         locust.signal(signal.SIGTERM)
         ended = locust.ended(limit_s=15)
         assert ended.exit_code == 1, ended.output
@@ -309,6 +312,12 @@ def test_a_second_master_on_one_port_ends_before_its_workers_meet_the_first(
 def weights(**kept: int) -> str:
     """All weights 0 but these."""
     return ",".join(f"{name}={kept.get(name, 0)}" for name in DEFAULT_WEIGHTS)
+
+
+def has_run(locust: Locust) -> bool:
+    """Whether each of SEQUENCES was in two of Locust's tables: by the second one, its first runs are over."""
+    tables = locust.output().split("Aggregated")
+    return all(sum(f" {name} custom_" in table for table in tables) >= 2 for name in SEQUENCES.split(","))
 
 
 def wait_for(happened, limit_s: float = 30.0) -> None:  # type: ignore[no-untyped-def]  # any callable
