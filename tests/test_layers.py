@@ -21,6 +21,8 @@ FORBIDDEN = {
     "client": {f"triton_users.{part}" for part in ("scenarios", "users", "stress", "plugin", "run", "judge", "report")},
     "scenarios": {"locust"} | {f"triton_users.{part}" for part in ("users", "stress", "plugin", "events", "run")},
     "server": {"locust", "tritonclient"} | {f"triton_users.{part}" for part in ("scenarios", "users", "plugin", "run")},
+    "inputs": {"locust", "gevent"}
+    | {f"triton_users.{part}" for part in ("client", "scenarios", "users", "stress", "plugin", "run", "report")},
     "judge": {"locust", "gevent", "tritonclient"} | {f"triton_users.{part}" for part in ("run", "report", "plugin")},
     "report": {"locust", "gevent", "tritonclient"} | {f"triton_users.{part}" for part in ("users", "plugin", "run")},
     "users": {"triton_users.scenarios", "triton_users.plugin", "triton_users.stress", "triton_users.run"},
