@@ -64,7 +64,7 @@ def triton(options: argparse.Namespace, models: list[str]) -> Iterator[tuple[str
         yield options.host.removeprefix("grpc://"), None
         return
     with ProgressLine() as progress:
-        server = EmbeddedTriton(models=models, progress=progress)
+        server = EmbeddedTriton(models=models, progress=progress, yielding=False)
         try:
             with on_cores(compare.pins(options).server):
                 server.start()

@@ -61,8 +61,9 @@ class EmbeddedTriton:
 
     `model_repository` is a folder of models (default: the package's own), of which `models` picks some. A port is the
     one given, or any free one where it is 0. `extra_args` are added to tritonserver's command line. `grace_s` is how
-    long the server may take to end by itself when it is stopped. `start` and `stop`, or a `with` block; `stop` may be
-    called at any time and more than once. ServerError when a port cannot be one.
+    long the server may take to end by itself when it is stopped. `yielding`: whether it leaves the processors to the
+    process that starts it, whose latencies so are the server's own; a benchmark wants an equal. `start` and `stop`, or
+    a `with` block; `stop` may be called at any time and more than once. ServerError when a port cannot be one.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class EmbeddedTriton:
         progress: Progress = silent,
         ready_limit_s: float = READY_LIMIT_S,
         grace_s: float = GRACE_S,
+        yielding: bool = True,
     ) -> None:
         # Absolute, because what is loaded are links to its files, in another folder.
         given = None if model_repository is None else Path(model_repository).absolute()
@@ -88,6 +90,7 @@ class EmbeddedTriton:
         self._progress = progress
         self._ready_limit_s = ready_limit_s
         self._grace_s = grace_s
+        self._yielding = yielding
         self._guard: subprocess.Popen[bytes] | None = None
         self._notes: Notes | None = None
         self._wanted = False
@@ -235,9 +238,10 @@ class EmbeddedTriton:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            preexec_fn=yield_to_parent,  # the server and its stubs inherit it
+            start_new_session=not self._yielding,
+            preexec_fn=yield_to_parent if self._yielding else None,  # the server and its stubs inherit it
         )
-        if not yields(self._guard.pid):
+        if self._yielding and not yields(self._guard.pid):
             logger.warning(
                 "Triton runs with the priority of its users (nice %d), so latencies may come out too high",
                 os.getpriority(os.PRIO_PROCESS, 0),
