@@ -136,8 +136,10 @@ def run(layout: str, end: str, folder: Path, host: str, http_url: str, users: in
     """Make a short run, end it in this way and tell what all said."""
     before = completed(http_url)
     arguments = ["-r", "1" if "ramp-up" in end else str(users)]
-    if "run-time" in end or end.endswith("a worker"):
+    if "run-time" in end:
         arguments += ["--run-time", "4s"]
+    elif end.endswith("a worker"):
+        arguments += ["--run-time", "8s"]  # long enough that all of them send before it is over, on a slow machine too
     all_send = "run-time" not in end and "ramp-up" not in end
     with running(layout, folder, host, *arguments, users=users, all_send=all_send) as (coordinator, workers):
         commands = [coordinator, *workers]

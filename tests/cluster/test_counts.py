@@ -37,8 +37,9 @@ def test_a_killed_worker_loses_at_most_its_last_interval_and_is_named(
     layout: str, tmp_path: Path, triton: EmbeddedTriton
 ) -> None:
     outcome = outcome_of(layout, "kill -9 of a worker", tmp_path, triton)
-    (lost,) = (worker for worker in outcome.report["workers"] if worker["state"] == "lost")
-    assert any(f"worker {lost['worker']} was lost" in warning for warning in outcome.report["verdict"]["warnings"])
+    lost = [worker["worker"] for worker in outcome.report["workers"] if worker["state"] == "lost"]
+    assert len(lost) == 1, f"{outcome.report['workers']}\n{outcome.log}"
+    assert any(f"worker {lost[0]} was lost" in warning for warning in outcome.report["verdict"]["warnings"])
     # No request but the killed worker's may be missing, and of those only what it did after its last report.
     assert not outcome.lost_before(REPORT_INTERVAL_S + 0.5)
     assert outcome.ledger <= len(outcome.journal) <= outcome.server
