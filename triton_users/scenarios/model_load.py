@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import grpc
 import numpy as np
 from tritonclient.utils import InferenceServerException
 
@@ -119,7 +120,7 @@ class ModelLoad(Scenario):
         encoded = EncodedRequest(self.spec.name, "", request.encoded)
         try:
             response = self._infer(encoded, timeout=self._limit_s)
-        except Exception as error:
+        except grpc.RpcError as error:
             raise ScenarioFailure(str(error), requests=1, model=self.spec.name) from error
         self._judge(request, response, 0, requests=1)
         return 1
