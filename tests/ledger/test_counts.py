@@ -2,7 +2,9 @@
 
 import time
 
-from triton_users.ledger import Ledger, Recorder, Row
+import pytest
+
+from triton_users.ledger import MEASURES, Collector, Ledger, Recorder, Row
 from triton_users.ledger.counts import MAX_ROWS, MAX_TEXTS, OTHER
 
 
@@ -100,6 +102,49 @@ def test_all_rows_of_a_scenario_make_its_requests() -> None:
     together = ledger.requests_of("S")
     assert (together.requests, together.sent, together.latency.max_us) == (2, 10, 1000)
     assert ledger.names() == ["S", "T"]
+
+
+def streamed(row: Row, first_us: int, *between_us: int) -> None:
+    row.record(first_us + sum(between_us), 10, 100, 90)
+    row.measure({"first_response": [first_us], "inter_response": between_us, "responses": [1 + len(between_us)]})
+
+
+def test_a_rows_measures_travel_merge_and_are_told_apart_by_time() -> None:
+    recorder, collector = Recorder("w", "run"), Collector("run")
+    row = recorder.row("S", "m")
+    streamed(row, 100, 20, 30)
+    row.judged, row.good, row.by_order = 3, 2, 1
+    collector.merge(recorder.snapshot(1.0), 1.0)
+    streamed(row, 4000)
+    change = collector.merge(recorder.snapshot(2.0), 2.0)
+    assert change is not None
+    newer, total = change.counted.rows["S", "m"], collector.total.rows["S", "m"]
+    assert {name: histogram.total for name, histogram in newer.measures.items()} == {
+        "first_response": 1,
+        "responses": 1,
+    }
+    assert newer.measures["first_response"].max_us == 4000
+    assert (newer.judged, newer.good, newer.by_order) == (0, 0, 0)
+    assert total == row
+    assert total.measures["inter_response"].sum_us == 50
+    assert (total.judged, total.good, total.by_order) == (3, 2, 1)
+
+
+def test_a_row_that_is_cleared_has_no_measures() -> None:
+    recorder = Recorder("w", "run")
+    row = recorder.row("S", "m")
+    streamed(row, 100)
+    row.judged = row.good = row.by_order = 1
+    recorder.reset("another")
+    assert row == Row()
+
+
+def test_there_is_a_bounded_number_of_measures() -> None:
+    row = Row()
+    row.measure({name: [1] for name in MEASURES})
+    with pytest.raises(ValueError, match="no measure 'tokens'; there are first_response, "):
+        row.measure({"tokens": [1]})
+    assert list(row.measures) == list(MEASURES)
 
 
 def test_recording_a_request_costs_little() -> None:

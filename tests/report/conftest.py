@@ -36,7 +36,10 @@ def make_report(**changes: Any) -> dict[str, Any]:
             if recorder is lost and number >= 30:
                 continue
             for _ in range(4):
-                recorder.row("SequenceValid", "custom_sequence_int32").record(900 + number, 20, 120, 80)
+                row = recorder.row("SequenceValid", "custom_sequence_int32")
+                row.record(900 + number, 20, 120, 80)
+                row.measure({"first_response": [400], "inter_response": [250, 250], "responses": [3]})
+                row.by_order += 1
             recorder.run_finished("SequenceValid", "passed", 4, 4_000, answers_checked=4)
             recorder.row("Timeout", "identity").record(100_000, 30, 5_000_000, 0)
             recorder.deadline_exceeded("Timeout", expected=True)

@@ -76,6 +76,24 @@ def test_the_text_says_what_the_json_says(forms: dict[str, str], reported: dict[
         assert rows[name][:7] == [*expected, status], name
 
 
+def test_the_text_has_a_table_of_measures(forms: dict[str, str], reported: dict[str, dict[str, Any]]) -> None:
+    (text,) = (part for part in forms["report.txt"].split("\n\n") if part.startswith("Measures"))
+    _, head, _, *lines = text.split("\n")
+    assert re.split(r"  +", head.strip()) == [
+        "Requests",
+        "first p50",
+        "first p99",
+        "between p50",
+        "between p99",
+        "responses",
+        "To",
+    ]
+    (row,) = [row for scenario in reported.values() for row in scenario["rows"] if row["measures"]]
+    first, between, responses = row["measures"].values()
+    values = [first["p50"], first["p99"], between["p50"], between["p99"], responses["mean"]]
+    assert lines[0].split() == [number(row["requests"]), *map(milliseconds, values), "SequenceValid", row["model"]]
+
+
 @pytest.mark.browser
 def test_the_page_says_what_the_json_says(page: Chrome, reported: dict[str, dict[str, Any]]) -> None:
     shown = columns(page, "#scenarios table")
@@ -85,10 +103,16 @@ def test_the_page_says_what_the_json_says(page: Chrome, reported: dict[str, dict
         assert shown[head] == [number(scenario[key]) for scenario in reported.values()]
     for q in ("p50", "p95", "p99"):
         assert shown[f"{q} ms"] == [milliseconds(scenario["latency_ms"][q]) for scenario in reported.values()]
+    for head, field, q in (("First p99 ms", "first_response_ms", "p99"), ("Responses", "responses", "mean")):
+        measured = [scenario["measures"].get(field, {}).get(q) for scenario in reported.values()]
+        assert shown[head] == [milliseconds(value) for value in measured]
+    assert "Service p99 ms" not in shown
     requests = columns(page, "#requests table")
     rows = [row for scenario in reported.values() for row in scenario["rows"]]
     assert requests["RPCs"] == [number(row["requests"]) for row in rows]
     assert requests["max ms"] == [milliseconds(row["latency_ms"]["max"]) for row in rows]
+    measured = [row["measures"].get("inter_response_ms", {}).get("p99") for row in rows]
+    assert requests["Inter-response p99 ms"] == [milliseconds(value) for value in measured]
     assert requests["Sent"] == [size(row["bytes_sent"]) for row in rows]
 
 

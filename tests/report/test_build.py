@@ -78,6 +78,19 @@ def test_latencies_are_in_milliseconds_with_microseconds_in_them(report) -> None
     assert by_name(report, "PerfAnalyzer")["latency_ms"]["p50"] is None
 
 
+def test_measures_stand_in_rows_scenarios_and_totals_with_their_units(report) -> None:
+    sequence = by_name(report, "SequenceValid")
+    assert list(sequence["measures"]) == ["first_response_ms", "inter_response_ms", "responses"]
+    assert sequence["measures"]["first_response_ms"]["p99"] == 0.4
+    assert sequence["measures"]["responses"]["mean"] == 3
+    assert sequence["rows"][0]["measures"] == sequence["measures"] == report["totals"]["measures"]
+    assert by_name(report, "Timeout")["measures"] == {}
+    assert sequence["rows"][0]["by_order"] == 280
+    assert (
+        "the server answered 280 requests of streams without their id: they are matched by order" in sequence["notes"]
+    )
+
+
 def test_each_scenario_says_what_became_of_it(report, report_of) -> None:
     assert {s["name"]: s["status"] for s in report["scenarios"]} == {
         "SequenceValid": "passed",

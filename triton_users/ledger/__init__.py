@@ -8,7 +8,8 @@ Three parts, in the order the numbers travel:
 
     recorder = Recorder(worker=runner.client_id, epoch=epoch)     # on each node; the same on all, new per run and reset
     row = recorder.row("SequenceValid", "custom_sequence_int32")  # look it up once, keep it, also across reset()
-    row.record(latency_us=850, delay_us=12, sent=120, received=90)
+    row.record(latency_us=850, queue_time_us=12, sent=120, received=90)
+    row.measure({"first_response": [600], "responses": [1]})
     row.record_error("StatusCode.UNAVAILABLE: ...", sent=120, received=0)
     recorder.run_finished("SequenceValid", "passed", requests=16, duration_us=14_000)
     recorder.failure("SequenceValid", at_s=12.5, reason="...", record={...})
@@ -34,10 +35,12 @@ steps and requests up as its "Request Count". Here:
 from triton_users.ledger.collector import Change, Collector, WorkerState
 from triton_users.ledger.counts import Ledger, Row, ScenarioCounts
 from triton_users.ledger.histogram import Histogram
+from triton_users.ledger.measures import MEASURES
 from triton_users.ledger.plain import normalise, plain
 from triton_users.ledger.recorder import Recorder
 
 __all__ = [
+    "MEASURES",
     "Change",
     "Collector",
     "Histogram",

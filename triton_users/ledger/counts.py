@@ -5,11 +5,12 @@ Every class here has the same verbs: `add` another one, `since` an earlier state
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from triton_users.ledger.histogram import Histogram
+from triton_users.ledger.measures import MEASURES
 from triton_users.ledger.plain import normalise
 
 MAX_TEXTS = 50
@@ -31,6 +32,8 @@ _SCENARIO_INTEGERS = (
     "confirmed",
     "unchecked",
 )
+_ROW_INTEGERS = ("sent", "received", "judged", "good", "by_order")
+_ROW_HISTOGRAMS = ("latency", "queue_time", "unanswered")
 
 
 def count_text(counts: dict[str, int], text: str, number: int = 1) -> None:
@@ -132,6 +135,14 @@ class Row:
     """Queue time: from the call until its bytes go to the socket. The client's own share, not in `latency`."""
     unanswered: Histogram = field(default_factory=Histogram)
     """How long requests had waited that nobody waits for any more: their user stopped. In no other count."""
+    measures: dict[str, Histogram] = field(default_factory=dict)
+    """Measure -> its values, of answered requests only; `MEASURES` has the names. Most rows have none."""
+    judged: int = 0
+    """Requests that were held against limits of the user's own, failed ones included."""
+    good: int = 0
+    """Those of them for which all of these limits held."""
+    by_order: int = 0
+    """Requests whose responses had no id, so that they were matched by their order in the stream."""
 
     @property
     def answered(self) -> int:
@@ -160,6 +171,21 @@ class Row:
         self.received += received
         self.latency.record(latency_us)
 
+    def measure(self, measures: Mapping[str, Iterable[int]]) -> None:
+        """Take in an answered request's values by measure: microseconds, or numbers of things."""
+        for name, values in measures.items():
+            record = self._histogram(name).record
+            for value in values:
+                record(value)
+
+    def _histogram(self, measure: str) -> Histogram:
+        found = self.measures.get(measure)
+        if found is None:
+            if measure not in MEASURES:
+                raise ValueError(f"there is no measure {measure!r}; there are {', '.join(MEASURES)}")
+            found = self.measures[measure] = Histogram()
+        return found
+
     def record_error(self, message: str, sent: int, received: int) -> None:
         """Count one request that ended with an error; texts that differ in numbers only are counted together.
 
@@ -174,42 +200,59 @@ class Row:
         """Count everything that `other` has counted."""
         for text, number in other.errors.items():
             count_text(self.errors, text, number)
-        self.sent += other.sent
-        self.received += other.received
-        self.latency.add(other.latency)
-        self.queue_time.add(other.queue_time)
-        self.unanswered.add(other.unanswered)
+        for name in _ROW_INTEGERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _ROW_HISTOGRAMS:
+            getattr(self, name).add(getattr(other, name))
+        for name, histogram in other.measures.items():
+            self._histogram(name).add(histogram)
 
     def since(self, older: Row) -> Row:
         """What was counted after `older`, an earlier state of this."""
-        return Row(
-            _texts_since(self.errors, older.errors),
-            self.sent - older.sent,
-            self.received - older.received,
-            self.latency.since(older.latency),
-            self.queue_time.since(older.queue_time),
-            self.unanswered.since(older.unanswered),
-        )
+        newer = Row(_texts_since(self.errors, older.errors))
+        for name in _ROW_INTEGERS:
+            setattr(newer, name, getattr(self, name) - getattr(older, name))
+        for name in _ROW_HISTOGRAMS:
+            setattr(newer, name, getattr(self, name).since(getattr(older, name)))
+        nothing = Histogram()
+        for name, histogram in self.measures.items():
+            if histogram != (before := older.measures.get(name, nothing)):
+                newer.measures[name] = histogram.since(before)
+        return newer
 
     def clear(self) -> None:
         """Forget everything, in place, so that who holds this row can go on recording."""
         self.errors.clear()
-        self.sent = self.received = 0
-        for histogram in (self.latency, self.queue_time, self.unanswered):
-            histogram.clear()
+        self.measures.clear()
+        for name in _ROW_INTEGERS:
+            setattr(self, name, 0)
+        for name in _ROW_HISTOGRAMS:
+            getattr(self, name).clear()
 
     def dump(self) -> list[Any]:
-        """Plain values, in the order of the fields."""
-        histograms = (self.latency, self.queue_time, self.unanswered)
-        return [dict(self.errors), self.sent, self.received, *(histogram.dump() for histogram in histograms)]
+        """Plain values: errors, measures, integers, histograms."""
+        return [
+            dict(self.errors),
+            {name: histogram.dump() for name, histogram in self.measures.items()},
+            *(getattr(self, name) for name in _ROW_INTEGERS),
+            *(getattr(self, name).dump() for name in _ROW_HISTOGRAMS),
+        ]
 
     @classmethod
     def load(cls, dumped: list[Any]) -> Row:
         """The row that was dumped. Raises ValueError when it is none."""
-        if len(dumped) != 6:
-            raise ValueError(f"a row is dumped as 6 values; seen: {len(dumped)}")
-        errors, sent, received, *histograms = dumped
-        return cls(dict(errors), sent, received, *(Histogram.load(histogram) for histogram in histograms))
+        wanted = 2 + len(_ROW_INTEGERS) + len(_ROW_HISTOGRAMS)
+        if len(dumped) != wanted:
+            raise ValueError(f"a row is dumped as {wanted} values; seen: {len(dumped)}")
+        errors, measures, *values = dumped
+        loaded = cls(dict(errors))
+        for name, value in zip(_ROW_INTEGERS, values, strict=False):
+            setattr(loaded, name, int(value))
+        for name, value in zip(_ROW_HISTOGRAMS, values[len(_ROW_INTEGERS) :], strict=True):
+            setattr(loaded, name, Histogram.load(value))
+        for name, value in measures.items():
+            loaded._histogram(name).add(Histogram.load(value))
+        return loaded
 
 
 @dataclass(slots=True)

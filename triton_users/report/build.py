@@ -14,12 +14,12 @@ from typing import Any, Literal
 from triton_users.judge import client_limited, lateness, outages
 from triton_users.judge.thresholds import Check, Threshold, apply, four_digits
 from triton_users.judge.verdict import Verdict, judge
-from triton_users.ledger import Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
+from triton_users.ledger import MEASURES, Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import cut
 from triton_users.ledger.timeline import Timeline
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the report's form; a new one whenever a reader of the old one could go wrong."""
 
 OUTSIDE = "What users do outside of any scenario; its failures are requests."
@@ -191,7 +191,7 @@ def _scenario(
         "description": info.descriptions.get(name, "") if name else OUTSIDE,
         "status": status,
         "why": why,
-        "notes": _notes(counts),
+        "notes": _notes(counts, requests),
         "at_fault": name in verdict.scenarios and name not in info.left_out,
         "allowed_to_fail": allowed,
         "weight": info.weights.get(name, 0),
@@ -202,6 +202,7 @@ def _scenario(
         "bytes_received": requests.received,
         "duration_ms": quantiles_ms(counts.durations),
         "latency_ms": quantiles_ms(requests.latency),
+        "measures": _measures(requests),
         "rows": [
             _row(model, row)
             for model, row in sorted(total.rows_of(name).items())
@@ -239,14 +240,18 @@ def _first(kept: Evidence) -> str:
     return f"the first at {when}: {cut(' '.join(failure['reason'].split()), MAX_CAUSE)}"
 
 
-def _notes(counts: ScenarioCounts) -> list[str]:
-    """Why runs were skipped, and what became of the claims that runs made of the server's later behaviour."""
+def _notes(counts: ScenarioCounts, requests: Row) -> list[str]:
+    """Why runs were skipped, what became of deferred checks, and what of the requests could not be seen exactly."""
     notes = [
         f"skipped {times:,} times: {reason}"
         for reason, times in sorted(counts.skips.items(), key=lambda item: -item[1])
     ]
     if counts.confirmed or counts.unchecked:
         notes.append(f"{counts.confirmed:,} runs were confirmed later, {counts.unchecked:,} stayed unchecked")
+    if requests.by_order:
+        notes.append(
+            f"the server answered {requests.by_order:,} requests of streams without their id: they are matched by order"
+        )
     return notes
 
 
@@ -278,6 +283,8 @@ def _row(model: str, row: Row) -> dict[str, Any]:
         "bytes_received": row.received,
         "latency_ms": quantiles_ms(row.latency),
         "queue_time_ms": quantiles_ms(row.queue_time),
+        "measures": _measures(row),
+        "by_order": row.by_order,
         "unanswered": row.unanswered.total,
         "unanswered_longest_ms": round(row.unanswered.max_us / 1e3, 3),
     }
@@ -296,6 +303,7 @@ def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], load_s: fl
         "bytes_sent": together.sent,
         "bytes_received": together.received,
         "latency_ms": quantiles_ms(together.latency),
+        "measures": _measures(together),
         "queue_time_ms": quantiles_ms(together.queue_time),
     }
 
@@ -307,12 +315,25 @@ def _reconnects(total: Ledger) -> dict[str, Any]:
     }
 
 
+def _measures(row: Row) -> dict[str, dict[str, float | None]]:
+    """The measures that were taken, in the order of their table, under their names with a unit."""
+    return {
+        measure.field(name): quantiles_ms(row.measures[name]) if measure.is_time else _quantiles(row.measures[name])
+        for name, measure in MEASURES.items()
+        if name in row.measures
+    }
+
+
 def quantiles_ms(histogram: Histogram) -> dict[str, float | None]:
     """What the report says of a histogram, in milliseconds; None where nothing was recorded."""
+    return _quantiles(histogram, 1e3)
+
+
+def _quantiles(histogram: Histogram, unit: float = 1.0) -> dict[str, float | None]:
     p50, p95, p99 = histogram.quantiles([0.50, 0.95, 0.99])
     highest = float(histogram.max_us) if histogram.counts else None
     named = {"mean": histogram.mean_us(), "p50": p50, "p95": p95, "p99": p99, "max": highest}
-    return {name: None if us is None else round(us / 1e3, 3) for name, us in named.items()}
+    return {name: None if value is None else round(value / unit, 3) for name, value in named.items()}
 
 
 def _headline(verdict: Verdict, state: State, now_s: float) -> str:

@@ -19,11 +19,22 @@ SHOWN_REASONS = 3
 UNHEARD = ("lost", "silent")
 """States of a worker whose counts are missing, or soon will be."""
 
+_MEASURED = (
+    ("first_response_ms", "p50", "first p50"),
+    ("first_response_ms", "p99", "first p99"),
+    ("inter_response_ms", "p50", "between p50"),
+    ("inter_response_ms", "p99", "between p99"),
+    ("responses", "mean", "responses"),
+    ("service_ms", "p99", "service p99"),
+    ("issue_delay_ms", "p99", "late p99"),
+)
+"""Measure, quantile, and the head of its column."""
+
 
 def render_text(report: dict[str, Any]) -> str:
     """The whole report, ending in a line end."""
     parts = [_headline(report), _scenarios(report), _totals(report)]
-    for section in (_thresholds, _verdict, _workers, _notes, _failures):
+    for section in (_measures, _thresholds, _verdict, _workers, _notes, _failures):
         if text := section(report):
             parts.append(text)
     parts.append(_facts(report))
@@ -118,6 +129,28 @@ def _event_loop_lag(workers: list[dict[str, Any]]) -> list[str]:
     lag, name = max(known, key=lambda each: each[0]["p99"])
     which = f"worker {name}" if len(workers) == 1 else f"worker {name}, the slowest of {len(workers)}"
     return [f"Event-loop lag: p99 {milliseconds(lag['p99'])} ms, max {milliseconds(lag['max'])} ms ({which})."]
+
+
+def _measures(report: dict[str, Any]) -> str:
+    """The rows that have more than a latency: a line each, with a column for each measure that one of them has."""
+    measured = [(s["name"], row) for s in report["scenarios"] for row in s["rows"] if row["measures"]]
+    if not measured:
+        return ""
+    columns = [
+        (column, quantity, quantile)
+        for quantity, quantile, column in _MEASURED
+        if any(quantity in row["measures"] for _, row in measured)
+    ]
+    rows = [
+        [
+            number(row["requests"]),
+            *(milliseconds(row["measures"].get(quantity, {}).get(quantile)) for _, quantity, quantile in columns),
+            f"{scenario} {row['model']}" if scenario not in ("", row["model"]) else row["model"],
+        ]
+        for scenario, row in measured
+    ]
+    heads = ["Requests", *(column for column, _, _ in columns), "To"]
+    return "Measures (ms)\n" + table(heads, rows, right=set(range(len(heads) - 1)))
 
 
 def _thresholds(report: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import math
 import shutil
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gevent
@@ -161,6 +161,7 @@ class Node:
         method: str = "",
         queue_time_ms: float | None = None,
         request_length: int = 0,
+        measures: Mapping[str, Iterable[int]] | None = None,
         **_: Any,
     ) -> None:
         key = (scenario, model or method or f"{request_type} {name}")  # without a method it is another client's
@@ -185,6 +186,8 @@ class Node:
             row.record_elsewhere(latency_us, received)
         else:
             row.record(latency_us, int(queue_time_ms * 1e3), request_length, received)
+            if measures:
+                row.measure(measures)
 
     def _on_user_error(self, user_instance: Any, exception: BaseException, tb: Any, **_: Any) -> None:
         user = getattr(user_instance, "user", user_instance)  # Locust also gives a user's tasks

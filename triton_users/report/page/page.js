@@ -114,16 +114,26 @@ function showExceptions(exceptions) {
 
 // ---- what only a whole report has -----------------------------------------------------------------------------------
 
+/** What only some rows have: [head, value]. */
+const MEASURED = [
+  ["First response p50 ms", (m) => m.first_response_ms?.p50], ["First response p99 ms", (m) => m.first_response_ms?.p99],
+  ["Inter-response p50 ms", (m) => m.inter_response_ms?.p50], ["Inter-response p99 ms", (m) => m.inter_response_ms?.p99],
+  ["Responses", (m) => m.responses?.mean], ["Service p50 ms", (m) => m.service_ms?.p50], ["Service p99 ms", (m) => m.service_ms?.p99],
+  ["Issue delay p99 ms", (m) => m.issue_delay_ms?.p99],
+];
+
 function showRows(rows) {
   byId("requests").hidden = !rows.length;
-  const heads = ["Scenario", "Model or RPC", "RPCs", "Errors", "p50 ms", "p95 ms", "p99 ms", "max ms", "Queue time p99 ms", "Sent", "Received"];
+  const measured = MEASURED.filter(([, value]) => rows.some((row) => value(row.measures) !== undefined));
+  const heads = ["Scenario", "Model or RPC", "RPCs", "Errors", "p50 ms", "p95 ms", "p99 ms", "max ms", "Queue time p99 ms", ...measured.map(([head]) => head), "Sent", "Received"];
   byId("requests").lastChild.replaceChildren(table(heads, rows.map((row) => [
     row.scenario || "(none)",
     el("td", {}, el("code", {}, row.model), ...Object.entries(row.errors).map(([text, times]) => el("div", { class: "small bad" }, `${count(times)} × ${text}`))),
     cell(count(row.requests)), cell(count(row.failed), row.failed > 0),
     ...["p50", "p95", "p99", "max"].map((q) => cell(short(row.latency_ms[q]))), cell(short(row.queue_time_ms.p99)),
+    ...measured.map(([, value]) => cell(short(value(row.measures)))),
     cell(size(row.bytes_sent)), cell(size(row.bytes_received)),
-  ]), [2, 3, 4, 5, 6, 7, 8, 9, 10]));
+  ]), heads.map((_, i) => i).slice(2)));
 }
 
 function said(value) {

@@ -12,11 +12,19 @@ const COLUMNS = [
   { key: "answers_checked", title: "Checked", hint: "Answers of passed runs that were compared with what is right, by this client or by perf_analyzer" },
   { key: "requests_per_s", title: "Requests/s", hint: "Answered requests, mean over the whole run", show: short },
   ...["p50", "p95", "p99"].map((q) => ({ key: q, title: `${q} ms`, hint: "Latency of an answered request", value: (s) => s.latency_ms[q], show: short })),
+  ...[["first_response_ms", "First p99 ms", "From a request's sending to its first response, 99th percentile"],
+    ["inter_response_ms", "Between p99 ms", "Between two responses to one request, 99th percentile"],
+    ["service_ms", "Service p99 ms", "From a request's real sending to its end, 99th percentile; the latency is from the intended one"],
+    ["issue_delay_ms", "Issued late p99 ms", "How much later than intended requests were sent, 99th percentile"]].map(([key, title, hint]) =>
+    ({ key, title, hint, value: (s) => s.measures[key]?.p99, show: short, optional: true })),
+  { key: "responses", title: "Responses", hint: "Responses to a request, mean", value: (s) => s.measures.responses?.mean, show: short, optional: true },
   { key: "expected_deadlines", title: "Deadlines", hint: "Deadlines that fired where they must" },
   { key: "unexpected_deadlines", title: "Late", hint: "Deadlines that fired late or anywhere else", bad: true },
   { key: "sequence_failures", title: "Wrong", hint: "Answers that were not what the sequence's model says", bad: true },
   { key: "notes", title: "Notes", text: true, value: (s) => notes(s).map(([text]) => text).join("; ") },
 ];
+/** Columns of what few runs measure are there where this one did. */
+const shownFor = (scenarios) => COLUMNS.filter((column) => !column.optional || scenarios.some((s) => valueOf(column, s) !== undefined));
 const valueOf = (column, scenario) => (column.value ? column.value(scenario) : scenario[column.key]);
 
 function cellOf(column, scenario) {
@@ -32,21 +40,32 @@ export class ScenarioTable {
     this.sort = null; // {key, down}; null: the order of the report
     this.scenarios = [];
     this.body = el("tbody");
-    this.heads = COLUMNS.map((column) => this.#heading(column));
-    const table = el("table", {}, el("thead", {}, el("tr", {}, ...this.heads)), this.body);
+    this.head = el("tr");
+    const table = el("table", {}, el("thead", {}, this.head), this.body);
+    this.columns = [];
+    this.#show(shownFor([]));
     this.root = el("div", { class: "scenarios scroll", tabindex: 0, role: "group", "aria-label": "Table of scenarios" }, table);
   }
 
   draw(scenarios) {
     this.scenarios = scenarios;
+    this.#show(shownFor(scenarios));
     this.body.replaceChildren(...this.#ordered().map((scenario) => {
       const kind = `${scenario.status.replaceAll(" ", "-")}${scenario.at_fault ? " at-fault" : ""}`;
-      return el("tr", { class: kind, "data-scenario": scenario.name }, ...COLUMNS.map((column) => cellOf(column, scenario)));
+      return el("tr", { class: kind, "data-scenario": scenario.name }, ...this.columns.map((column) => cellOf(column, scenario)));
     }));
     for (const head of this.heads) {
       if (this.sort && head.dataset.key === this.sort.key) head.setAttribute("aria-sort", this.sort.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
+  }
+
+  /** The headings, made anew only when other columns are shown: a click must not lose its button. */
+  #show(columns) {
+    if (columns.length === this.columns.length) return;
+    this.columns = columns;
+    this.heads = columns.map((column) => this.#heading(column));
+    this.head.replaceChildren(...this.heads);
   }
 
   #heading(column) {
