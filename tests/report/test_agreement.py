@@ -135,13 +135,14 @@ def test_every_form_has_the_same_thresholds(forms: dict[str, str]) -> None:
     checks = json.loads(forms["report.json"])["verdict"]["thresholds"]
     suite = ElementTree.fromstring(forms["junit.xml"].encode()).find("testsuite[@name='verdict']")
     for check in checks:
-        assert check["result"] == {True: "pass", False: "fail", None: "not yet"}[check["passed"]]
+        words = {True: ("pass", "too few to say"), False: ("fail",), None: ("not yet",)}
+        assert check["result"] in words[check["passed"]]
         assert check["shown"] == four_digits(check["value"])
         line = re.escape(check["scenario"] or "all") + rf" +{check['metric']} +(\S+) +{check['operator']} \S+ +(.+)"
         shown = re.search(line, forms["report.txt"]).groups()
         assert (shown[0], shown[1].lower()) == (check["shown"], check["result"])
         case = suite.find(f"testcase[@name='{check['text']}']")
-        outcome = {True: [], False: ["failure"], None: ["skipped"]}[check["passed"]]
+        outcome = {"pass": [], "fail": ["failure"]}.get(check["result"], ["skipped"])
         assert [child.tag for child in case] == outcome
 
 

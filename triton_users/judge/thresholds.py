@@ -1,9 +1,10 @@
 """Thresholds: limits of the user's own on what a run measured, read and applied. Pure functions of counts.
 
 A threshold is written `[NAME:]METRIC<LIMIT` or `[NAME:]METRIC>=LIMIT`, several are separated by commas or line ends:
-`SequenceValid:p99_ms<50, failure_ratio<0.01, my_model:p99_ms<20`. The same text works as an option and in Locust's
-config file. The name is a scenario's or else a model's; without one it is applied to everything together. A request
-outside of any scenario is to `failure_ratio` what a run is in one. What cannot be measured does not pass.
+`SequenceValid:p99.9_ms<50, failure_ratio<0.1%, my_model:first_response_p99_ms<20`. The same text works as an option and
+in Locust's config file. The name is a scenario's or else a model's; without one it is applied to everything together. A
+request outside of any scenario is to `failure_ratio` what a run is in one. What cannot be measured does not pass; a
+percentile that too few values stand behind holds in what was seen and no further, which each check says.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from triton_users.declaration import UsageError, option
+from triton_users.judge.metrics import NAMES, PREFIXES, Measured, Sample, metric
 from triton_users.ledger import Ledger, Row, ScenarioCounts
 from triton_users.settings import SCENARIOS
 
@@ -25,58 +27,6 @@ _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 
-
-@dataclass(frozen=True)
-class _Measured:
-    """What a threshold is held against."""
-
-    counts: ScenarioCounts
-    """Of the scenario's runs, or of all scenarios'."""
-    requests: Row
-    """All requests it speaks of."""
-    outside: Row
-    """Those among them that belong to no run of a scenario that it speaks of."""
-    duration_s: float
-
-
-@dataclass(frozen=True)
-class _Metric:
-    """What a threshold can be set on."""
-
-    meaning: str
-    at_most: bool
-    """True: less is better, so a limit is an upper one."""
-    value: Callable[[_Measured], float | None]
-    """None when there is nothing to go by."""
-
-
-def _failure_ratio(of: _Measured) -> float | None:
-    ended = of.counts.runs + of.outside.requests
-    return (of.counts.failed + of.outside.failed) / ended if ended else None
-
-
-def _quantile_ms(q: float) -> Callable[[_Measured], float | None]:
-    def value(of: _Measured) -> float | None:
-        answer_us = of.requests.latency.quantile(q)
-        return None if answer_us is None else answer_us / 1e3
-
-    return value
-
-
-def _requests_per_s(of: _Measured) -> float | None:
-    return of.requests.answered / of.duration_s if of.duration_s > 0 and of.requests.requests else None
-
-
-METRICS: Mapping[str, _Metric] = {
-    "failure_ratio": _Metric(
-        "failed runs, out of all runs; outside of scenarios failed requests, out of all requests", True, _failure_ratio
-    ),
-    "p50_ms": _Metric("median latency of an answered request, in ms", True, _quantile_ms(0.50)),
-    "p95_ms": _Metric("95th percentile of the latency of an answered request, in ms", True, _quantile_ms(0.95)),
-    "p99_ms": _Metric("99th percentile of the latency of an answered request, in ms", True, _quantile_ms(0.99)),
-    "requests_per_s": _Metric("requests that were answered, per second", False, _requests_per_s),
-    "runs": _Metric("runs that came to an end (test count)", False, lambda of: float(of.counts.runs)),
-}
 
 _THRESHOLD = re.compile(
     r"(?P<scenario>(?:[^:<>=]*(?=:))?):?(?P<metric>[^:<>=]+)(?P<operator>[<>]=?)(?P<limit>[^:<>=]+)"
@@ -106,6 +56,39 @@ class Check:
     """What was measured; None: there is no data, which does not pass."""
     passed: bool | None
     """None: not yet. The run goes on and may still come to hold it."""
+    sample: Sample | None = None
+    """What stands behind a percentile that keeps its limit."""
+
+    @property
+    def few(self) -> bool:
+        """Whether it held in what was seen, of which there was too little to say that it holds."""
+        return self.sample is not None and self.sample.needed > 0
+
+    @property
+    def shown(self) -> str:
+        """The value in words."""
+        return "no data" if self.value is None else four_digits(self.value)
+
+    @property
+    def result(self) -> str:
+        """What it came to, in words."""
+        if self.passed is None:
+            return "not yet"
+        return "too few to say" if self.few else "pass" if self.passed else "fail"
+
+    @property
+    def finding(self) -> str:
+        """What keeps it from having passed, as the end of a sentence about it; "" when nothing does."""
+        sample, yet = self.sample, " yet" if self.passed is None else ""
+        if sample is not None and sample.needed:
+            return (
+                f"not enough {sample.of} to say{yet}: it is {self.shown}, with {sample.outside:,} of {sample.values:,} "
+                f"{sample.of} outside the limit; with so many outside it takes {sample.needed:,} {sample.of} or more"
+            )
+        if self.passed:
+            return ""
+        found = "there is no data" if self.value is None else f"it is {self.shown}"
+        return f"does not hold{yet}: {found}"
 
 
 def parse_thresholds(text: str) -> tuple[Threshold, ...]:
@@ -140,57 +123,71 @@ def _parse(text: str) -> Threshold:
             f"thresholds: {text!r} is not [NAME:]METRIC<LIMIT or [NAME:]METRIC>=LIMIT, "
             "for instance SequenceValid:p99_ms<50 or runs>=100"
         )
-    scenario, metric, sign, number = (match[name].strip() for name in ("scenario", "metric", "operator", "limit"))
-    if metric not in METRICS:
-        raise UsageError(
-            f"thresholds: {text!r}: there is no metric {metric!r}; it must be one of: {', '.join(METRICS)}"
-        )
-    if METRICS[metric].at_most != sign.startswith("<"):
-        right = f"{metric}{'<' if METRICS[metric].at_most else '>='}{number}"
-        raise UsageError(f"thresholds: {text!r} would fail a run for being good; write {right}")
+    scenario, name, sign, number = (match[part].strip() for part in ("scenario", "metric", "operator", "limit"))
     try:
-        percent = metric == "failure_ratio" and number.endswith("%")
+        at_most = metric(name).at_most
+    except UsageError as error:
+        raise UsageError(f"thresholds: {text!r}: {error}") from None
+    if at_most is not None and at_most != sign.startswith("<"):
+        raise UsageError(
+            f"thresholds: {text!r} would fail a run for being good; write {name}{'<' if at_most else '>='}{number}"
+        )
+    try:
+        percent = name == "failure_ratio" and number.endswith("%")
         limit = float(number[:-1]) / 100 if percent else float(number)
     except ValueError:
         limit = math.nan
     if not 0 <= limit < math.inf:
         raise UsageError(f"thresholds: {text!r}: the limit is {number!r}; it must be a number of 0 or more")
-    if metric == "failure_ratio" and limit > 1:
+    if name == "failure_ratio" and limit > 1:
         raise UsageError(f"thresholds: {text!r}: a failure ratio is a number from 0 to 1, or a percentage such as 1%")
-    return Threshold(scenario, metric, sign, limit)
+    return Threshold(scenario, name, sign, limit)
 
 
 def apply(
-    thresholds: Iterable[Threshold], total: Ledger, duration_s: float, *, running: bool = False
+    thresholds: Iterable[Threshold],
+    total: Ledger,
+    duration_s: float,
+    *,
+    running: bool = False,
+    fail_when_too_few: bool = False,
 ) -> tuple[Check, ...]:
     """Measure each threshold's value and compare it; no data does not pass.
 
-    While the run is `running`, a lower limit that is not reached and one without data are not decided yet.
+    While the run is `running`, a lower limit that is not reached, one without data and one with too few requests behind
+    it are not decided yet. `fail_when_too_few`: at its end, the last of these does not pass.
     """
-    return tuple(_check(threshold, total, duration_s, running) for threshold in thresholds)
+    return tuple(_check(each, total, duration_s, running, fail_when_too_few) for each in thresholds)
 
 
-def _check(threshold: Threshold, total: Ledger, duration_s: float, running: bool) -> Check:
-    metric = METRICS[threshold.metric]
-    value = metric.value(_measured(threshold.scenario, total, duration_s))
-    passed = value is not None and _OPERATORS[threshold.operator](value, threshold.limit)
-    undecided = running and not passed and (value is None or not metric.at_most)
-    return Check(threshold, value, None if undecided else passed)
+def _check(threshold: Threshold, total: Ledger, duration_s: float, running: bool, fail_when_too_few: bool) -> Check:
+    of, compare, limit = metric(threshold.metric), _OPERATORS[threshold.operator], threshold.limit
+    measured = _measured(threshold.scenario, total, duration_s)
+    value = of.value(measured)
+    if value is None or not compare(value, limit):
+        undecided = running and (value is None or threshold.operator.startswith(">"))
+        return Check(threshold, value, None if undecided else False)
+    if of.sample is None:
+        return Check(threshold, value, True)
+    sample = of.sample(measured, lambda each: compare(each, limit), threshold.operator.startswith("<"))
+    if not sample.needed:
+        return Check(threshold, value, True, sample)
+    return Check(threshold, value, None if running else not fail_when_too_few, sample)
 
 
-def _measured(name: str, total: Ledger, duration_s: float) -> _Measured:
+def _measured(name: str, total: Ledger, duration_s: float) -> Measured:
     counts, requests, nothing = ScenarioCounts(), Row(), Row()
     if name in SCENARIOS or name in total.scenarios:
-        return _Measured(total.scenarios.get(name, counts), total.requests_of(name), nothing, duration_s)
+        return Measured(total.scenarios.get(name, counts), total.requests_of(name), nothing, duration_s)
     if name:
         for (_, model), row in total.rows.items():
             if model == name:
                 requests.add(row)
-        return _Measured(counts, requests, requests, duration_s)
+        return Measured(counts, requests, requests, duration_s)
     for scenario in total.names():
         counts.add(total.scenarios.get(scenario, ScenarioCounts()))
         requests.add(total.requests_of(scenario))
-    return _Measured(counts, requests, total.requests_of(""), duration_s)
+    return Measured(counts, requests, total.requests_of(""), duration_s)
 
 
 def four_digits(value: float) -> str:
@@ -206,9 +203,13 @@ class JudgingSettings:
         "",
         "What must hold, comma separated: [NAME:]METRIC<LIMIT or >=, for instance "
         "SequenceValid:p99_ms<50,failure_ratio<0.01,my_model:requests_per_s>=100. NAME is a scenario's or a model's. "
-        f"Metrics: {', '.join(METRICS)}.",
+        f"Metrics: {NAMES}; percentiles and max of another measure than the latency: {PREFIXES} before it, "
+        "for instance first_response_p99_ms<200.",
         read=parse_thresholds,
     )
     fail_on_bottleneck: bool = option(
         False, "Fail the run when the client was too slow for its latencies to be trusted."
+    )
+    fail_on_too_few_requests: bool = option(
+        False, "Fail the run when too few requests stand behind a percentile of a threshold to say that it holds."
     )

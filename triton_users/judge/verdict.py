@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from triton_users.judge.thresholds import Check, four_digits
+from triton_users.judge.thresholds import Check
 from triton_users.ledger import Ledger, Row
 
 EXIT_PASSED = 0
@@ -120,13 +120,14 @@ def judge(
     _did_not_run(found, total, weights, tuple(asked_by_name), users, running)
     _unanswered(found, total)
     for check in checks:
+        line, name = f"threshold {check.threshold}{': ' if check.few else ' '}{check.finding}", check.threshold.scenario
         if check.passed is False:
-            value = "there is no data" if check.value is None else f"it is {four_digits(check.value)}"
-            line, name = f"threshold {check.threshold} does not hold: {value}", check.threshold.scenario
             if name in weights or name in total.scenarios:
                 found.blame(name, line)
             else:
                 found.reasons.append(line)
+        elif check.passed and check.few:
+            found.warnings.append(line)
     found.reasons += [f"counts are missing: {why}" for why in uncounted]
     found.reasons += [*at_the_start, *at_the_end]
     found.warnings += late

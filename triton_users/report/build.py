@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import Any, Literal
 
 from triton_users.judge import client_limited, lateness, outages
-from triton_users.judge.thresholds import Check, Threshold, apply, four_digits
+from triton_users.judge.thresholds import Check, Threshold, apply
 from triton_users.judge.verdict import Verdict, judge
 from triton_users.ledger import MEASURES, Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
@@ -58,6 +58,7 @@ class RunInfo:
     thresholds: Sequence[Threshold] = ()
     limits: client_limited.Limits = field(default_factory=client_limited.Limits)
     fail_on_bottleneck: bool = False
+    fail_on_too_few_requests: bool = False
     server: Mapping[str, Any] = field(default_factory=dict)
     """"name", "version", "address" and "models" (a list of names) of the server under test."""
     reproduce: str = ""
@@ -100,7 +101,7 @@ def build_report(
         asked_by_name=info.asked_by_name,
         allow_failure=info.allow_failure,
         users=max((point["users"] or 0 for point in points), default=0),
-        checks=apply(info.thresholds, total, load_s, running=running),
+        checks=apply(info.thresholds, total, load_s, running=running, fail_when_too_few=info.fail_on_too_few_requests),
         uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
         bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
@@ -370,9 +371,11 @@ def _threshold(check: Check) -> dict[str, Any]:
         **asdict(check.threshold),
         "text": str(check.threshold),
         "value": check.value,
-        "shown": "no data" if check.value is None else four_digits(check.value),
+        "shown": check.shown,
         "passed": check.passed,
-        "result": {True: "pass", False: "fail", None: "not yet"}[check.passed],
+        "result": check.result,
+        "finding": check.finding,
+        "needed": check.sample.needed if check.sample is not None else 0,
     }
 
 

@@ -25,11 +25,9 @@ def render_junit(report: dict[str, Any]) -> str:
     verdict = _suite(root, "verdict", report)
     for check in report["verdict"]["thresholds"]:
         case = _case(verdict, "verdict.threshold", check["text"])
-        found = "there is no data" if check["value"] is None else f"it is {check['shown']}"
-        if check["passed"] is None:
-            _outcome(case, "skipped", f"{check['text']} does not hold yet: {found}", "")
-        elif not check["passed"]:
-            _outcome(case, "failure", f"{check['text']} does not hold: {found}", "")
+        if check["result"] != "pass":
+            kind = "failure" if check["passed"] is False else "skipped"
+            _outcome(case, kind, f"{check['text']}{': ' if check['needed'] else ' '}{check['finding']}", "")
     run = _case(verdict, "verdict", "run")
     if report["verdict"]["reasons"]:
         reasons = report["verdict"]["reasons"]

@@ -100,7 +100,7 @@ function showTiles(totals, now) {
 function showThresholds(checks) {
   byId("thresholds").hidden = !checks.length;
   byId("thresholds").lastChild.replaceChildren(
-    table(["Limit", "Value", "Result"], checks.map((check) => [check.text, cell(check.shown), badge(check.result)]), [1]));
+    table(["Limit", "Value", "Result"], checks.map((check) => [check.text, cell(check.shown), badge(check.result, check.passed === false)]), [1]));
 }
 
 function showFailuresNote({ failures_seen: seen }) {
