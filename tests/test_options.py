@@ -10,7 +10,7 @@ from locust.argument_parser import LocustArgumentParser, get_parser
 
 from triton_users.declaration import declared, read
 from triton_users.options import GROUPS, add_options, own_options, report_dir_from, settings_from, table
-from triton_users.settings import DEFAULT_WEIGHTS, Settings, UsageError
+from triton_users.settings import DEFAULT_WEIGHTS, ConnectionSettings, Settings, UsageError
 
 
 def parse(*arguments: str) -> Namespace:
@@ -36,6 +36,9 @@ def test_every_option_has_a_typed_default_that_the_web_form_can_show() -> None:
     add_options(parser)
     shown = parser.args_included_in_web_ui
     for option in own_options():
+        if option.secret:
+            assert option.name not in shown
+            continue
         assert type(shown[option.name].default) is type(option.default)
         assert shown[option.name].default == option.default is not None
 
@@ -87,6 +90,45 @@ def test_a_key_of_the_config_file_is_the_flag_without_its_dashes(tmp_path: Path)
 def test_the_web_ui_listens_on_loopback_unless_told_otherwise() -> None:
     assert parse().web_host == "127.0.0.1"
     assert parse("--web-host", "0.0.0.0").web_host == "0.0.0.0"
+
+
+def headers(*arguments: str) -> tuple[tuple[str, str | bytes], ...]:
+    return read(ConnectionSettings, parse(*arguments)).grpc_header
+
+
+def test_a_header_may_be_given_several_times_and_take_its_value_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TOKEN", "ey.J")
+    assert headers() == ()
+    several = ("--grpc-header", "Authorization: Bearer ${TOKEN}", "--grpc-header", "x-trace-bin: AAEC")
+    assert headers(*several) == (("authorization", "Bearer ey.J"), ("x-trace-bin", b"\x00\x01\x02"))
+    assert "ey.J" not in repr(read(ConnectionSettings, parse(*several)))
+
+
+def test_a_config_file_lists_several_headers(tmp_path: Path) -> None:
+    (tmp_path / "locust.conf").write_text("grpc-header = [x-a: 1, x-b: 2]\n")
+    parser = get_parser(default_config_files=[str(tmp_path / "locust.conf")])
+    parser.set_defaults(worker=True)
+    add_options(parser)
+    assert read(ConnectionSettings, parser.parse_args([])).grpc_header == (("x-a", "1"), ("x-b", "2"))
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("s3cret", "number 1 is not NAME: VALUE"),
+        (": s3cret", "number 1 is not NAME: VALUE"),
+        ("x-a: s3cret ${NO_SUCH_VARIABLE}", "x-a takes the environment variable NO_SUCH_VARIABLE, which is not set"),
+        ("x-a: s3cret\u00e9", "the value of x-a is not printable ASCII"),
+        ("x-a-bin: s3cret", "the value of x-a-bin, whose name ends in -bin, is no base64"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_refused_and_its_value_is_not_shown(header: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        headers("--grpc-header", header)
+    assert message in str(raised.value)
+    assert "s3cret" not in str(raised.value)
 
 
 def test_a_seed_that_is_given_is_kept() -> None:

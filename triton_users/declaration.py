@@ -49,6 +49,10 @@ class Option:
     """As Locust's parsed options have it, the flag is `--name` with dashes. Of a field not yet named, its prefix."""
     label: str
     """What messages call it."""
+    repeated: bool = False
+    """Whether it may be given several times; its value has each in a line of its own."""
+    secret: bool = False
+    """Whether nothing may show its value: no report, no log, no message, no web form."""
 
     @property
     def flag(self) -> str:
@@ -92,6 +96,8 @@ def option(
     read: Callable[[Any], Any] = _same,
     prefix: str = "",
     label: str = "",
+    repeated: bool = False,
+    secret: bool = False,
 ) -> Any:
     """A field that is an option.
 
@@ -99,16 +105,18 @@ def option(
     has a range, `low` to `high` in `unit`. `choices` are the only texts there are (a select box). `read` makes the
     field's value of the option's, where it is another: `names` a tuple of a comma separated list. The
     option has the field's name behind `prefix`; `label`, what messages call it, is that name in words without its unit
-    where none is given.
+    where none is given. A `repeated` one, a text, may be given several times, each a line of the value (`lines`). The
+    value of a `secret` one is shown nowhere.
     """
     assert default is not True, "a flag turns something on"
     number = isinstance(default, (int, float)) and not isinstance(default, bool)
     assert number == (low is not None) == (high is not None), "each number has a range, and nothing else has"
-    declared = Option(default, help, unit, low, high, choices, read, prefix, label)
+    assert not repeated or isinstance(default, str), "a repeated option's value is a text of lines"
+    declared = Option(default, help, unit, low, high, choices, read, prefix, label, repeated, secret)
     value = read(default)
     if isinstance(value, dict):
-        return field(default_factory=lambda: read(default), metadata={"option": declared})
-    return field(default=value, metadata={"option": declared})
+        return field(default_factory=lambda: read(default), metadata={"option": declared}, repr=not secret)
+    return field(default=value, metadata={"option": declared}, repr=not secret)
 
 
 def declared(group: type) -> dict[str, Option]:
@@ -150,6 +158,11 @@ def typed(kind: type, text: str) -> Any:
 def names(text: str) -> tuple[str, ...]:
     """The parts of a comma separated list."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def lines(text: str) -> tuple[str, ...]:
+    """What a repeated option was given, in order."""
+    return tuple(line.strip() for line in text.split("\n") if line.strip())
 
 
 def shown(text: str) -> str:

@@ -8,7 +8,7 @@ then has it as a field of its group, which `declaration.read(GROUP, parsed_optio
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, _AppendAction
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +52,7 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         return
     setattr(parser, _MARK, True)
     for option in own_options():
-        add_option(parser, option)
+        add_option(parser, option, **({"include_in_web_ui": False} if option.secret else {}))
     # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
     parser.set_defaults(web_host="127.0.0.1")
     if hold_starts_that_come_before_init():  # Locust's web UI makes parsers too, long after
@@ -125,6 +125,8 @@ def _rows(options: Iterable[Option]) -> str:
 
 def _type(option: Option) -> str:
     kind = {int: "whole number", float: "number", str: "text", bool: "true or false"}[type(option.default)]
+    if option.repeated:
+        return f"{kind}, may be repeated"
     return "list" if option.read is names else kind
 
 
@@ -135,16 +137,28 @@ def _text(value: Value) -> str:
     return (value or '""') if isinstance(value, str) else digits(value)
 
 
-def add_option(parser: ArgumentParser, option: Option) -> None:
-    """Add one option to any parser."""
+def add_option(parser: ArgumentParser, option: Option, **more: Any) -> None:
+    """Add one option to any parser. `more`: what that parser's `add_argument` takes beside argparse's own."""
     default, said = option.default, option.help
     if isinstance(default, bool):
-        parser.add_argument(option.flag, action="store_true", default=default, help=said)
+        parser.add_argument(option.flag, action="store_true", default=default, help=said, **more)
         return
     if not isinstance(default, str):
         said += f" From {option.range}, by default {_text(default)}."
     choices = option.choices if option.is_one_of else None
-    parser.add_argument(option.flag, type=_converter(type(default)), default=default, help=said, choices=choices)
+    if option.repeated:
+        more["action"] = _Lines
+    parser.add_argument(
+        option.flag, type=_converter(type(default)), default=default, help=said, choices=choices, **more
+    )
+
+
+class _Lines(_AppendAction):  # what ConfigArgParse takes a list for, `grpc-header = [a: 1, b: 2]`
+    """Joins what a repeated option is given into lines: a text, as the other options that Locust sends to workers."""
+
+    def __call__(self, parser: Any, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before == self.default else f"{before}\n{values}")
 
 
 def _converter(kind: type) -> Callable[[str], Any]:

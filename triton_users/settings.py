@@ -5,11 +5,15 @@ Knows nothing of Locust or of command lines.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from triton_users.declaration import UsageError as UsageError
-from triton_users.declaration import check, names, option
+from triton_users.declaration import check, lines, names, option
 
 TRIALS = ("custom", "custom_nobatch", "onnx", "onnx_nobatch", "plan", "plan_nobatch", "libtorch")
 """Model families of Triton's own tests; a sequence model is called `{trial}_sequence_{int32|float32}`."""
@@ -199,6 +203,42 @@ class Settings:
         return self.weights.get(scenario, DEFAULT_WEIGHTS[scenario])
 
 
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+
+
+def _headers(text: str) -> tuple[tuple[str, str | bytes], ...]:
+    """gRPC metadata of lines `NAME: VALUE`: names in lower case; values, bytes where the name ends in -bin.
+
+    No message has a value in it, since that may be a secret.
+    """
+    found: list[tuple[str, str | bytes]] = []
+    for number, line in enumerate(lines(text), 1):
+        name, colon, value = line.partition(":")
+        name = name.strip().lower()
+        if not colon or not name:
+            raise UsageError(
+                f"grpc-header: number {number} is not NAME: VALUE, for instance 'authorization: Bearer ${{TOKEN}}'"
+            )
+        for variable in _VARIABLE.findall(value):
+            if variable not in os.environ:
+                raise UsageError(
+                    f"grpc-header: {name} takes the environment variable {variable}, which is not set here; each "
+                    "worker takes its own"
+                )
+        value = _VARIABLE.sub(lambda match: os.environ[match[1]], value).strip()
+        if not _PRINTABLE.fullmatch(value):
+            raise UsageError(
+                f"grpc-header: the value of {name} is not printable ASCII; give bytes as base64, under a name that "
+                "ends in -bin"
+            )
+        try:
+            found.append((name, base64.b64decode(value, validate=True) if name.endswith("-bin") else value))
+        except binascii.Error:
+            raise UsageError(f"grpc-header: the value of {name}, whose name ends in -bin, is no base64") from None
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class ConnectionSettings:
     """How users reach the server, those of the scenarios and a locustfile's own alike."""
@@ -213,6 +253,14 @@ class ConnectionSettings:
     )
     grpc_authority: str = option(
         "", "The :authority that requests carry, by which an ingress routes. Empty: the host's name and port."
+    )
+    grpc_header: tuple[tuple[str, str | bytes], ...] = option(
+        "",
+        "NAME: VALUE, sent with every RPC, those before and beside the load included; ${NAME} in a value is that "
+        "environment variable, for secrets. No report and no log has the value, and the web form lacks it.",
+        read=_headers,
+        repeated=True,
+        secret=True,
     )
     grpc_root_certificates: str = option("", "PEM file of the authorities to trust with grpcs://. Empty: the system's.")
     grpc_private_key: str = option("", "PEM file of the client's private key (mutual TLS).")

@@ -72,6 +72,7 @@ class ScenarioUser(TritonGrpcUser):
             scratch=run.scratch,
             clock=time.monotonic,
             sleep=gevent.sleep,
+            headers=self._connection_settings.grpc_header,
             shared=run.shared,
         )
         pick_with_a_generator_of_ones_own(self, self._next_task)

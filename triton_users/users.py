@@ -69,7 +69,7 @@ class TritonGrpcUser(User):
     def _connect(self, shared: int) -> TritonClient:
         """A client on one of so many shared connections; with 0 on one of its own."""
         url, tls = self.host or "", self.tls or tls_from(self._connection_settings)
-        options, rpc_events = with_authority(self.channel_options, self._connection_settings), self.rpc_events
+        options, rpc_events = with_settings(self.channel_options, self._connection_settings), self.rpc_events
         if not shared:
             return TritonClient(url, rpc_events=rpc_events, tls=tls, channel_options=options)
         share = connections_of(self.environment).share(shared, url, tls, options, rpc_events)
@@ -113,8 +113,10 @@ def tls_from(settings: ConnectionSettings) -> TlsCredentials | None:
     return None if tls == TlsCredentials() else tls
 
 
-def with_authority(options: ChannelOptions, settings: ConnectionSettings) -> ChannelOptions:
-    """These options, with the `:authority` that `--grpc-authority` names where they have none of their own."""
-    if options.authority or not settings.grpc_authority:
-        return options
-    return replace(options, authority=settings.grpc_authority)
+def with_settings(options: ChannelOptions, settings: ConnectionSettings) -> ChannelOptions:
+    """These options with the headers of `--grpc-header`, and `--grpc-authority` where they have no `:authority`."""
+    return replace(
+        options,
+        authority=options.authority or settings.grpc_authority or None,
+        metadata=(*options.metadata, *settings.grpc_header),
+    )

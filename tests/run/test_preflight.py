@@ -153,7 +153,7 @@ def test_a_server_that_says_not_found_of_a_model_it_lacks_is_asked_for_the_other
         (everything(UNIMPLEMENTED, "404"), "an ingress that does not route them"),
         (
             everything(UNAVAILABLE, "This protocol is restricted, expecting header 'triton-grpc-protocol-k'"),
-            "started with --grpc-restricted-protocol",
+            "--grpc-header 'triton-grpc-protocol-KEY: VALUE'",
         ),
     ],
 )
@@ -305,3 +305,6 @@ def test_a_real_triton_with_restricted_protocols_is_named_as_such() -> None:
     with EmbeddedTriton(models=[SUMS], extra_args=restricted) as triton:
         with pytest.raises(UsageError, match="started with --grpc-restricted-protocol"):
             look(f"grpc://{triton.grpc_url}")
+        key = ConnectionSettings(grpc_header=(("triton-grpc-protocol-key", "value"),))
+        found = look_at(f"grpc://{triton.grpc_url}", key, Settings(seed=1), (), scenarios=True)
+    assert (found.target.models, found.notes) == ({SUMS}, ())

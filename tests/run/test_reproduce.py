@@ -57,6 +57,14 @@ def test_its_options_are_those_of_the_run(arguments: tuple[str, ...]) -> None:
         assert getattr(again, option) == getattr(options, option)
 
 
+def test_a_header_s_value_is_a_variable_in_it() -> None:
+    options = parse("--grpc-header", "authorization: Bearer s3cret", "--grpc-header", "x-b: ${TOKEN}s3cret")
+    again = command(options, 7, host="", workers=0)
+    assert "s3cret" not in again
+    words = shlex.split(again)
+    assert words[-4:] == ["--grpc-header", "authorization: ${AUTHORIZATION}", "--grpc-header", "x-b: ${X_B}"]
+
+
 def test_it_names_the_server_unless_that_was_the_embedded_one() -> None:
     assert command(parse(), 7, host="", workers=0) == "locust --headless --seed 7"
     assert command(parse(), 7, host="grpc://a:1", workers=0) == "locust --headless -H grpc://a:1 --seed 7"

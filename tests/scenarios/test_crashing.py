@@ -7,12 +7,16 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gevent
 import numpy as np
 import pytest
 from gevent import GreenletExit
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
 from tritonclient.grpc import service_pb2
 
 from tests.scenarios.fakes import FakeClient, FakeClock, Request, make_session, status_error
@@ -338,6 +342,28 @@ def test_a_child_s_authority_is_the_address_unless_the_ingress_routes_by_another
             with connection:
                 connection.settimeout(10)
                 assert (authority or address).encode() in connection.recv(4096)
+
+
+@pytest.mark.parametrize("length", [0, 126, 127, 128, 254, 255, 1000, 9000])
+def test_a_child_sends_the_run_s_headers_and_its_command_line_does_not_have_them(length: int) -> None:
+    value = "s3cret!" * length
+    headers = (("authorization", value[:length]), ("x-b-bin", b"\x00\x01"))
+    with socket.create_server(("127.0.0.1", 0)) as ingress:
+        ingress.settimeout(10)
+        address = f"127.0.0.1:{ingress.getsockname()[1]}"
+        with ClientProcess(Target(address, MODELS), doomed_request(1, (1,)), headers) as child:
+            connection, _ = ingress.accept()
+            with connection:
+                connection.settimeout(10)
+                h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
+                h2.initiate_connection()
+                events: list[object] = []
+                while not any(isinstance(event, RequestReceived) for event in events):
+                    events += h2.receive_data(connection.recv(65536))
+            command_line = Path(f"/proc/{child._process.pid}/cmdline").read_bytes()
+    (request,) = [event for event in events if isinstance(event, RequestReceived)]
+    assert request.headers[-2:] == [("authorization", value[:length]), ("x-b-bin", "AAE")]
+    assert b"s3cret" not in command_line
 
 
 def test_a_child_whose_parent_has_gone_ends_by_itself() -> None:

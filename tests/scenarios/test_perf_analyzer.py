@@ -40,6 +40,16 @@ def scenario(tmp_path: Path, program: str, kind: type[PerfAnalyzer] = PerfAnalyz
     return kind(make_session(target=target, scratch=tmp_path, **settings))
 
 
+def test_the_run_s_headers_are_given_to_it_and_no_failure_shows_their_values(tmp_path: Path) -> None:
+    played = scenario(tmp_path, "import sys; print(sys.argv, 'end'); sys.exit(1)")
+    played.session.headers = (("authorization", "Bearer s3cret"), ("x-b", ""))
+    with pytest.raises(ScenarioFailure) as caught:
+        played.run(PLAN)
+    told = f"{caught.value} {caught.value.evidence}"
+    assert "'-H', 'authorization:***', '-H', 'x-b:'" in told
+    assert "s3cret" not in told
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -388,6 +388,26 @@ def test_an_authority_of_ones_own(server: H2Server) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_channels_own_metadata_goes_out_with_each_call_before_the_calls(server: H2Server, kind: str) -> None:
+    options = ChannelOptions(metadata=(("authorization", "Bearer s3cret"), ("x-data-bin", b"\x00\x01")))
+    assert "s3cret" not in repr(options)
+    calls = []
+    with Channel(server.target, options=options) as channel:
+        for number in (1, 2):
+            calls.append(begin(channel, kind, metadata=[("x-a", "1")]))
+            wait_until(lambda number=number: server.connections and len(server.connections[0].requests) == number)
+        requests = server.connections[0].requests
+    assert len(requests) == 2
+    for headers, *_ in requests.values():
+        assert list(headers.items())[-3:] == [("authorization", "Bearer s3cret"), ("x-data-bin", "AAE"), ("x-a", "1")]
+
+
+def test_metadata_that_no_call_may_have_is_refused_with_the_options() -> None:
+    with pytest.raises(ValueError, match="metadata key 'te' is reserved by the protocol"):
+        ChannelOptions(metadata=(("te", "x"),))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_key_in_capitals_is_the_callers_mistake_and_no_call(server: H2Server, channel: Channel, kind: str) -> None:
     with pytest.raises(ValueError, match="write 'authorization'"):
         run(channel, kind, metadata=[("Authorization", "Bearer x")])

@@ -73,7 +73,8 @@ class Node:
         """Begin a run as the master configured it. UsageError when a model's input data cannot be used here."""
         self.end()
         settings = configuration.settings
-        target = with_perf_analyzer(configuration.target, configuration.host or self._command.host)
+        connection, host = read(ConnectionSettings, self._command.options), configuration.host or self._command.host
+        target = with_perf_analyzer(configuration.target, host, connection)
         scenarios = runs_scenarios(self._command.user_classes)
         local_reasons = left_out(target, dataclasses.replace(settings, scenarios=())) if scenarios else {}
         for name in local_reasons.keys() - configuration.left_out.keys():
@@ -88,8 +89,6 @@ class Node:
         )
         for name in weights(settings, run.left_out) if scenarios else ():
             ALL[name].prepare(run.shared, settings)
-        connection = read(ConnectionSettings, self._command.options)
-        host = configuration.host or self._command.host
         run.shared.update(prepare(self._command.user_classes, host, connection, settings.seed))
         look_early()
         gc.collect()

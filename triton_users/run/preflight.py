@@ -73,7 +73,7 @@ def look_at(
     notes += [f"the model {name} failed to load: {why}" for name, why in failed.items() if name not in concerned]
     if found.index is not None:
         check_names(thresholds, found.models)
-    target = with_perf_analyzer(_target(host, connection, found), host)
+    target = with_perf_analyzer(_target(host, connection, found), host, connection)
     return Preflight(
         target=target,
         left_out=left_out(target, settings, failed) if scenarios else {},
@@ -103,7 +103,7 @@ def _target(host: str, connection: ConnectionSettings, found: ServerState) -> Ta
     )
 
 
-def with_perf_analyzer(target: Target, host: str) -> Target:
+def with_perf_analyzer(target: Target, host: str, connection: ConnectionSettings) -> Target:
     """The same target, with the perf_analyzer of this machine: each worker has its own."""
     if host.startswith("unix:") or ("://" in host and not host.startswith("grpc://")):
         return replace(
@@ -111,6 +111,8 @@ def with_perf_analyzer(target: Target, host: str) -> Target:
         )
     if target.authority:
         return replace(target, perf_analyzer_remedy="perf_analyzer cannot send another :authority (--grpc-authority)")
+    if any(isinstance(value, bytes) for _, value in connection.grpc_header):
+        return replace(target, perf_analyzer_remedy="perf_analyzer cannot send headers of bytes (--grpc-header *-bin)")
     try:
         command, environment = server.find_perf_analyzer()
     except server.Unsupported as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from argparse import Namespace
 from pathlib import Path
 
+from triton_users.declaration import lines
 from triton_users.options import own_options
 
 COMMAND = "triton-users"
@@ -19,7 +21,7 @@ def command(options: Namespace, seed: int, *, host: str, workers: int) -> str:
     """For a shell: our options that are not as by default, and of Locust's those that the plan depends on.
 
     A user's plan depends on its worker's number and its own, so on how many there are and how they come. `host`: "" for
-    the embedded server. `workers`: 0 in a local run.
+    the embedded server. `workers`: 0 in a local run. The value of a header is an environment variable in it.
     """
     console = Path(sys.argv[0]).name == COMMAND
     words = [COMMAND if console else "locust", *options.user_classes, "--headless"]
@@ -40,6 +42,10 @@ def command(options: Namespace, seed: int, *, host: str, workers: int) -> str:
         words += [flag, *names] if names else []
     for option in own_options():
         value = seed if option.name == "seed" else getattr(options, option.name, option.default)
-        if value != option.default:
+        if option.secret:
+            for line in lines(str(value)):
+                name = line.partition(":")[0].strip()
+                words += [option.flag, f"{name}: ${{{re.sub('[^A-Z0-9]', '_', name.upper())}}}"]
+        elif value != option.default:
             words += [option.flag] if value is True else [option.flag, str(value)]
     return shlex.join(words)

@@ -14,7 +14,7 @@ from triton_users.scenarios.models import IMAGE_MODEL
 from triton_users.scenarios.resnet import tensor_fault
 from triton_users.settings import ConnectionSettings, UsageError
 from triton_users.transport import ChannelOptions
-from triton_users.users import tls_from, with_authority
+from triton_users.users import tls_from, with_settings
 
 LIMIT_S = 10.0
 """How long the server may take for each answer, in seconds; picked to outlast a busy server, not a missing one."""
@@ -132,7 +132,7 @@ def server_state(host: str, connection: ConnectionSettings, candidates: Iterable
 
 def client_for(host: str, connection: ConnectionSettings, limit_s: float) -> TritonClient:
     """A client whose connection has `limit_s` seconds to come about. ValueError for what cannot be used."""
-    options = with_authority(ChannelOptions(connect_timeout_s=limit_s), connection)
+    options = with_settings(ChannelOptions(connect_timeout_s=limit_s), connection)
     return TritonClient(host, tls=tls_from(connection), channel_options=options)
 
 
@@ -157,10 +157,14 @@ def what_answered(state: ServerState) -> str:
 def _remedy(errors: str) -> str:
     if "protocol is restricted" in errors:
         return (
-            "Triton was started with --grpc-restricted-protocol: leave health, metadata and model-repository free there"
+            "Triton was started with --grpc-restricted-protocol: give its header (--grpc-header "
+            "'triton-grpc-protocol-KEY: VALUE'), or leave health, metadata and model-repository free there"
         )
     if "UNAUTHENTICATED" in errors or "PERMISSION_DENIED" in errors:
-        return "A gateway in front of it wants authorization: use an address behind it, or let these calls through"
+        return (
+            "A gateway in front of it wants authorization: give --grpc-header 'authorization: Bearer ${TOKEN}' or what "
+            "else it wants, use an address behind it, or let these calls through"
+        )
     if "UNIMPLEMENTED" in errors:
         return (
             "It is a server that lacks these calls, or an ingress that does not route them: route all of "

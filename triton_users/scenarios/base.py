@@ -114,6 +114,8 @@ class Session:
     sleep: Callable[[float], None]
     state: dict[str, Any] = field(default_factory=dict)
     """What scenarios of this user share, by name (for instance which sequences are open)."""
+    headers: tuple[tuple[str, str | bytes], ...] = field(default=(), repr=False)
+    """gRPC metadata that every request to the server carries; `client` sends it by itself. Secrets: never shown."""
     shared: dict[str, Any] = field(default_factory=dict)
     """What all users of this process share, by name (for instance prepared pictures): one dict for all of them."""
 

@@ -24,6 +24,8 @@ PATH = "/inference.GRPCInferenceService/ModelInfer"
 CONNECT_LIMIT_S = 10.0
 SHOWN_BYTES = 1000
 """Of an answer's body, for instance a proxy's page that says what it minds."""
+HEADERS = "TRITON_USERS_CRASH_CLIENT_HEADERS"
+"""Environment variable with the call's other headers, a line NAME VALUE each: a command line is anybody's to read."""
 ACK = 0x1
 END_STREAM = 0x1
 END_HEADERS = 0x4
@@ -44,13 +46,24 @@ def frame(kind: Frame, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
+def text(value: str) -> bytes:
+    """A string, not Huffman coded: its length as an integer of a 7-bit prefix, and its bytes (RFC 7541, 5)."""
+    rest, length = len(value) - 127, bytearray([min(len(value), 127)])
+    while rest >= 128:
+        length.append(rest & 127 | 128)
+        rest >>= 7
+    if rest >= 0:
+        length.append(rest)
+    return bytes(length) + value.encode()
+
+
 def header(name: str, value: str) -> bytes:
-    """A literal header field, not indexed and not Huffman coded (RFC 7541, 6.2.2); both shorter than 127 bytes."""
-    return b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+    """A literal header field, never indexed (RFC 7541, 6.2.3)."""
+    return b"\x10" + text(name) + text(value)
 
 
-def call(authority: str, request: bytes) -> bytes:
-    """All that the client sends by itself: the preface, one unary call and a PING."""
+def call(authority: str, request: bytes, more: str) -> bytes:
+    """All that the client sends by itself: the preface, one unary call and a PING. `more`: as in HEADERS."""
     headers = b"".join(
         header(name, value)
         for name, value in (
@@ -60,6 +73,7 @@ def call(authority: str, request: bytes) -> bytes:
             (":authority", authority),
             ("te", "trailers"),
             ("content-type", "application/grpc"),
+            *(line.split(" ", 1) for line in more.splitlines()),
         )
     )
     message = b"\x00" + struct.pack(">I", len(request)) + request
@@ -95,7 +109,7 @@ def main(host: str, port: str, authority: str, request: str) -> int:
         with socket.create_connection((host, int(port)), CONNECT_LIMIT_S) as connection:
             connection.settimeout(None)
             os.write(1, b"connected\n")
-            connection.sendall(call(authority[:126], bytes.fromhex(request)))
+            connection.sendall(call(authority, bytes.fromhex(request), os.environ.get(HEADERS, "")))
             converse(connection)
         os.write(1, b"ended\n")
     except OSError as exc:

@@ -16,8 +16,9 @@ from typing import Any
 import hpack
 
 from triton_users.scenarios.base import Target
-from triton_users.scenarios.crash_child import Frame
+from triton_users.scenarios.crash_child import HEADERS, Frame
 from triton_users.system.priority import yield_to_parent
+from triton_users.transport.metadata import encode_metadata
 
 CHILD = Path(__file__).with_name("crash_child.py")
 
@@ -79,9 +80,10 @@ class Answer:
 class ClientProcess:
     """The client process; killed and reaped on every way out of the `with` block."""
 
-    def __init__(self, target: Target, request: bytes) -> None:
+    def __init__(self, target: Target, request: bytes, headers: tuple[tuple[str, str | bytes], ...] = ()) -> None:
         self._target = target
         self._request = request
+        self._headers = b"\n".join(name + b" " + value for name, value in encode_metadata(headers))
         self._said = b""
 
     def __enter__(self) -> ClientProcess:
@@ -92,6 +94,7 @@ class ClientProcess:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(CHILD), *arguments],
+                env={**os.environ, HEADERS: self._headers.decode()},
                 stdin=subprocess.PIPE,
                 stdout=theirs,
                 stderr=theirs,

@@ -110,7 +110,8 @@ class _Crash:
     def run(self) -> int:
         stage = "before the kill"
         try:
-            with ClientProcess(self._session.target, doomed_request(self._id, self._plan.values)) as child:
+            request = doomed_request(self._id, self._plan.values)
+            with ClientProcess(self._session.target, request, self._session.headers) as child:
                 self._kill_while_executing(child)
             stage = f"after a client was killed by {self._plan.signal} in the middle of an inference"
             self._ask_afresh()

@@ -122,11 +122,12 @@ class PerfAnalyzer(Scenario):
                 csv_file=str(csv_file),
                 data_file=str(data_file),
             ),
+            *(word for name, value in session.headers for word in ("-H", f"{name}:{value!s}")),
         ]
         started = session.clock()
         code = self._execute(command, output_file)
         elapsed_s = session.clock() - started
-        output = _tail(output_file)
+        output = self._without_secrets(_tail(output_file))
         if code and option.sequence and START_ERROR in output and elapsed_s > settings.idle_limit_s:
             raise Skip(
                 f"perf_analyzer on {option.name} lost a sequence on a busy server: it waits for each "
@@ -146,7 +147,7 @@ class PerfAnalyzer(Scenario):
                 f"perf_analyzer on {option.name} {what}: {decisive(output)}...{output[-TAIL_SHOWN:].strip()}",
                 requests=requests or 0,
                 excusable=MISMATCH not in output,
-                command=command,
+                command=[self._without_secrets(word) for word in command],
                 exit_code=code,
                 output=output[-TAIL_SHOWN:],
             )
@@ -154,6 +155,11 @@ class PerfAnalyzer(Scenario):
             queue_us = server_queue_us(csv_file.read_text())
             self.concurrency[option.name] = next_concurrency(self.concurrency[option.name], queue_us)
         return requests
+
+    def _without_secrets(self, text: str) -> str:
+        for _, value in self.session.headers:
+            text = text.replace(str(value), "***") if value else text
+        return text
 
     def _execute(self, command: list[str], output_file: Path) -> int | None:
         """Its exit code; None when it was killed because its time was up."""
@@ -169,7 +175,7 @@ class PerfAnalyzer(Scenario):
                     preexec_fn=_before_it_starts,
                 )
             except OSError as error:
-                raise ScenarioFailure(f"perf_analyzer cannot be started: {error}", command=command) from error
+                raise ScenarioFailure(f"perf_analyzer cannot be started: {error}", command=command[:1]) from error
         try:
             return process.wait(session.settings.perf_analyzer_timeout_s)
         except subprocess.TimeoutExpired:

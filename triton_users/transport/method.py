@@ -34,6 +34,7 @@ def common_fields(authority: str, secure: bool, options: ChannelOptions) -> Fiel
         (b"content-type", b"application/grpc"),
         (b"user-agent", options.user_agent.encode()),
         (b"grpc-accept-encoding", ACCEPTED_ENCODINGS),
+        *encode_metadata(options.metadata),
     )
 
 

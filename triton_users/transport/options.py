@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
+
+from triton_users.transport.metadata import Metadata, encode_metadata
 
 #: What tritonclient sets for both directions; the gRPC length prefix would allow twice that.
 MAX_MESSAGE_BYTES = 2**31 - 1
@@ -45,10 +47,13 @@ class ChannelOptions:
     """The `:authority` sent, by which a proxy may choose the server; None: the `server_name` of the TLS credentials,
     else the target's host and port."""
     user_agent: str = "triton-users-grpc"
+    metadata: Metadata = field(default=(), repr=False)
+    """Sent with every call, before the call's own: (key, value) pairs. Not in the repr, since they may be secrets."""
 
     def __post_init__(self) -> None:
         if self.authority is not None and not re.fullmatch(r"[\x21-\x7e]+", self.authority):
             raise ValueError(f"authority must be a host, or host:port, in printable ASCII, not {self.authority!r}")
+        encode_metadata(self.metadata)
         for name in ("connect_timeout_s", "backoff_initial_s", "backoff_max_s", "keepalive_timeout_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")

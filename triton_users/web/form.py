@@ -80,10 +80,12 @@ def _check_load(form: Mapping[str, str], shaped: bool) -> None:
 
 def _check_running(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """What a test was started with stays as it is, or its report would be of another run."""
+    secret = {option.name for option in own_options() if option.secret}
     for name in sorted({*(option.name for option in own_options()), "host"} & wanted.keys()):
         if wanted[name] != now[name]:
+            is_now = "as it is" if name in secret else f"{shown(str(now[name]))}"
             raise ValueError(
-                f"{_label(name)}: this is {shown(str(now[name]))} while the test runs; stop it to change that. "
+                f"{_label(name)}: this is {is_now} while the test runs; stop it to change that. "
                 "Only the number of users and the ramp up can change meanwhile"
             )
 
