@@ -1,6 +1,7 @@
 """What the master settles travels to the workers whole."""
 
 import dataclasses
+from argparse import Namespace
 
 import msgpack
 import pytest
@@ -8,10 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from locust import HttpUser, User
 
-from triton_users.run.configuration import RunConfiguration, check_users, host_of_classes, only_tagged, weights
+from triton_users.run.configuration import (
+    RunConfiguration,
+    check_descriptors,
+    check_users,
+    host_of_classes,
+    only_tagged,
+    weights,
+)
 from triton_users.scenarios.base import Target
 from triton_users.settings import Settings, UsageError
 from triton_users.stress import TritonStressUser
+from triton_users.system import descriptors
 from triton_users.users import TritonGrpcUser
 
 TEXTS = st.text(max_size=5)
@@ -80,6 +89,35 @@ def test_load_users_that_leave_nobody_for_the_scenarios_are_an_error() -> None:
         check_users(Settings(seed=1, load_users=4), 4)
     check_users(Settings(seed=1, load_users=4), 5)
     check_users(Settings(seed=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("users", "processes", "connections", "distributed", "fits"),
+    [
+        pytest.param(200, None, 0, False, True, id="few users"),
+        pytest.param(300, None, 0, False, False, id="too many users"),
+        pytest.param(300, None, 4, False, True, id="too many users that share four connections"),
+        pytest.param(300, 2, 0, True, True, id="half of them in each of two processes"),
+        pytest.param(500, 2, 0, True, False, id="too many in each of two processes"),
+        pytest.param(500, None, 0, True, True, id="workers on other machines"),
+        pytest.param(None, None, 0, False, True, id="a web run whose users are not known yet"),
+    ],
+)
+def test_users_that_the_limit_of_open_files_does_not_let_connect_are_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+    users: int | None,
+    processes: int | None,
+    connections: int,
+    distributed: bool,
+    fits: bool,
+) -> None:
+    monkeypatch.setattr(descriptors, "raise_limit", lambda: 256)
+    options = Namespace(num_users=users, processes=processes, connections=connections)
+    if fits:
+        check_descriptors(options, distributed=distributed)
+        return
+    with pytest.raises(UsageError, match=r"may have 256 .*give fewer users \(-u \d+\) or more processes"):
+        check_descriptors(options, distributed=distributed)
 
 
 class Here(TritonGrpcUser):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -16,7 +17,9 @@ from triton_users.run.preflight import Preflight, look_at
 from triton_users.run.server_state import ModelState, ServerState, server_state
 from triton_users.run.watch import ServerWatch
 from triton_users.scenarios.models import names_of_all
-from triton_users.server import EmbeddedTriton
+from triton_users.server import EmbeddedTriton, install
+from triton_users.server.cache import once
+from triton_users.server.progress import silent
 from triton_users.settings import TRIALS, ConnectionSettings, Settings, UsageError
 
 PLAIN = ConnectionSettings()
@@ -209,6 +212,26 @@ def test_the_slow_model_is_not_advised_as_one_that_answers_at_once() -> None:
     with serving(Server(models={"mine": ("READY", "")})) as host:
         with pytest.raises(UsageError, match=r"select trials .*\(--trials custom_nobatch\)"):
             look(host, trials=("custom",))
+
+
+@pytest.fixture
+def damaged_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of a perf_analyzer that was installed and is not there any more."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
+    root = once(install._root_folder(), lambda folder: (folder / "perf_analyzer").touch(), silent)
+    (root / "perf_analyzer").unlink()
+    return root
+
+
+def test_a_damaged_perf_analyzer_does_not_leave_its_scenario_out_in_silence(damaged_cache: Path) -> None:
+    with serving(Server()) as host, pytest.raises(UsageError, match=f"{damaged_cache} is damaged: .*give it weight 0"):
+        look(host)
+
+
+def test_a_damaged_perf_analyzer_that_nobody_needs_holds_nothing_up(damaged_cache: Path) -> None:
+    with serving(Server()) as host:
+        assert "SequenceValid" not in look(host, weights={"PerfAnalyzer": 0}).left_out
 
 
 def test_a_threshold_of_a_model_the_server_lacks_is_refused() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import secrets
+from argparse import Namespace
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
@@ -14,11 +16,13 @@ import gevent
 from gevent import Greenlet
 from locust import User
 
+from triton_users.declaration import read
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.correlation_ids import USERS
 from triton_users.scenarios.perf_analyzer import ImageLoad
-from triton_users.settings import DEFAULT_WEIGHTS, Settings, UsageError
+from triton_users.settings import DEFAULT_WEIGHTS, ConnectionSettings, Settings, UsageError
+from triton_users.system import descriptors
 from triton_users.users import TritonGrpcUser, own_host
 
 MAX_NAMED = 10
@@ -157,6 +161,21 @@ def check_users(settings: Settings, users: int) -> None:
         raise UsageError(
             f"--load-users {settings.load_users} takes all of the {users} users (-u), so that none would run a "
             f"scenario; give -u {settings.load_users + 1} or more, or fewer load users"
+        )
+
+
+def check_descriptors(options: Namespace, *, distributed: bool) -> None:
+    """Raise UsageError when the users of one process, a connection each, are more than it may have open.
+
+    Of workers on other machines nothing is known here: a connection that cannot be made there says so itself.
+    """
+    users, processes = options.num_users or 0, options.processes or 1
+    if read(ConnectionSettings, options).connections or (distributed and not options.processes):
+        return
+    if lacking := descriptors.lacking_for(math.ceil(users / max(1, processes))):
+        raise UsageError(
+            f"{lacking}. Raise that limit, give fewer users (-u {users}) or more processes (--processes), or let users "
+            "share connections (--connections)"
         )
 
 

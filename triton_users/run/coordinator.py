@@ -25,6 +25,7 @@ from triton_users.report.build import State
 from triton_users.run import reproduce
 from triton_users.run.configuration import (
     RunConfiguration,
+    check_descriptors,
     check_users,
     host_of_classes,
     new_run_id,
@@ -231,6 +232,8 @@ class Coordinator:
     def _settings(self, drawn_seed: int) -> Settings:
         command = self._command
         settings = settings_from(command.options, drawn_seed)
+        if not command.shaped:
+            check_descriptors(command.options, distributed=command.distributed)
         if runs_scenarios(command.user_classes):
             settings = only_tagged(settings, *command.tags)
             if not command.shaped and any(issubclass(each, TritonLoadUser) for each in command.user_classes):

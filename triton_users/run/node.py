@@ -30,7 +30,7 @@ from triton_users.scenarios.base import SENT_ELSEWHERE
 from triton_users.scenarios.open_sequences import open_sequences
 from triton_users.settings import ConnectionSettings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
-from triton_users.system import scratch
+from triton_users.system import descriptors, scratch
 from triton_users.users import TritonGrpcUser, own_host
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class Node:
         self._slot_wait_s = math.inf
         self._self_check = SelfCheck(clock=self.elapsed_s, queue_time=self.recorder.ledger.queue_times)
         self._run: Run | None = None
+        descriptors.raise_limit()
 
     def listen(self, events: Any) -> None:
         """Count what these events say, Locust's and ours (`events.add_hooks`)."""

@@ -13,6 +13,7 @@ from triton_users.run.configuration import left_out
 from triton_users.run.server_state import LIMIT_S, ServerState, client_for, listed, server_state, what_answered
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.models import names_of_all
+from triton_users.scenarios.perf_analyzer import PerfAnalyzer
 from triton_users.settings import ConnectionSettings, Settings, UsageError
 from triton_users.transport.target import parse_target
 from triton_users.witness import batches
@@ -74,6 +75,9 @@ def look_at(
     if found.index is not None:
         check_names(thresholds, found.models)
     target = with_perf_analyzer(_target(host, connection, found), host, connection)
+    damage = server.installed_damage() if scenarios and settings.weight_of(PerfAnalyzer.name) else ""
+    if damage and damage in target.perf_analyzer_remedy:
+        raise UsageError(f"there is a perf_analyzer for {PerfAnalyzer.name}, but {damage}, or give it weight 0")
     return Preflight(
         target=target,
         left_out=left_out(target, settings, failed) if scenarios else {},

@@ -137,12 +137,17 @@ def installed_root() -> Installation | None:
     root = _root_folder()
     if not used(root):
         return None
-    if damage := manifest.damage(root):
-        raise Unsupported(
-            f"{root} is damaged: {damage}. `python -m triton_users.server install` makes it again; "
-            "or remove that folder"
-        )
+    if damage := installed_damage():
+        raise Unsupported(damage)
     return Installation(root, Path(), sys.version_info[:2], None)
+
+
+def installed_damage() -> str:
+    """What is wrong with the installed server wheels, and the remedy; "" when nothing is, or nothing is installed."""
+    root = _root_folder()
+    if not root.is_dir() or not (damage := manifest.damage(root)):
+        return ""
+    return f"{root} is damaged: {damage}. `python -m triton_users.server install` makes it again; or remove that folder"
 
 
 def missing_libraries(program: Path, environment: dict[str, str]) -> list[str]:
