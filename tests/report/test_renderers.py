@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64encode
+from datetime import datetime, timezone
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
@@ -14,6 +15,10 @@ from hypothesis import strategies as st
 
 from tests.report.conftest import make_report
 from triton_users.judge.thresholds import parse_thresholds
+from triton_users.ledger import Collector, Recorder
+from triton_users.ledger.timeline import Timeline
+from triton_users.report import RunInfo
+from triton_users.report.build import build_report
 from triton_users.report.html import PAGE, inlined, render_html
 from triton_users.report.junit import render_junit
 from triton_users.report.text import WIDTH, milliseconds, render_text, size, table, title_of
@@ -263,6 +268,18 @@ def test_junit_has_one_case_for_each_scenario_with_its_outcome(report) -> None:
     failure = suite.find("testcase[@name='ResNet']/failure")
     assert failure.get("message").startswith("ResNet failed 8 of 8 runs; the first at 0:00:34: a <b>")
     assert '"plan": {"model": "resnet"}' in failure.text
+
+
+def test_junit_has_a_case_for_requests_outside_of_any_scenario() -> None:
+    collector, recorder = Collector("run"), Recorder("w", "run")
+    recorder.row("", "bert").record_error("no", 1, 1)
+    collector.merge(recorder.snapshot(1.0, True), 1.0)
+    info = RunInfo(started=datetime.now(timezone.utc), seed=1, settings={})
+    report = build_report(info, collector, Timeline(), now_s=1.0, state="finished")
+    junit = ElementTree.fromstring(render_junit(report))
+    (case,) = junit.findall("testsuite[@name='scenarios']/testcase")
+    assert case.get("name") == "(none)"
+    assert case.find("failure").get("message").startswith("requests to bert: 1 of 1 failed")
 
 
 def test_junit_adds_its_cases_up_and_fails_exactly_when_the_run_did(report, report_of) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import random
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+import gevent
 import pytest
 
 from tests.scenarios.real import open_session
 from triton_users import server
 from triton_users.scenarios import ALL
-from triton_users.scenarios.base import ScenarioFailure, Session
+from triton_users.scenarios.base import ScenarioFailure, Session, Skip
 from triton_users.scenarios.perf_analyzer import PerfAnalyzer, PerfAnalyzerPlan
 from triton_users.scenarios.sequence_no_end import SequenceNoEnd
 from triton_users.scenarios.sequence_scenario import SequencePlan
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.triton
 DEFECTS = Path(__file__).parents[1] / "defective_models"
 
 
-@contextmanager
+@contextlib.contextmanager
 def defective(defect: str, scratch: Path, **settings: object) -> Iterator[Session]:
     with (
         server.EmbeddedTriton(DEFECTS / defect, grace_s=0) as triton,
@@ -145,6 +147,32 @@ def test_wrong_numbers_beyond_the_first_mebibyte(tmp_path: Path) -> None:
     with defective("wrong_when_large", tmp_path) as session:
         failure = failure_of(session, "Timeout", runs=1)
         assert "the first at index 262144: " in str(failure)
+
+
+def test_an_answer_that_never_comes_from_a_server_that_is_idle(tmp_path: Path) -> None:
+    with defective("loses_an_answer", tmp_path, sequence_timeout_ms=3_000, burst_share=0.0) as session:
+        assert "no answer to request" in str(failure_of(session, "SequenceValid", runs=30))
+
+
+def test_an_answer_that_never_comes_from_a_server_that_answers_others_meanwhile(tmp_path: Path) -> None:
+    with (
+        server.EmbeddedTriton(DEFECTS / "loses_an_answer", grace_s=0) as triton,
+        open_session(triton, tmp_path, sequence_timeout_ms=3_000, burst_share=0.0) as session,
+        open_session(triton, tmp_path, burst_share=0.0) as other,
+    ):
+        work = gevent.spawn(keep_sending, other)
+        try:
+            assert "no answer to request" in str(failure_of(session, "SequenceValid", runs=30))
+        finally:
+            work.kill()
+
+
+def keep_sending(session: Session) -> None:
+    """Sequences until it is ended, whatever becomes of them."""
+    scenario = ALL["SequenceValid"](session)
+    for seed in itertools.count(1_000):
+        with contextlib.suppress(ScenarioFailure, Skip):
+            scenario.run(scenario.plan(random.Random(seed)))
 
 
 def test_a_server_that_dies_with_its_client(tmp_path: Path) -> None:

@@ -12,16 +12,15 @@ from triton_users.report.text import printable
 def render_junit(report: dict[str, Any]) -> str:
     """The whole document.
 
-    Suite "scenarios": one case each; a scenario that was left out, did not run without being at fault, or whose
-    failures are allowed is `skipped` with the reason. Suite "verdict": one case for each threshold, and one named
-    "run" that fails with every reason the verdict has, so that the document fails exactly when the run did. A
-    checkpoint, as a killed program leaves it, has an error there.
+    Suite "scenarios": one case each, and one, "(none)", for requests outside of any; a scenario that was left out, did
+    not run without being at fault, or whose failures are allowed is `skipped` with the reason. Suite "verdict": one
+    case for each threshold, and one named "run" that fails with every reason the verdict has, so that the document
+    fails exactly when the run did. A checkpoint, as a killed program leaves it, has an error there.
     """
     root = ElementTree.Element("testsuites", name="triton-users", time=_seconds(report["duration_s"]))
     scenarios = _suite(root, "scenarios", report)
     for scenario in report["scenarios"]:
-        if scenario["name"]:
-            _scenario(scenarios, scenario)
+        _scenario(scenarios, scenario)
     verdict = _suite(root, "verdict", report)
     for check in report["verdict"]["thresholds"]:
         case = _case(verdict, "verdict.threshold", check["text"])
@@ -58,7 +57,7 @@ def _suite(root: ElementTree.Element, name: str, report: dict[str, Any]) -> Elem
 
 def _scenario(suite: ElementTree.Element, scenario: dict[str, Any]) -> None:
     mean_ms = scenario["duration_ms"]["mean"] or 0.0
-    case = _case(suite, "scenarios", scenario["name"], _seconds(mean_ms * scenario["runs"] / 1e3))
+    case = _case(suite, "scenarios", scenario["name"] or "(none)", _seconds(mean_ms * scenario["runs"] / 1e3))
     status, why = scenario["status"], scenario["why"]
     if scenario["at_fault"]:
         _outcome(case, "failure", why, _evidence(scenario))
