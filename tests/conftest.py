@@ -7,9 +7,16 @@ monkey.patch_all()
 import os  # noqa: E402 - nothing may be imported before the patch
 from collections.abc import Iterator  # noqa: E402
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
 from triton_users import server  # noqa: E402
+
+# How long an example takes depends on what else the machine does: no property is failed for it.
+hypothesis.settings.register_profile(
+    "house", deadline=None, max_examples=60, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

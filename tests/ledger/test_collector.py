@@ -4,7 +4,7 @@ import copy
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from triton_users.ledger import Collector, Ledger, Recorder
@@ -45,7 +45,6 @@ def travelled(snapshot):
     return msgpack.unpackb(msgpack.packb(snapshot))
 
 
-@settings(deadline=None)
 @given(
     made=st.lists(st.tuples(st.integers(0, 2), st.none() | events), max_size=60),
     fate=st.randoms(use_true_random=False),

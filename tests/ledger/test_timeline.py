@@ -20,7 +20,7 @@ def change(now_s: float, span_s: float, requests: int = 0, failed: int = 0, late
     return Change("w", now_s, span_s, counted)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.floats(0, 40), st.floats(0, 30), st.integers(0, 3), st.integers(0, 3)), max_size=80),
     st.integers(8, 20),

@@ -165,7 +165,7 @@ def test_html_holds_nothing_that_a_server_said_but_as_text(report) -> None:
     }
 
 
-@settings(max_examples=25, deadline=None)  # a page is parsed each time
+@settings(max_examples=25)  # a page is parsed each time
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5))
 def test_whatever_the_data_of_a_page_holds_it_stays_data(value) -> None:
     html = inlined("<title>", {"value": value}, "</pre></noscript><script>")

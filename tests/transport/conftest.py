@@ -1,4 +1,4 @@
-"""What the transport's tests share: hypothesis without a clock, and grpcio's server in a process of its own."""
+"""What the transport's tests share: grpcio's server in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-import hypothesis
 import pytest
 
 from tests.transport.certificates import Certificates
 from tests.transport.peers.h2_server import H2Server, h2_server
 
 # The machine is shared, so a slow example says nothing.
-hypothesis.settings.register_profile("transport", deadline=None, max_examples=60)
-hypothesis.settings.load_profile("transport")
 
 
 @contextmanager
