@@ -145,6 +145,25 @@ def test_scenarios_that_are_not_named_have_no_weight() -> None:
     assert [name for name in DEFAULT_WEIGHTS if settings.weight_of(name)] == ["Timeout", "ResNet"]
 
 
+def test_models_run_alone_or_beside_the_scenarios_that_are_named() -> None:
+    alone = settings_from(parse("--models", "bert=3, densenet"), drawn_seed=7)
+    assert {name: alone.weight_of(name) for name in alone.names if alone.weight_of(name)} == {"bert": 3, "densenet": 1}
+    beside = settings_from(parse("--models", "bert=3", "--scenarios", "Timeout"), drawn_seed=7)
+    assert [name for name in beside.names if beside.weight_of(name)] == ["Timeout", "bert"]
+    assert beside.asked_by_name == ("Timeout", "bert")
+
+
+def test_models_may_be_allowed_to_fail_those_of_a_locustfile_too() -> None:
+    settings = settings_from(parse("--models", "bert", "--allow-failure", "bert,mine"), 7, own_models=("mine",))
+    assert settings.allow_failure == ("bert", "mine")
+
+
+def test_a_list_that_is_given_in_several_parts_is_one_list() -> None:
+    options = parse("--models", "bert", "--models", "densenet=2", "--trials", "onnx", "--report-dir", "a",
+                    "--report-dir", "b")  # fmt: skip
+    assert (options.models, options.trials, options.report_dir) == ("bert,densenet=2", "onnx", "b")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -163,6 +182,13 @@ def test_scenarios_that_are_not_named_have_no_weight() -> None:
         (("--batch-size", "0"), "the batch size is 0 pictures; it must be from 1 to 1024 pictures"),
         (("--load-users", "-1"), "the number of load users is -1"),
         (("--allow-failure", "Everything"), "allow-failure: there is no 'Everything'"),
+        (("--models", "bert", "--allow-failure", "bort"), "it must be one of: SequenceValid"),
+        (("--models", "bert=many"), "models: 'bert=many' is not NAME or NAME=WEIGHT"),
+        (("--models", "=3"), "models: '=3' is not NAME or NAME=WEIGHT"),
+        (("--models", "bert,bert=2"), "models: bert is there twice"),
+        (("--models", "bert=0"), "bert is asked for by name but its weight is 0"),
+        (("--models", "bert=100001"), "the weight of bert is 100001"),
+        (("--models", "ResNet"), "models: ResNet is the name of a scenario"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_what_would_be_right(

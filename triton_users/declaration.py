@@ -64,6 +64,11 @@ class Option:
         return bool(self.choices) and self.read is _same
 
     @property
+    def is_list(self) -> bool:
+        """Whether its value is a list with commas."""
+        return isinstance(self.default, str) and self.read is not _same
+
+    @property
     def range(self) -> str:
         """What its value may be, for people; "" for any."""
         if self.low is None:

@@ -11,7 +11,7 @@ from tritonclient.utils import InferenceServerException
 from triton_users.client.describe import describe, ready_models
 from triton_users.declaration import declared, read
 from triton_users.inputs.datatypes import DataError
-from triton_users.inputs.model import ModelSpec, example_shapes
+from triton_users.inputs.model import ModelSpec, example_options
 from triton_users.options import add_option
 from triton_users.run.server_state import client_for
 from triton_users.settings import ConnectionSettings
@@ -69,5 +69,5 @@ def text(spec: ModelSpec) -> str:
     if spec.steps:
         lines.append(f"  ensemble  {', '.join(spec.steps)}")
     if spec.unresolved:
-        lines.append(f"  needs     shapes = {example_shapes(spec)}, sizes of your own for those that are open")
+        lines.append(f"  add       {example_options(spec)}   (with sizes of your own for those that are open)")
     return "\n".join(lines)

@@ -9,13 +9,14 @@ then has it as a field of its group, which `declaration.read(GROUP, parsed_optio
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, _AppendAction
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from triton_users.declaration import Option, Value, declared, digits, names, read, typed
+from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import Limits
 from triton_users.judge.thresholds import JudgingSettings
 from triton_users.locust_compat.command_line import act_before_locust_forks
@@ -33,6 +34,7 @@ _MARK = "triton_options"
 
 GROUPS: dict[str, type] = {
     "What runs": Settings,
+    "What models are sent": ModelSettings,
     "How users connect": ConnectionSettings,
     "What fails a run": JudgingSettings,
     "When the client is the bottleneck": Limits,
@@ -70,13 +72,13 @@ def own_options() -> list[Option]:
     return [option for group in GROUPS.values() for option in declared(group).values()]
 
 
-def settings_from(options: Namespace | None, drawn_seed: int) -> Settings:
+def settings_from(options: Namespace | None, drawn_seed: int, own_models: Collection[str] = ()) -> Settings:
     """The checked Settings in these options; `drawn_seed` is the seed where they name none.
 
-    Raises UsageError for a value that cannot be used.
+    `own_models`: see `Settings.check`. Raises UsageError for a value that cannot be used.
     """
     settings = read(Settings, options)
-    settings.check()
+    settings.check(own_models)
     return settings if settings.seed else replace(settings, seed=drawn_seed)
 
 
@@ -146,19 +148,27 @@ def add_option(parser: ArgumentParser, option: Option, **more: Any) -> None:
     if not isinstance(default, str):
         said += f" From {option.range}, by default {_text(default)}."
     choices = option.choices if option.is_one_of else None
-    if option.repeated:
-        more["action"] = _Lines
+    if option.repeated or option.is_list:
+        more["action"] = _Joined
+        more["joint"] = "\n" if option.repeated else ","
     parser.add_argument(
         option.flag, type=_converter(type(default)), default=default, help=said, choices=choices, **more
     )
 
 
-class _Lines(_AppendAction):  # what ConfigArgParse takes a list for, `grpc-header = [a: 1, b: 2]`
-    """Joins what a repeated option is given into lines: a text, as the other options that Locust sends to workers."""
+class _Joined(_AppendAction):  # what ConfigArgParse takes a list for, `grpc-header = [a: 1, b: 2]`
+    """Joins what an option is given, once or several times: a text, as the other options that Locust sends to workers.
+
+    Else the last of several would take the others' place without a word.
+    """
+
+    def __init__(self, *arguments: Any, joint: str, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._joint = joint
 
     def __call__(self, parser: Any, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
         before = getattr(namespace, self.dest)
-        setattr(namespace, self.dest, values if before == self.default else f"{before}\n{values}")
+        setattr(namespace, self.dest, values if before is self.default else f"{before}{self._joint}{values}")
 
 
 def _converter(kind: type) -> Callable[[str], Any]:

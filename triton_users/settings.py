@@ -9,7 +9,7 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from triton_users.declaration import UsageError as UsageError
@@ -44,6 +44,18 @@ def _weights(text: str) -> dict[str, int]:
     return weights
 
 
+def _models(text: str) -> dict[str, int]:
+    weights: dict[str, int] = {}
+    for part in names(text):
+        name, equals, number = (each.strip() for each in part.partition("="))
+        if not name or (equals and not number.isdecimal()):
+            raise UsageError(f"models: {part!r} is not NAME or NAME=WEIGHT with a whole number, for instance bert=3")
+        if name in weights:
+            raise UsageError(f"models: {name} is there twice")
+        weights[name] = int(number) if equals else 1
+    return weights
+
+
 @dataclass(frozen=True)
 class Settings:
     """One run's constants. `check()` raises UsageError on the first value that cannot be used."""
@@ -56,9 +68,16 @@ class Settings:
     )
     scenarios: tuple[str, ...] = option(
         "",
-        "Run only these, comma separated; one that cannot run is then an error. Empty: all that can run.",
+        "Run only these, comma separated; one that cannot run is then an error. Empty: all that can run, none where "
+        "models are given.",
         choices=SCENARIOS,
         read=names,
+    )
+    models: Mapping[str, int] = option(
+        "",
+        "Models of the server to put under load, comma separated, with how often each is picked (else 1), for instance "
+        "bert=3,densenet. They run beside the scenarios that are named, whose weights are 1000 together, else alone.",
+        read=_models,
     )
     weights: Mapping[str, int] = option(
         "",
@@ -169,8 +188,7 @@ class Settings:
     )
     allow_failure: tuple[str, ...] = option(
         "PerfAnalyzer",
-        "Scenarios whose failures are counted and shown but do not fail the run, comma separated.",
-        choices=SCENARIOS,
+        "Scenarios and models whose failures are counted and shown but do not fail the run, comma separated.",
         read=names,
     )
     perf_analyzer_timeout_s: float = option(
@@ -182,23 +200,45 @@ class Settings:
         label="perf_analyzer timeout",
     )
 
-    def check(self) -> None:
-        """Raise UsageError for the first setting that cannot be used."""
+    def check(self, own_models: Collection[str] = ()) -> None:
+        """Raise UsageError for the first setting that cannot be used.
+
+        `own_models`: models that users of a locustfile put under load, beside those of `models`.
+        """
         check(self)
+        for name in self.models:
+            if name in SCENARIOS:
+                raise UsageError(f"models: {name} is the name of a scenario; a model of that name needs another one")
+        known = [*self.names, *(each for each in own_models if each not in self.models)]
+        for name in self.allow_failure:
+            if name not in known:
+                raise UsageError(f"allow-failure: there is no {name!r}; it must be one of: {', '.join(known)}")
         if not self.trials:
             raise UsageError(f"no trial is selected; name one or more of: {', '.join(TRIALS)}")
-        for name, weight in self.weights.items():
+        for name, weight in (*self.weights.items(), *self.models.items()):
             if not 0 <= weight <= 100_000:
                 raise UsageError(f"the weight of {name} is {weight}; it must be from 0 to 100000")
-        for name in self.scenarios:
+        for name in self.asked_by_name:
             if not self.weight_of(name):
                 raise UsageError(f"{name} is asked for by name but its weight is 0; give it a weight of 1 or more")
-        if not any(self.weight_of(name) for name in (self.scenarios or SCENARIOS)):
+        if not any(map(self.weight_of, self.names)):
             raise UsageError("every scenario has weight 0, so there is nothing to run; give one a weight of 1 or more")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every scenario that this run can have, in the order of its report: the nine, then its models."""
+        return (*SCENARIOS, *self.models)
+
+    @property
+    def asked_by_name(self) -> tuple[str, ...]:
+        """Those that must run: one that cannot is an error."""
+        return (*self.scenarios, *self.models)
 
     def weight_of(self, scenario: str) -> int:
         """The scenario's weight in this run; 0 when it was not selected."""
-        if self.scenarios and scenario not in self.scenarios:
+        if scenario in self.models:
+            return self.models[scenario]
+        if (self.scenarios or self.models) and scenario not in self.scenarios:
             return 0
         return self.weights.get(scenario, DEFAULT_WEIGHTS[scenario])
 

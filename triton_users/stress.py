@@ -6,8 +6,9 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -18,7 +19,7 @@ from tritonclient.utils import InferenceServerException
 from triton_users.ledger import plain
 from triton_users.locust_compat.tasks import pick_with_a_generator_of_ones_own
 from triton_users.run.configuration import Run
-from triton_users.scenarios import ALL
+from triton_users.scenarios import ALL, Catalogue
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Skip
 from triton_users.scenarios.correlation_ids import id_block
 from triton_users.scenarios.perf_analyzer import ImageLoad
@@ -198,6 +199,7 @@ class ScenarioUser(TritonGrpcUser):
             self.rpc_events.scenario = ""
 
 
+@cache  # so that a task is the same each time, as Locust's weights and first picks need
 def _task(scenario_type: type[Scenario]) -> Task:
     def play(user: ScenarioUser) -> None:
         user.play(scenario_type)
@@ -207,14 +209,10 @@ def _task(scenario_type: type[Scenario]) -> Task:
     return tag(scenario_type.name)(play)
 
 
-TASKS: dict[str, Task] = {name: _task(scenario_type) for name, scenario_type in ALL.items()}
-"""The nine scenarios as Locust tasks, each tagged with its name."""
-
-
 class TritonStressUser(ScenarioUser):
-    """Triton's long-running stress test: nine scenarios, picked by weight."""
+    """Triton's long-running stress test: nine scenarios, picked by weight. A run may have others (`expanded_tasks`)."""
 
-    tasks = {TASKS[name]: weight for name, weight in DEFAULT_WEIGHTS.items()}  # type: ignore[assignment]  # noqa: RUF012
+    tasks = {_task(ALL[name]): weight for name, weight in DEFAULT_WEIGHTS.items()}  # type: ignore[assignment]  # noqa: RUF012
 
 
 class TritonLoadUser(ScenarioUser):
@@ -228,9 +226,9 @@ def runs_scenarios(user_classes: Iterable[type]) -> bool:
     return any(issubclass(user_class, TritonStressUser) for user_class in user_classes)
 
 
-def expanded_tasks(weights: dict[str, int]) -> list[Task]:
-    """Locust's own form of weighted tasks: each task as often as its weight says."""
-    return [TASKS[name] for name, weight in weights.items() for _ in range(weight)]
+def expanded_tasks(weights: Mapping[str, int], scenarios: Catalogue) -> list[Task]:
+    """Locust's own form of weighted tasks: each task, tagged with its name, as often as its weight says."""
+    return [_task(scenarios[name]) for name, weight in weights.items() for _ in range(weight)]
 
 
 class FailureLog:

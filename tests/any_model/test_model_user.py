@@ -36,7 +36,7 @@ def run(triton: EmbeddedTriton, folder: Path, users: str, *arguments: str, data:
     (folder / "mine.py").write_text(HEAD + users)
     if data is not None:
         (folder / "sum.json").write_text(data if isinstance(data, str) else json.dumps(data))
-    options = ["-H", f"grpc://{triton.grpc_url}", "-t", "2s", "-u", "2", "-r", "2"]
+    options = ["-H", f"grpc://{triton.grpc_url}", "-t", "4s", "-u", "2", "-r", "2"]
     return Locust(folder, *options, *arguments, locustfile=folder / "mine.py").ended()
 
 
@@ -120,7 +120,7 @@ class Mine(TritonModelUser):
 
 def test_sequences_and_workers_of_a_cluster_do_the_same(any_triton: EmbeddedTriton, tmp_path: Path) -> None:
     users = 'class Sums(TritonModelUser):\n    model = "accumulate"\n'
-    ended = run(any_triton, tmp_path, users, "--processes", "2")
+    ended = run(any_triton, tmp_path, users, "--processes", "2", "-t", "6s")
     assert ended.exit_code == 0, ended.output
     scenario = ended.scenario("accumulate")
     assert scenario["requests"] > scenario["runs"] > 0

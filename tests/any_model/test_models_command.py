@@ -22,7 +22,7 @@ def test_each_model_is_listed_with_what_it_takes_and_what_must_be_told(any_trito
     assert "  inputs    IN INT32 [4], MORE INT32 [4] optional\n" in models
     assert "repeat\n  sent      requests over a stream, any number of responses each\n" in models
     assert "accumulate\n  sent      sequences over a stream\n" in models
-    assert "  needs     shapes = {'IN': (1, 2)}, sizes of your own for those that are open\n" in models
+    assert '  add       --shape "open_shape:IN=1,2"   (with sizes of your own for those that are open)\n' in models
 
 
 @pytest.mark.triton

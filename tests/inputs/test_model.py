@@ -1,13 +1,17 @@
 """What is read from a model's metadata and configuration, and what must be told to resolve it."""
 
+import shlex
+from argparse import Namespace
 from ast import literal_eval
 
 import pytest
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from tests.inputs.specs import ints, model
+from triton_users.declaration import read
 from triton_users.inputs.datatypes import DataError
-from triton_users.inputs.model import TensorSpec, complaint, from_server
+from triton_users.inputs.model import TensorSpec, example_options, example_shapes, from_server
+from triton_users.inputs.options import ModelSettings
 from triton_users.settings import UsageError
 
 
@@ -59,20 +63,27 @@ def test_a_datatype_that_nobody_knows_is_named() -> None:
         from_server(metadata(IN=("FP4", [1])), None)
 
 
-def test_open_sizes_of_all_models_are_one_complaint_that_says_how_to_give_them() -> None:
+def test_sizes_are_open_where_the_server_leaves_them_so_in_an_input_that_must_be_sent() -> None:
+    ids = TensorSpec("ids", "INT64", (-1, 2))
     optional = TensorSpec("x", "FP32", (-1,), optional=True)
-    specs = [model(TensorSpec("ids", "INT64", (-1, 2))), model(ints()), model(optional)]
-    assert complaint(specs) == (
-        "sizes that the server leaves open must be given: m takes ids INT64 [-1,2]. "
-        "For instance for m: shapes = {'ids': (1, 2)}"
-    )
-    assert complaint([model(ints())]) == ""
+    assert model(ids, ints(), optional).unresolved == (ids,)
 
 
-def test_what_the_complaint_says_resolves_it() -> None:
+def test_the_examples_of_shapes_resolve_them_in_python_and_as_an_option() -> None:
     spec = model(TensorSpec("ids", "INT64", (-1, 2)), TensorSpec("x", "FP32", (-1,)))
-    shapes = literal_eval(complaint([spec]).split("shapes = ")[1])
-    assert complaint([spec.with_shapes(shapes)]) == ""
+    assert spec.with_shapes(literal_eval(example_shapes(spec))).unresolved == ()
+    flag, text = shlex.split(example_options(spec))
+    assert flag == "--shape"
+    given = read(ModelSettings, Namespace(shape=text)).shape
+    assert spec.with_shapes(given["m"]).unresolved == ()
+
+
+def test_classes_are_texts_in_the_place_of_the_values_of_outputs_that_have_labels() -> None:
+    scores, other = TensorSpec("OUT", "FP32", (1000,), labels=True), TensorSpec("X", "FP32", (1,))
+    asked = model(ints(), outputs=(scores, other)).with_classes(3)
+    assert asked.outputs == (TensorSpec("OUT", "BYTES", (3,), labels=True, classes=3), other)
+    assert model(ints(), outputs=(other,)).with_classes(2).outputs[0].classes == 2
+    assert model(ints(), outputs=(scores,)).with_classes(0).outputs == (scores,)
 
 
 def test_a_shape_that_the_model_does_not_take_is_named() -> None:

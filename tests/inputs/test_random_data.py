@@ -29,11 +29,11 @@ def test_steps_differ_so_that_no_cache_answers_for_the_model() -> None:
 
 
 def test_integers_are_small_unless_asked_otherwise_and_fit_their_type() -> None:
-    def all_values(ranges: Ranges | None, datatype: str = "INT32") -> set[int]:
-        data = random_data(model(TensorSpec("IN", datatype, (64,))), 1, ranges)
+    def all_values(ranges: Ranges, datatype: str = "INT32") -> set[int]:
+        data = random_data(model(TensorSpec("IN", datatype, (64,))), 1, {"": ranges})
         return {int(v) for i in range(data.streams[0]) for v in decode(data.step(0, i).inputs["IN"].raw, datatype)}
 
-    assert all_values(None) == set(range(101))
+    assert all_values(Ranges()) == set(range(101))
     assert all_values(Ranges(integers=(-3, 2))) == {-3, -2, -1, 0, 1, 2}
     assert all_values(Ranges(integers=(-5, 10_000)), "UINT8") == set(range(256))
 
@@ -49,12 +49,12 @@ def test_an_optional_input_is_left_out() -> None:
 
 
 def test_texts_have_the_length_that_was_asked_for() -> None:
-    data = random_data(model(TensorSpec("IN", "BYTES", (4,))), 1, Ranges(bytes_length=5))
+    data = random_data(model(TensorSpec("IN", "BYTES", (4,))), 1, {"": Ranges(bytes_length=5)})
     assert {len(text) for text in decode(data.step(0, 0).inputs["IN"].raw, "BYTES")} == {5}
 
 
 def test_floats_lie_in_their_range() -> None:
-    data = random_data(model(TensorSpec("IN", "FP64", (1000,))), 1, Ranges(floats=(-2, 3)))
+    data = random_data(model(TensorSpec("IN", "FP64", (1000,))), 1, {"IN": Ranges(floats=(-2, 3))})
     values = decode(data.step(0, 0).inputs["IN"].raw, "FP64")
     assert -2 <= np.min(values) < -1.5
     assert 2.5 < np.max(values) <= 3

@@ -70,7 +70,7 @@ def test_a_request_of_a_sequence_is_what_tritonclient_sends(correlation_id: Any,
 
 def test_classes_are_asked_of_outputs_that_have_labels() -> None:
     labelled = model(ints(), outputs=(TensorSpec("OUT", "FP32", (10,), labels=True), TensorSpec("X", "FP32", (1,))))
-    outputs = read(PreparedRequest(labelled, [step([1, 2, 3, 4])], classes=3).encode("")).outputs
+    outputs = read(PreparedRequest(labelled.with_classes(3), [step([1, 2, 3, 4])]).encode("")).outputs
     assert outputs[0].parameters["classification"].int64_param == 3
     assert "classification" not in outputs[1].parameters
 

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from locust import HttpUser, User
 
+from triton_users.inputs.model import ModelSpec, TensorSpec
+from triton_users.inputs.random_data import Ranges
+from triton_users.inputs.traffic import ModelTraffic
 from triton_users.run.configuration import (
     RunConfiguration,
     check_descriptors,
@@ -37,6 +40,11 @@ VALUES = {
 """A field's type, as it is written -> its values."""
 
 
+INPUT = TensorSpec("IN", "INT32", (4,))
+MODEL = ModelTraffic(ModelSpec("m", (INPUT,), (), max_batch_size=4), "m.json", 4)
+OTHER = ModelTraffic(ModelSpec("n", (INPUT,), (INPUT,), steps=("m",)), ranges={"": Ranges((1, 2))})
+
+
 def any_of(kind: type) -> st.SearchStrategy:
     return st.builds(kind, **{field.name: VALUES[str(field.type)] for field in dataclasses.fields(kind)})
 
@@ -50,6 +58,7 @@ def any_of(kind: type) -> st.SearchStrategy:
         left_out=st.dictionaries(TEXTS, TEXTS, max_size=2),
         host=TEXTS,
         epoch=TEXTS,
+        models=st.sampled_from([(), (MODEL,), (MODEL, OTHER)]),
     )
 )
 def test_what_a_worker_gets_is_what_was_settled(configuration: RunConfiguration) -> None:
@@ -57,6 +66,17 @@ def test_what_a_worker_gets_is_what_was_settled(configuration: RunConfiguration)
 
 
 class TestTags:
+    def test_they_choose_among_the_models_too(self) -> None:
+        settings = Settings(seed=1, models={"bert": 3, "densenet": 1}, scenarios=("Timeout",))
+        assert weights(only_tagged(settings, ("bert", "Timeout"), ()), {}) == {"Timeout": 60, "bert": 3}
+        assert weights(only_tagged(settings, (), ("bert",)), {}) == {"Timeout": 60, "densenet": 1}
+        with pytest.raises(UsageError, match=r"leaves no scenario to run; .* PerfAnalyzer, bert, densenet"):
+            only_tagged(Settings(seed=1, models={"bert": 3, "densenet": 1}), ("Nope",), ())
+
+    def test_without_the_last_model_the_scenarios_that_were_not_asked_for_do_not_come_back(self) -> None:
+        with pytest.raises(UsageError, match="leaves no scenario to run"):
+            only_tagged(Settings(seed=1, models={"bert": 3}), ("Timeout",), ())
+
     def test_without_any_nothing_changes(self) -> None:
         settings = Settings(seed=1)
         assert only_tagged(settings, (), ()) is settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,9 @@ class TensorSpec:
     """Without the batch dimension; -1 where the model takes any size."""
     optional: bool = False
     labels: bool = False
-    """Whether the server has a file of labels for it, so that classes can be asked for."""
+    """Whether the server has a file of labels for it."""
+    classes: int = 0
+    """Of an output: how many of its best classes are asked for, as texts "score:index:label", in its values' place."""
 
     @property
     def fixed(self) -> bool:
@@ -93,6 +95,17 @@ class ModelSpec:
         inputs = tuple(replace(spec, shape=shapes.get(spec.name, spec.shape)) for spec in self.inputs)
         return replace(self, inputs=inputs)
 
+    def with_classes(self, count: int) -> ModelSpec:
+        """The same model, asked for its `count` best classes: of the outputs with labels, of all where none has any."""
+        if not count:
+            return self
+        labelled = [each.labels for each in self.outputs]
+        outputs = tuple(
+            replace(each, datatype="BYTES", shape=(count,), classes=count) if each.labels or not any(labelled) else each
+            for each in self.outputs
+        )
+        return replace(self, outputs=outputs)
+
 
 def from_server(metadata: Any, config: Any | None) -> ModelSpec:
     """The model of a `ModelMetadataResponse` and its `ModelConfig`.
@@ -127,21 +140,18 @@ def from_server(metadata: Any, config: Any | None) -> ModelSpec:
     )
 
 
-def complaint(specs: Iterable[ModelSpec]) -> str:
-    """One sentence for all inputs whose shape must be given, and how; "" when there are none."""
-    missing = [(spec, tensor) for spec in specs for tensor in spec.unresolved]
-    if not missing:
-        return ""
-    listed = "; ".join(f"{spec.name} takes {tensor}" for spec, tensor in missing)
-    return (
-        f"sizes that the server leaves open must be given: {listed}. For instance for {missing[0][0].name}: "
-        f"shapes = {example_shapes(missing[0][0])}"
-    )
-
-
 def example_shapes(spec: ModelSpec) -> str:
     """`shapes` for the inputs of this model whose sizes are open, with 1 for each that is, in Python."""
     return repr({t.name: tuple(1 if size == -1 else size for size in t.shape) for t in spec.unresolved})
+
+
+def example_options(spec: ModelSpec) -> str:
+    """The same as an option."""
+    sizes = ",".join(
+        f"{spec.name}:{each.name}={_joined(tuple(1 if size == -1 else size for size in each.shape))}"
+        for each in spec.unresolved
+    )
+    return f'--shape "{sizes}"'
 
 
 def _joined(shape: Shape) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,18 +30,20 @@ class Ranges:
     """Bytes in an element of BYTES: lower-case letters."""
 
 
-def random_data(model: ModelSpec, seed: int, ranges: Ranges | None = None) -> StepList:
+def random_data(model: ModelSpec, seed: int, ranges: Mapping[str, Ranges] | None = None) -> StepList:
     """A pool of steps for this model, whose shapes are resolved: the same for the same seed.
 
+    `ranges`: by input; "" for the others.
     For a model of sequences the pool is one stream; the plan says which steps a sequence takes.
     """
-    ranges = ranges or Ranges()
+    given = ranges or {}
+    ranges_of = {spec.name: given.get(spec.name, given.get("", Ranges())) for spec in model.inputs}
     generator = np.random.default_rng(random.Random(f"{seed}/{model.name}").getrandbits(64))
     specs = [spec for spec in model.inputs if not spec.optional]
     steps: list[Step] = []
     size = 0
     while len(steps) < POOL_STEPS and (not steps or size * (len(steps) + 1) / len(steps) <= POOL_BYTES):
-        tensors = {spec.name: Tensor(spec, spec.shape, _raw(spec, generator, ranges)) for spec in specs}
+        tensors = {spec.name: Tensor(spec, spec.shape, _raw(spec, generator, ranges_of[spec.name])) for spec in specs}
         size += sum(len(each.raw) for each in tensors.values())
         steps.append(Step(tensors))
     return StepList([steps])

@@ -19,8 +19,8 @@ class PreparedRequest:
     has the fields of both (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
     """
 
-    def __init__(self, model: ModelSpec, steps: Sequence[Step], *, classes: int = 0) -> None:
-        """`steps`: 1 for a model without a batch dimension. `classes`: of outputs with labels, ask for so many.
+    def __init__(self, model: ModelSpec, steps: Sequence[Step]) -> None:
+        """`steps`: 1 for a model without a batch dimension.
 
         DataError when the steps' tensors cannot stand in one batch.
         """
@@ -34,8 +34,8 @@ class PreparedRequest:
             message.raw_input_contents.append(b"".join(each.raw for each in tensors))
         for output in model.outputs:
             requested = message.outputs.add(name=output.name)
-            if classes and output.labels:
-                requested.parameters["classification"].int64_param = classes
+            if output.classes:
+                requested.parameters["classification"].int64_param = output.classes
         if model.decoupled:
             message.parameters["triton_enable_empty_final_response"].bool_param = True  # or its end would be unknown
         self.encoded: bytes = message.SerializeToString()

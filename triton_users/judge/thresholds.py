@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from triton_users.declaration import UsageError, option
@@ -96,18 +96,18 @@ def parse_thresholds(text: str) -> tuple[Threshold, ...]:
     return tuple(_parse(part.strip()) for part in re.split(r"[,\n]", text) if part.strip())
 
 
-def check_names(thresholds: Iterable[Threshold], models: Iterable[str]) -> None:
+def check_names(thresholds: Iterable[Threshold], models: Iterable[str], scenarios: Collection[str] = SCENARIOS) -> None:
     """Raise UsageError for a threshold whose name is neither a scenario's nor that of one of the server's `models`."""
     known = frozenset(models)
     for threshold in thresholds:
         name = threshold.scenario
-        if not name or name in SCENARIOS:
+        if not name or name in scenarios:
             continue
         if name not in known:
             listed = f"; its models: {', '.join(sorted(known))}" if known else ""
             raise UsageError(
                 f"thresholds: {str(threshold)!r}: there is no scenario {name!r}, and no such model on the server; the "
-                f"scenarios: {', '.join(SCENARIOS)}{listed}"
+                f"scenarios: {', '.join(scenarios)}{listed}"
             )
         if threshold.metric == "runs":
             raise UsageError(

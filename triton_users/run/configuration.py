@@ -17,7 +17,8 @@ from gevent import Greenlet
 from locust import User
 
 from triton_users.declaration import read
-from triton_users.scenarios import ALL
+from triton_users.inputs.traffic import ModelTraffic
+from triton_users.scenarios import ALL, Catalogue, catalogue
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.correlation_ids import USERS
 from triton_users.scenarios.perf_analyzer import ImageLoad
@@ -83,7 +84,7 @@ class Run:
 
 def weights(settings: Settings, left_out: Mapping[str, str]) -> dict[str, int]:
     """The scenarios that run, and how often each is picked."""
-    picked = {name: settings.weight_of(name) for name in ALL if name not in left_out}
+    picked = {name: settings.weight_of(name) for name in settings.names if name not in left_out}
     return {name: weight for name, weight in picked.items() if weight}
 
 
@@ -96,19 +97,26 @@ def new_seed() -> int:
     return secrets.randbelow(2**31 - 1) + 1
 
 
-def left_out(target: Target, settings: Settings, failed_to_load: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The scenarios that cannot run against this server, with the reason and the remedy.
+def left_out(
+    target: Target,
+    settings: Settings,
+    failed_to_load: Mapping[str, str] | None = None,
+    *,
+    of_this_machine: bool = False,
+) -> dict[str, str]:
+    """Which of the nine scenarios cannot run against this server, with the reason and the remedy.
 
     Raises UsageError when one of them was asked for by name, or when none is left. `failed_to_load`: model -> the
-    server's reason, to stand in that message.
+    server's reason, to stand in that message. `of_this_machine`: it is one of several, so one that was asked for by
+    name may be left out.
     """
     reasons: dict[str, str] = {}
     for name, scenario in ALL.items():
         if settings.weight_of(name) and (reason := scenario.unavailable(target, settings)):
-            if name in settings.scenarios:
+            if name in settings.scenarios and not of_this_machine:
                 raise UsageError(f"{name} was asked for but cannot run: {reason}")
             reasons[name] = reason
-    if all(name in reasons for name in ALL if settings.weight_of(name)):
+    if reasons and not weights(settings, reasons):
         raise UsageError(_nothing_usable(target, reasons, failed_to_load or {}))
     return reasons
 
@@ -135,7 +143,7 @@ def only_tagged(settings: Settings, tags: Collection[str], excluded: Collection[
     """
     if not tags and not excluded:
         return settings
-    kept = [name for name in ALL if (not tags or name in tags) and name not in excluded]
+    kept = [name for name in settings.names if (not tags or name in tags) and name not in excluded]
     flags = " and ".join(
         f"{flag} {' '.join(names)}" for flag, names in (("--tags", tags), ("--exclude-tags", excluded)) if names
     )
@@ -145,14 +153,24 @@ def only_tagged(settings: Settings, tags: Collection[str], excluded: Collection[
     tagged = replace(
         settings,
         weights={name: settings.weights.get(name, DEFAULT_WEIGHTS[name]) if name in kept else 0 for name in ALL},
+        models={name: weight for name, weight in settings.models.items() if name in kept},
         load_users=settings.load_users if ImageLoad.name in kept else 0,
     )
-    if not any(map(tagged.weight_of, ALL)):
+    if not any(name in kept for name in settings.names if settings.weight_of(name)):
         raise UsageError(
-            f"{flags} leaves no scenario to run; the tag of each scenario is its name: {', '.join(ALL)}. "
+            f"{flags} leaves no scenario to run; the tag of each scenario is its name: {', '.join(settings.names)}. "
             "To run other users only, name their classes on the command line"
         )
     return tagged
+
+
+def no_models_for_nobody(settings: Settings) -> None:
+    """Raise UsageError for models that are to be put under load in a run that has no users to do it."""
+    if settings.models:
+        raise UsageError(
+            f"--models {','.join(settings.models)}: none of the users that run plays scenarios; add the line "
+            "`from triton_users.locustfile import *` to the locustfile, or leave -f out"
+        )
 
 
 def check_users(settings: Settings, users: int) -> None:
@@ -210,10 +228,21 @@ class RunConfiguration:
     """The server of all users whose class has none of its own; "" where Locust gives all users `--host`."""
     epoch: str
     """Names what the ledgers count; new for each run and for each reset of the statistics."""
+    models: tuple[ModelTraffic, ...] = ()
+    """The models of the user's own that it puts under load, those of a locustfile's classes included."""
+
+    @property
+    def scenarios(self) -> Catalogue:
+        """The scenarios that it can have."""
+        return catalogue(self.models)
 
     def pack(self) -> dict[str, Any]:
         """As plain values, for Locust's message to the workers."""
-        return {**asdict(self), "target": {**asdict(self.target), "models": sorted(self.target.models)}}
+        return {
+            **asdict(self),
+            "target": {**asdict(self.target), "models": sorted(self.target.models)},
+            "models": [each.pack() for each in self.models],
+        }
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Any]) -> RunConfiguration:
@@ -223,6 +252,7 @@ class RunConfiguration:
         return cls(
             **{
                 **packed,
+                "models": tuple(map(ModelTraffic.unpack, packed["models"])),
                 "settings": Settings(**{**settings, **lists}),
                 "target": Target(
                     **{

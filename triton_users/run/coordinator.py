@@ -16,9 +16,10 @@ from gevent.lock import RLock
 
 from triton_users import server
 from triton_users.declaration import read
+from triton_users.inputs import load
+from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import hms
 from triton_users.judge.thresholds import JudgingSettings
-from triton_users.model_user import model_users, prepare
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
@@ -30,14 +31,15 @@ from triton_users.run.configuration import (
     host_of_classes,
     new_run_id,
     new_seed,
+    no_models_for_nobody,
     only_tagged,
     weights,
 )
 from triton_users.run.locust import Command
+from triton_users.run.models import own_models, settle
 from triton_users.run.preflight import Preflight, batch_counts, look_at
 from triton_users.run.reporting import Reporting
 from triton_users.run.watch import ServerWatch
-from triton_users.scenarios import ALL
 from triton_users.settings import ConnectionSettings, Settings, UsageError
 from triton_users.stress import TritonLoadUser, runs_scenarios
 from triton_users.users import own_host
@@ -205,7 +207,9 @@ class Coordinator:
         judging = judging_from(options)
         preflight = self._preflight(settings)
         connection = read(ConnectionSettings, options)
-        prepare(command.user_classes, self.host, connection, settings.seed)  # what the nodes will do, where it is seen
+        models = settle(self.host, connection, settings, read(ModelSettings, options), command.user_classes)
+        if command.distributed:
+            load.forget()  # the workers read the input data too; here it was tried
         configuration = RunConfiguration(
             run_id=new_run_id(),
             settings=settings,
@@ -213,10 +217,9 @@ class Coordinator:
             left_out=preflight.left_out,
             host="" if command.host else self._host,
             epoch=secrets.token_hex(8),
+            models=models,
         )
         info = _info(configuration, self.host, connection)
-        of_models = {each.scenario.name: each.scenario.description for each in model_users(command.user_classes)}
-        info = replace(info, descriptions={**info.descriptions, **of_models})
         info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
         info = replace(info, **judging, reproduce=self._reproduce(settings.seed))
         if not runs_scenarios(command.user_classes):
@@ -231,13 +234,15 @@ class Coordinator:
 
     def _settings(self, drawn_seed: int) -> Settings:
         command = self._command
-        settings = settings_from(command.options, drawn_seed)
+        settings = settings_from(command.options, drawn_seed, own_models(command.user_classes))
         if not command.shaped:
             check_descriptors(command.options, distributed=command.distributed)
         if runs_scenarios(command.user_classes):
             settings = only_tagged(settings, *command.tags)
             if not command.shaped and any(issubclass(each, TritonLoadUser) for each in command.user_classes):
                 check_users(settings, command.options.num_users or (1 if command.options.headless else 0))
+        else:
+            no_models_for_nobody(settings)
         return settings
 
     def _poll(self) -> None:
@@ -247,7 +252,8 @@ class Coordinator:
         command, options = self._command, self._command.options
         connection, judging = read(ConnectionSettings, options), read(JudgingSettings, options)
         scenarios = runs_scenarios(command.user_classes)
-        return look_at(self.host, connection, settings, judging.thresholds, scenarios=scenarios)
+        own = own_models(command.user_classes)
+        return look_at(self.host, connection, settings, judging.thresholds, scenarios=scenarios, own_models=own)
 
     def _reproduce(self, seed: int) -> str:
         host = "" if self._embedded else self._command.host  # a class says its own again
@@ -323,8 +329,8 @@ def _info(configuration: RunConfiguration, host: str, connection: ConnectionSett
         seed=settings.seed,
         settings={**asdict(settings), "connections": connection.connections},
         weights=weights(settings, configuration.left_out),
-        descriptions={name: scenario.description for name, scenario in ALL.items()},
-        asked_by_name=settings.scenarios,
+        descriptions={name: scenario.description for name, scenario in configuration.scenarios.items()},
+        asked_by_name=settings.asked_by_name,
         allow_failure=settings.allow_failure,
         left_out=configuration.left_out,
         server={"name": name, "version": version, "address": host, "models": sorted(configuration.target.models)},

@@ -20,13 +20,14 @@ from triton_users.declaration import read
 from triton_users.ledger.lateness import LATE_S
 from triton_users.ledger.plain import cut
 from triton_users.locust_compat.stack_of_stop import look_early
-from triton_users.model_user import prepare
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
 from triton_users.run.locust import Command
+from triton_users.run.models import adopt
 from triton_users.run.preflight import with_perf_analyzer
 from triton_users.run.selfcheck import SelfCheck
-from triton_users.scenarios import ALL
+from triton_users.scenarios import Catalogue
 from triton_users.scenarios.base import SENT_ELSEWHERE
+from triton_users.scenarios.model_load import pool_key
 from triton_users.scenarios.open_sequences import open_sequences
 from triton_users.settings import ConnectionSettings
 from triton_users.stress import TritonLoadUser, TritonStressUser, expanded_tasks, runs_scenarios
@@ -34,9 +35,6 @@ from triton_users.system import descriptors, scratch
 from triton_users.users import TritonGrpcUser, own_host
 
 logger = logging.getLogger(__name__)
-
-SLOT_SCENARIOS = frozenset(name for name in ALL if name.startswith("Sequence"))
-"""Scenarios whose requests may wait for a sequence's slot, for up to the idle limit and its margin."""
 
 HURRY_LIMIT_S = 8.0
 """How long users that are stopping may take when somebody ends the run, in seconds: answers that are under way, and
@@ -58,6 +56,7 @@ class Node:
         self._self_check = SelfCheck(clock=self.elapsed_s, queue_time=self.recorder.ledger.queue_times)
         self._run: Run | None = None
         descriptors.raise_limit()
+        self._slot_scenarios: frozenset[str] = frozenset()
 
     def listen(self, events: Any) -> None:
         """Count what these events say, Locust's and ours (`events.add_hooks`)."""
@@ -77,7 +76,7 @@ class Node:
         connection, host = read(ConnectionSettings, self._command.options), configuration.host or self._command.host
         target = with_perf_analyzer(configuration.target, host, connection)
         scenarios = runs_scenarios(self._command.user_classes)
-        local_reasons = left_out(target, dataclasses.replace(settings, scenarios=())) if scenarios else {}
+        local_reasons = left_out(target, settings, of_this_machine=True) if scenarios else {}
         for name in local_reasons.keys() - configuration.left_out.keys():
             logger.warning("This worker leaves %s out: %s", name, local_reasons[name])
         run = Run(
@@ -88,16 +87,20 @@ class Node:
             worker=self._command.worker_index,
             scratch=scratch.make(),
         )
+        known = configuration.scenarios
         for name in weights(settings, run.left_out) if scenarios else ():
-            ALL[name].prepare(run.shared, settings)
-        run.shared.update(prepare(self._command.user_classes, host, connection, settings.seed))
+            known[name].prepare(run.shared, settings)
+        for model in configuration.models:
+            run.shared[pool_key(model.name)] = model.pool(settings.seed)
+        adopt(configuration.models, self._command.user_classes, known)
+        self._slot_scenarios = frozenset(name for name, each in known.items() if each.waits_for_a_slot)
         look_early()
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
         self._command.give_to_users(run)
         self._run = run
         self._slot_wait_s = settings.idle_limit_s + settings.idle_margin_s
-        set_tasks(self._command, dataclasses.replace(configuration, left_out=run.left_out))
+        set_tasks(self._command, dataclasses.replace(configuration, left_out=run.left_out), known)
         self.reset(configuration.epoch)
         self._self_check.start()
         return run
@@ -173,7 +176,7 @@ class Node:
             now_s = self.elapsed_s()
             if self.recorder.outages.open:
                 self.recorder.outages.answered(now_s)
-            floor_s = self._slot_wait_s if scenario in SLOT_SCENARIOS else LATE_S
+            floor_s = self._slot_wait_s if scenario in self._slot_scenarios else LATE_S
             self.recorder.lateness.answered(now_s, scenario, key[1], row, latency_us / 1e6, floor_s)
         if exception is not None:
             row.record_error(str(exception) or repr(exception), request_length, received)
@@ -239,7 +242,7 @@ class Node:
         self.recorder.deferred_checks_settled(scenario, confirmed, unchecked, requests)
 
 
-def set_tasks(command: Command, configuration: RunConfiguration) -> None:
+def set_tasks(command: Command, configuration: RunConfiguration, scenarios: Catalogue) -> None:
     """Give the users their server, the stress users their scenarios and weights, and as many load users as asked for.
 
     Locust turned the weights into a list when it made the classes, so that is done again here.
@@ -249,7 +252,7 @@ def set_tasks(command: Command, configuration: RunConfiguration) -> None:
         if configuration.host and issubclass(user_class, TritonGrpcUser) and not own_host(user_class):
             user_class.host = configuration.host
         if issubclass(user_class, TritonStressUser):
-            user_class.tasks = expanded_tasks(weights(settings, configuration.left_out))
+            user_class.tasks = expanded_tasks(weights(settings, configuration.left_out), scenarios)
         elif issubclass(user_class, TritonLoadUser):
             user_class.fixed_count = settings.load_users
             user_class.weight = 0

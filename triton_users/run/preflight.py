@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from triton_users import server
@@ -14,7 +14,7 @@ from triton_users.run.server_state import LIMIT_S, ServerState, client_for, list
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.models import names_of_all
 from triton_users.scenarios.perf_analyzer import PerfAnalyzer
-from triton_users.settings import ConnectionSettings, Settings, UsageError
+from triton_users.settings import SCENARIOS, ConnectionSettings, Settings, UsageError
 from triton_users.transport.target import parse_target
 from triton_users.witness import batches
 
@@ -42,21 +42,25 @@ def look_at(
     thresholds: Iterable[Threshold],
     *,
     scenarios: bool,
+    own_models: Collection[str] = (),
 ) -> Preflight:
     """What the server at `host` offers, and the scenarios that cannot run against it.
 
-    `scenarios`: whether the run has users that play scenarios. Only those need to know the server's models: for
-    others a server may keep all that to itself. Raises UsageError when no run can begin.
+    `scenarios`: whether the run has users that play scenarios. Only the nine need to know the server's models: for
+    others a server may keep all that to itself. `own_models`: the models that users of a locustfile put under load.
+    Raises UsageError when no run can begin.
     """
-    if scenarios and (folder := own_folder(settings.pictures)):
+    any_of_the_nine = scenarios and any(map(settings.weight_of, SCENARIOS))
+    if any_of_the_nine and (folder := own_folder(settings.pictures)):
         try:
             read(folder)
         except PicturesError as error:
             raise UsageError(str(error)) from error
-    candidates = names_of_all(settings.trials)
-    found = server_state(host, connection, candidates if scenarios else ())
+    models = {*(settings.models if scenarios else ()), *own_models}
+    candidates = {*(names_of_all(settings.trials) if any_of_the_nine else ()), *models}
+    found = server_state(host, connection, sorted(candidates))
     failed, notes = found.failed(), []
-    if scenarios:
+    if any_of_the_nine:
         if found.index is None and "ModelReady" in found.unanswered:
             raise UsageError(
                 f"the server at {host} does not say which models it has ready, which the scenarios need to know: "
@@ -70,10 +74,10 @@ def look_at(
         notes.append(f"the server said at the start that it is not ready{f': {which}' if which else ''}")
     if found.unanswered:
         notes.append(f"of the server: {what_answered(found)}")
-    concerned = {name for name in failed if scenarios and name in candidates}
+    concerned = {name for name in failed if name in candidates}
     notes += [f"the model {name} failed to load: {why}" for name, why in failed.items() if name not in concerned]
     if found.index is not None:
-        check_names(thresholds, found.models)
+        check_names(thresholds, found.models, (*settings.names, *own_models))
     target = with_perf_analyzer(_target(host, connection, found), host, connection)
     damage = server.installed_damage() if scenarios and settings.weight_of(PerfAnalyzer.name) else ""
     if damage and damage in target.perf_analyzer_remedy:

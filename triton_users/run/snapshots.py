@@ -109,7 +109,7 @@ class SnapshotCollector:
 
     def start(self, configuration: RunConfiguration) -> None:
         """A run begins; the workers hear of it with their orders to start."""
-        set_tasks(self._command, configuration)
+        set_tasks(self._command, configuration, configuration.scenarios)
         self._master.begin_run()
 
     def poll(self) -> Mapping[str, Any] | None:

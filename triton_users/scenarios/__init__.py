@@ -1,7 +1,16 @@
-"""The nine traffic shapes of Triton's long-running stress test, one a file; none of them knows Locust."""
+"""The nine traffic shapes of Triton's long-running stress test, one a file, and that of a model of the user's own.
 
+None of them knows Locust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from triton_users.inputs.traffic import ModelTraffic
 from triton_users.scenarios.base import Scenario
 from triton_users.scenarios.crashing import Crashing
+from triton_users.scenarios.model_load import for_model
 from triton_users.scenarios.perf_analyzer import PerfAnalyzer
 from triton_users.scenarios.resnet import ResNet
 from triton_users.scenarios.sequence_no_end import SequenceNoEnd
@@ -26,3 +35,11 @@ ALL: dict[str, type[Scenario]] = {
     )
 }
 """By name, in the order of the report."""
+
+Catalogue = Mapping[str, type[Scenario]]
+"""The scenarios that a run can have, by name, in the order of its report."""
+
+
+def catalogue(models: Iterable[ModelTraffic]) -> Catalogue:
+    """The nine, and a scenario for each of these models, which has the model's name."""
+    return {**ALL, **{each.name: for_model(each.spec, each.tolerances) for each in models}}

@@ -130,6 +130,8 @@ class Scenario(ABC):
     name: ClassVar[str]
     description: ClassVar[str]
     """One line, as the report shows it."""
+    waits_for_a_slot: ClassVar[bool] = False
+    """Whether its requests may wait for a sequence's slot, for up to the idle limit and its margin."""
 
     def __init__(self, session: Session) -> None:
         self.session = session

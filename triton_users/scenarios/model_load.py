@@ -250,7 +250,13 @@ def for_model(spec: ModelSpec, tolerances: Mapping[str, Tolerance] | None = None
     return type(
         "ModelLoadOfOne",
         (ModelLoad,),
-        {"name": spec.name, "description": f"{shape} of {inputs}", "spec": spec, "tolerances": dict(tolerances or {})},
+        {
+            "name": spec.name,
+            "description": f"{shape} of {inputs}",
+            "waits_for_a_slot": spec.sequences,
+            "spec": spec,
+            "tolerances": dict(tolerances or {}),
+        },
     )
 
 

@@ -33,6 +33,8 @@ class SequencePlan:
 class SequenceScenario(Scenario):
     """One or two sequences on one model with one id."""
 
+    waits_for_a_slot = True
+
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         settings, ready = session.settings, session.target.models
