@@ -8,11 +8,11 @@ then. It knows the server's own statistics and the load of this machine; it judg
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from tritonclient.utils import InferenceServerException
 
 from triton_users.scenarios.base import Client, Session, Skip
+from triton_users.scenarios.server_work import Work, work_of
 
 PATIENCE = 4
 """How many times its limit a request may take, however busy the server shows itself; picked arbitrarily."""
@@ -25,20 +25,6 @@ PASSED_OVER_BY = 10
 
 LOOKS = 5
 """How often the server is asked during one limit."""
-
-
-class Work(NamedTuple):
-    """What a model has done since the server started, as its statistics say."""
-
-    ended: int
-    """Requests that were answered or failed."""
-    seconds: float
-    """How long all of them together were in the server, their queueing included."""
-    execution_s: float
-    """How long it computes for one of them, on average."""
-    executions: int
-    last_ms: int
-    """When it last began one, in the server's own time."""
 
 
 class Patience:
@@ -73,7 +59,7 @@ class Patience:
         """
         scale = min(PATIENCE - 1, overload(self._session.target.address))
         try:
-            work = self._ask(self.pause_s * scale)
+            work = work_of(self._client, self._model, self.pause_s * scale)
             self._answers = True
         except InferenceServerException as error:
             self._answers = False
@@ -100,19 +86,6 @@ class Patience:
                 "as the server's statistics say"
             )
         return ""
-
-    def _ask(self, limit_s: float) -> Work:
-        """InferenceServerException when it does not say."""
-        models = self._client.get_inference_statistics(self._model, client_timeout=limit_s).model_stats
-        ended = [each for model in models for each in (model.inference_stats.success, model.inference_stats.fail)]
-        computed = [model.inference_stats.compute_infer for model in models]
-        return Work(
-            sum(each.count for each in ended),
-            sum(each.ns for each in ended) / 1e9,
-            sum(each.ns for each in computed) / 1e9 / max(1, sum(each.count for each in computed)),
-            sum(model.execution_count for model in models),
-            max((model.last_inference for model in models), default=0),
-        )
 
 
 def overload(address: str) -> float:

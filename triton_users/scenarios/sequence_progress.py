@@ -6,6 +6,7 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.scenarios.base import Session
 from triton_users.scenarios.open_sequences import open_sequences
+from triton_users.scenarios.server_work import work_of
 
 LOOK_LIMIT_S = 10.0
 """How long the server may take to say how much it has executed, in seconds; asked twice, and only by who waits."""
@@ -64,7 +65,6 @@ class Progress:
         client = self._session.client
         try:
             with client.expect_error(lambda _: True):
-                told = client.get_inference_statistics(self._model, client_timeout=LOOK_LIMIT_S)
+                return work_of(client, self._model, LOOK_LIMIT_S).executions
         except InferenceServerException:
             return None
-        return sum(int(model.execution_count) for model in told.model_stats)
