@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class TritonGrpcUser(User):
     """A Locust user with `self.client`, tritonclient's InferenceServerClient on a gevent-native gRPC channel.
 
-    Every RPC, and every response of a stream, appears in Locust's statistics by itself, as type `grpc` and under the
+    Every RPC, and every request of a stream, appears in Locust's statistics by itself, as type `grpc` and under the
     name of the model. Each user has a connection of its own, opened at its first request and closed when it stops,
     unless `connections` says that they share some.
 

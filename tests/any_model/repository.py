@@ -74,6 +74,53 @@ REPEAT = """
             return pb.InferenceResponse([pb.Tensor("OUT", np.array([number], np.int32))])
 """
 
+#: Answers COUNT times from a thread for each request, so that answers to several come mixed.
+MIXED = """
+    import threading, time
+
+    import numpy as np
+    import triton_python_backend_utils as pb
+
+    class TritonPythonModel:
+        def initialize(self, args):
+            self.threads = []
+
+        def execute(self, requests):
+            for request in requests:
+                count = int(pb.get_input_tensor_by_name(request, "COUNT").as_numpy().reshape(-1)[0])
+                thread = threading.Thread(target=self.answer, args=(request.get_response_sender(), count))
+                self.threads.append(thread)
+                thread.start()
+
+        def answer(self, sender, count):
+            for number in range(count):
+                sender.send(pb.InferenceResponse([pb.Tensor("OUT", np.array([number], np.int32))]))
+                time.sleep(0.01)
+            sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+        def finalize(self):
+            for thread in self.threads:
+                thread.join()
+"""
+
+#: Answers a text with each of its letters, and last with a thousand numbers, one of which is wrong.
+LETTERS = """
+    import numpy as np
+    import triton_python_backend_utils as pb
+
+    class TritonPythonModel:
+        def execute(self, requests):
+            for request in requests:
+                sender = request.get_response_sender()
+                (text,) = pb.get_input_tensor_by_name(request, "TEXT").as_numpy().reshape(-1)
+                numbers = np.arange(1000, dtype=np.int32)
+                for place, letter in enumerate(text.decode()):
+                    numbers[700] = 700 + (letter == "!")
+                    letters = pb.Tensor("LETTER", np.array([letter.encode()], np.object_))
+                    sender.send(pb.InferenceResponse([letters, pb.Tensor("NUMBERS", numbers)]))
+                sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+
 #: A running sum for each sequence.
 ACCUMULATE = """
     import numpy as np
@@ -121,6 +168,10 @@ def make(folder: Path) -> Path:
     write(folder, "seldom_wrong", SUM, both + "max_batch_size: 4\n", wrong_each=100)
     both = tensor("input", "COUNT", "INT32", 1) + tensor("output", "OUT", "INT32", 1)
     write(folder, "repeat", REPEAT, both + "model_transaction_policy { decoupled: true }\n")
+    write(folder, "mixed", MIXED, both + "model_transaction_policy { decoupled: true }\n")
+    outputs = tensor("output", "LETTER", "BYTES", 1) + tensor("output", "NUMBERS", "INT32", 1000)
+    both = tensor("input", "TEXT", "BYTES", 1) + outputs
+    write(folder, "letters", LETTERS, both + "model_transaction_policy { decoupled: true }\n")
     both = tensor("input", "IN", "INT32", 1) + tensor("output", "OUT", "INT32", 1)
     controls = """
         sequence_batching {

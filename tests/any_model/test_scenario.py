@@ -130,6 +130,33 @@ def test_an_error_in_the_middle_of_an_answer_is_a_failure_and_the_next_run_is_un
     assert played.run(ModelPlan(0, 1)) == 1
 
 
+def letters(spec: ModelSpec, text: str) -> Step:
+    def of(side: Any, values: Any, datatype: str, *shape: int) -> Any:
+        return tensor(side, encode(from_values(values, datatype), datatype), shape, responses=side.name != "TEXT")
+
+    numbers = [list(range(1000))] * len(text)
+    expected = {
+        "LETTER": of(spec.output("LETTER"), list(text), "BYTES", len(text), 1),
+        "NUMBERS": of(spec.output("NUMBERS"), np.ravel(numbers).tolist(), "INT32", len(text), 1000),
+    }
+    return Step({"TEXT": of(spec.input("TEXT"), [text], "BYTES", 1)}, expected)
+
+
+def test_the_texts_of_each_response_are_compared(client: Any) -> None:
+    spec = describe(client, "letters", 5)
+    played = scenario(client, spec, StepList([[letters(spec, "every")]]))
+    assert played.run(ModelPlan(0, 0)) == 1
+    assert played.checked == 5
+
+
+def test_one_wrong_element_of_a_thousand_in_the_middle_of_a_stream_is_found(client: Any) -> None:
+    spec = describe(client, "letters", 5)
+    played = scenario(client, spec, StepList([[letters(spec, "so! many")]]))
+    with pytest.raises(ScenarioFailure, match=r"NUMBERS\[700\] is 701, not 700; 1 of 1,000 elements differ") as raised:
+        played.run(ModelPlan(0, 0))
+    assert raised.value.evidence["index"] == [700]
+
+
 def test_a_sequence_is_sent_in_order_with_its_start_and_end_and_every_sum_is_compared(client: Any) -> None:
     spec = describe(client, "accumulate", 5)
     values = [5, 7, -3, 11]

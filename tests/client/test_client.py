@@ -145,7 +145,7 @@ class TestOnTheRealTriton:
         with pytest.raises(InferenceServerException, match="CANCELLED"):
             slow.get(timeout=2)
 
-    def test_every_rpc_and_every_response_of_a_stream_is_an_event(self, triton: EmbeddedTriton) -> None:
+    def test_every_rpc_and_every_request_of_a_stream_is_an_event(self, triton: EmbeddedTriton) -> None:
         hook, names = EventHook(), []
         hook.add_listener(lambda **event: names.append(event["name"]))
         with TritonClient(f"grpc://{triton.grpc_url}", rpc_events=RpcEvents(hook)) as client:

@@ -1,4 +1,4 @@
-"""What Locust's `request` event says of each RPC and of each response of a stream."""
+"""What Locust's `request` event says of each RPC and of each request of a stream."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,10 +7,18 @@ import grpc
 import pytest
 from gevent import GreenletExit
 from locust.event import EventHook
+from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.client import TritonClient
-from triton_users.client.rpc_events import ENDED_EARLY, ENDED_IDLE, BusyWhenStopped, RequestFailure, RpcEvents
+from triton_users.client.rpc_events import (
+    ENDED_EARLY,
+    ENDED_IDLE,
+    BusyWhenStopped,
+    RequestFailure,
+    RpcEvents,
+    requests_of,
+)
 from triton_users.transport import CallError
 from triton_users.transport.errors import Outcome
 from triton_users.transport.observer import StreamInfo
@@ -66,8 +74,16 @@ def stream() -> StreamInfo:
     return StreamInfo("/inference.GRPCInferenceService/ModelStreamInfer", 0.5)
 
 
-def response(identity: str = "", message: str = "") -> Any:
-    return SimpleNamespace(error_message=message, infer_response=SimpleNamespace(id=identity))
+def response(identity: str = "", message: str = "", final: bool | None = True, empty: bool = False) -> Any:
+    """One as Triton gives it; `final` None as a server does that does not know it."""
+    made = service_pb2.ModelStreamInferResponse(error_message=message)
+    made.infer_response.id = identity
+    if final is not None:
+        made.infer_response.parameters["triton_final_response"].bool_param = final
+    if not empty and not message:
+        made.infer_response.model_version = "1"
+        made.infer_response.outputs.add(name="OUT")
+    return made
 
 
 def test_an_inference_is_a_row_of_its_model(heard: Heard, rpc_events: RpcEvents) -> None:
@@ -166,14 +182,117 @@ class TestStream:
         rpc_events.stream_received(call, response("", "no slot"), 1.5, 5)
         assert str(heard.only["exception"]) == "no slot"
 
-    def test_a_decoupled_model_may_answer_twice(self, heard: Heard, rpc_events: RpcEvents) -> None:
+    def test_answers_a_b_a_are_two_requests_each_with_its_own_times(self, heard: Heard, rpc_events: RpcEvents) -> None:
         call = stream()
-        rpc_events.stream_sent(call, request("1", "a"), 1.0, 10)
-        rpc_events.stream_sent(call, request("2", "b"), 1.0, 10)
-        for identity in ("1", "1", "2"):
+        rpc_events.stream_sent(call, request("A", "a"), 1.0, 10)
+        rpc_events.stream_sent(call, request("B", "b"), 1.5, 20)
+        rpc_events.stream_received(call, response("A", final=False), 2.0, 5)
+        rpc_events.stream_received(call, response("B"), 3.0, 5)
+        rpc_events.stream_received(call, last := response("A", final=False), 4.0, 5)
+        rpc_events.stream_received(call, response("A", empty=True), 6.0, 2)
+        b, a = heard.events
+        assert [event["name"] for event in (a, b)] == ["a", "b"]
+        assert [event["response_time"] for event in (a, b)] == [3000.0, 1500.0]
+        assert [(event["request_length"], event["response_length"]) for event in (a, b)] == [(10, 12), (20, 5)]
+        assert a["response"] is last
+        assert {name: list(values) for name, values in b["measures"].items()} == {
+            "responses": [1],
+            "first_response": [1_500_000],
+        }
+        assert (a["measures"]["responses"], a["measures"]["first_response"]) == ((2,), (1_000_000,))
+        assert a["measures"]["inter_response"].sum_us == 2_000_000
+
+    def test_no_response_is_a_legal_answer_that_takes_until_its_end(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request("A"), 1.0, 10)
+        rpc_events.stream_received(call, response("A", empty=True), 2.0, 5)
+        assert (heard.only["exception"], heard.only["response_time"]) == (None, 1000.0)
+        assert heard.only["measures"] == {"responses": (0,)}
+
+    def test_an_error_in_the_middle_fails_the_request_once_when_it_is_over(
+        self, heard: Heard, rpc_events: RpcEvents
+    ) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request("A"), 1.0, 10)
+        rpc_events.stream_received(call, response("A", final=False), 2.0, 5)
+        rpc_events.stream_received(call, broke := response("A", "broke", final=False), 3.0, 5)
+        rpc_events.stream_received(call, response("A", "and again", final=False), 3.5, 5)
+        assert heard.events == []
+        rpc_events.stream_received(call, response("A", empty=True), 4.0, 5)
+        assert (str(heard.only["exception"]), heard.only["response_time"]) == ("broke", 3000.0)
+        assert heard.only["response"] is broke
+        assert "measures" not in heard.only
+
+    def test_an_error_is_wanted_that_was_so_when_it_came(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request("A"), 1.0, 10)
+        rpc_events.expected = lambda failure: "broke" in str(failure)
+        rpc_events.stream_received(call, response("A", "broke", final=False), 3.0, 5)
+        rpc_events.expected = None
+        rpc_events.stream_received(call, response("A", empty=True), 4.0, 5)
+        assert (heard.only["exception"], str(heard.only["expected_error"])) == (None, "broke")
+
+    @pytest.mark.parametrize(
+        ("identity", "what", "row"),
+        [("A", "an answer after the final one", "a"), ("Z", "an answer to no request", "ModelStreamInfer")],
+    )
+    def test_an_answer_that_nobody_waits_for_is_a_failure_with_its_id(
+        self, heard: Heard, rpc_events: RpcEvents, identity: str, what: str, row: str
+    ) -> None:
+        call = stream()
+        for each in "AB":
+            rpc_events.stream_sent(call, request(each, "a"), 1.0, 10)
+        rpc_events.stream_received(call, response("A"), 2.0, 5)
+        rpc_events.stream_received(call, response(identity), 2.0, 5)
+        assert [event["exception"] is None for event in heard.events] == [True, False]
+        assert heard.events[1]["name"] == row
+        assert str(heard.events[1]["exception"]) == f"{what}: a response with the id '{identity}'"
+        rpc_events.stream_done(call, None, 3.0)
+        assert str(heard.events[2]["exception"]) == ENDED_EARLY, "B did not pass for answered"
+
+    def test_an_answer_before_any_request_is_a_failure(self, heard: Heard, rpc_events: RpcEvents) -> None:
+        rpc_events.stream_received(stream(), response("A"), 2.0, 5)
+        assert "an answer to no request" in str(heard.only["exception"])
+
+    def test_a_stream_that_ends_before_a_final_response_is_a_failure_that_says_what_came(
+        self, heard: Heard, rpc_events: RpcEvents
+    ) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request("A"), 1.0, 10)
+        for at_s in (2.0, 3.0):
+            rpc_events.stream_received(call, response("A", final=False), at_s, 5)
+        rpc_events.stream_done(call, None, 4.0)
+        text = f"{ENDED_EARLY}; 2 responses to request 'A' had come, and no final one"
+        assert str(heard.only["exception"]) == text
+        assert heard.only["response_length"] == 10
+
+    def test_a_request_that_had_failed_when_we_ended_the_stream_stays_failed(
+        self, heard: Heard, unanswered: Heard, rpc_events: RpcEvents
+    ) -> None:
+        call = stream()
+        rpc_events.stream_sent(call, request("A"), 1.0, 10)
+        rpc_events.stream_received(call, response("A", "broke", final=False), 3.0, 5)
+        rpc_events.stream_done(call, error(grpc.StatusCode.CANCELLED, "by us", local=True), 3.0)
+        assert (str(heard.only["exception"]), unanswered.events) == ("broke", [])
+
+    def test_requests_that_waited_to_be_sent_when_the_stream_broke_have_failed_and_are_no_row_of_the_stream(
+        self, heard: Heard, rpc_events: RpcEvents
+    ) -> None:
+        call = stream()
+        requests_of(call).add("A", "a")
+        rpc_events.stream_done(call, error(grpc.StatusCode.UNAVAILABLE, "refused", local=True), 4.0)
+        assert (heard.only["name"], heard.only["request_length"]) == ("a", 0)
+        assert "refused" in str(heard.only["exception"])
+
+    def test_answers_without_ids_are_taken_in_order_and_their_events_say_so(
+        self, heard: Heard, rpc_events: RpcEvents
+    ) -> None:
+        call = stream()
+        for identity, model in (("A", "a"), ("B", "b")):
+            rpc_events.stream_sent(call, request(identity, model), 1.0, 10)
+        for identity in ("", "B"):
             rpc_events.stream_received(call, response(identity), 2.0, 5)
-        assert [event["name"] for event in heard.events] == ["a", "a", "b"]
-        assert [event["request_length"] for event in heard.events] == [10, 0, 10]
+        assert [(event["name"], event["by_order"]) for event in heard.events] == [("a", True), ("b", False)]
 
     def test_answers_out_of_turn_find_their_requests_by_id(self, heard: Heard, rpc_events: RpcEvents) -> None:
         call = stream()

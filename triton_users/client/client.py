@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
+from locust.event import EventHook
 from tritonclient.grpc import (
     InferenceServerClient,
     InferInput,
@@ -17,7 +18,8 @@ from tritonclient.grpc import (
 from tritonclient.grpc._utils import _get_inference_request, get_error_grpc
 from tritonclient.utils import InferenceServerException
 
-from triton_users.client.rpc_events import RpcEvents
+from triton_users.client.rpc_events import RpcEvents, requests_of
+from triton_users.client.stream_requests import StreamedCall, StreamRequests, end_of
 from triton_users.client.streamed import StreamedInput, StreamedRequest, streamed_infer
 from triton_users.transport import CallError, CallObserver, Channel, ChannelOptions, RequestFeed, Share, TlsCredentials
 from triton_users.transport.errors import Outcome
@@ -55,8 +57,8 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         super(InferenceServerClient, self).__init__()
         self._stream = None
         self._verbose = verbose
-        self._rpc_events = rpc_events
-        observer: CallObserver | None = rpc_events
+        self._rpc_events = rpc_events or RpcEvents(EventHook())  # nobody listens, but streams are matched
+        observer: CallObserver = self._rpc_events
         options = channel_options or ChannelOptions()
         self._channel = channel or Channel(url, tls=tls, options=options, observer=observer)
         self._client_stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
@@ -103,16 +105,17 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
 
     def _infer_from_feed(self, requests: Any, **options: Any) -> Any:
         """`ModelStreamInfer` as tritonclient calls it, but with a queue that sends at once where it can."""
-        queue = _FeedQueue()
-        requests._stream._request_queue = queue
-        return _Responses(self._stream_infer(queue.feed, **options), queue)
+        feed = RequestFeed()
+        call = self._stream_infer(feed, **options)
+        queue = requests._stream._request_queue = _FeedQueue(feed, requests_of(call.info))
+        return _Responses(call, queue)
 
     def async_stream_infer(self, model_name: str, *args: Any, **kwargs: Any) -> None:
         """As tritonclient's; that the stream had ended before is counted as a failed request, and raised."""
         try:
             super().async_stream_infer(model_name, *args, **kwargs)
         except InferenceServerException as error:
-            if self._rpc_events is not None and self._stream is not None and not self._stream._active:
+            if self._stream is not None and not self._stream._active:
                 self._rpc_events.never_sent(model_name, error)
             raise
 
@@ -122,9 +125,6 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
 
         It is still raised; Locust's statistics count the request as a success.
         """
-        if self._rpc_events is None:
-            yield
-            return
         before, self._rpc_events.expected = self._rpc_events.expected, matches
         try:
             yield
@@ -142,20 +142,22 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
 class _FeedQueue:
     """The request queue of tritonclient's stream, in which None means that there are no more."""
 
-    def __init__(self) -> None:
-        self.feed = RequestFeed()
+    def __init__(self, feed: RequestFeed, requests: StreamRequests) -> None:
+        self._feed = feed
+        self.requests = requests
         self.closed = False
 
     def put(self, request: Any) -> None:
         if request is None:
             self.closed = True
-            self.feed.close()
+            self._feed.close()
         else:
-            self.feed.put(request)
+            self.requests.ask(request)
+            self._feed.put(request)
 
 
 class _Responses:
-    """The responses of a stream as tritonclient's reader takes them.
+    """The responses of a stream as tritonclient's reader takes them: with the user's ids, and the ends it asked for.
 
     A server may end a stream with OK whenever it likes, of which that reader would tell nobody. Where this client has
     not closed the stream, that is an error: the reader tells the callback, and the stream takes no more requests.
@@ -169,13 +171,23 @@ class _Responses:
         return self
 
     def __next__(self) -> Any:
-        try:
-            return next(self._call)
-        except StopIteration:
-            if self._queue.closed:
-                raise
-            text = "the server ended the stream with OK, which this client had not closed"
-            raise CallError(Outcome(grpc.StatusCode.UNAVAILABLE, text)) from None
+        requests = self._queue.requests
+        while True:
+            try:
+                response = next(self._call)
+            except StopIteration:
+                if self._queue.closed:
+                    raise
+                text = "the server ended the stream with OK, which this client had not closed"
+                raise CallError(Outcome(grpc.StatusCode.UNAVAILABLE, text)) from None
+            owner, answer = requests.newest, response.infer_response
+            if not isinstance(owner, StreamedCall):
+                return response
+            if owner.over and not owner.wants_end and not response.error_message and end_of(answer)[0]:
+                continue
+            if answer.id and answer.id != owner.users_id:
+                answer.id = owner.users_id
+            return response
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._call, name)

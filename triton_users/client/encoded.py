@@ -14,6 +14,8 @@ from tritonclient.grpc import service_pb2
 from tritonclient.grpc._utils import get_error_grpc
 from tritonclient.utils import InferenceServerException
 
+from triton_users.client.rpc_events import requests_of
+from triton_users.client.stream_requests import Stray, StreamedCall
 from triton_users.transport import Channel, RequestFeed, Share
 
 _SERVICE = "/inference.GRPCInferenceService"
@@ -46,6 +48,7 @@ class EncodedStream:
     """ModelStreamInfer for `EncodedRequest`s. One greenlet sends and receives; the stream begins with the first."""
 
     def __init__(self, channel: Channel | Share, metadata: Any = ()) -> None:
+        """`channel`: one whose observer is `RpcEvents`, as that of a `TritonClient` is."""
         self._begin = channel.stream_stream(
             f"{_SERVICE}/ModelStreamInfer",
             request_serializer=attrgetter("encoded"),
@@ -55,24 +58,27 @@ class EncodedStream:
         self._feed = RequestFeed()
         self._call: Any = None
 
-    def send(self, request: EncodedRequest) -> None:
-        """Send at once, or as soon as the server's window allows."""
+    def send(self, request: EncodedRequest) -> StreamedCall:
+        """Send at once, or as soon as the server's window allows. No other request that waits may have its id."""
         if self._call is None:
             self._call = self._begin(self._feed, metadata=self._metadata)
+        call = requests_of(self._call.info).add(request.id, request.model_name)
         self._feed.put(request)
+        return call
 
-    def receive(self, limit_s: float) -> Any:
-        """The next ModelStreamInferResponse.
+    def receive(self, limit_s: float) -> tuple[Any, StreamedCall | Stray]:
+        """The next ModelStreamInferResponse, and the request that it belongs to.
 
         Raises StreamSilent after `limit_s` seconds; InferenceServerException when the stream has ended instead.
         """
         try:
             with gevent.Timeout(limit_s, StreamSilent):
-                return next(self._call)
+                response = next(self._call)
         except StopIteration:
             raise InferenceServerException(ENDED_EARLY, status="StatusCode.UNKNOWN") from None
         except grpc.RpcError as error:
             raise get_error_grpc(error) from None
+        return response, requests_of(self._call.info).newest  # type: ignore[return-value]  # there is one by now
 
     def close(self) -> None:
         """End the stream, with whatever is still under way; does not wait."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +11,8 @@ from gevent import GreenletExit
 from locust.event import EventHook
 from tritonclient.utils import InferenceServerException
 
-from triton_users.ledger import normalise
+from triton_users.client.stream_requests import Stray, StreamedCall, StreamRequests, end_of
+from triton_users.ledger import Histogram, normalise
 from triton_users.transport import CallError
 from triton_users.transport.errors import ConnectFailure
 from triton_users.transport.observer import StreamInfo
@@ -21,16 +21,6 @@ ENDED_EARLY = "the server ended the stream with OK, and had not answered the req
 ENDED_IDLE = "the server ended the stream with OK, while no request waited and more could have come"
 EVIDENCE = "ModelStatistics"
 """What a scenario asks beside its own requests, while it waits for one: no traffic of it, so in none of its counts."""
-
-
-class _Pending(NamedTuple):
-    """A request that waits in a stream for its response."""
-
-    sent_s: float
-    """When it left, in perf_counter seconds."""
-    request_id: str
-    model: str
-    size: int
 
 
 class RequestFailure(InferenceServerException):  # type: ignore[misc]  # tritonclient ships no type information
@@ -48,16 +38,29 @@ class RequestFailure(InferenceServerException):  # type: ignore[misc]  # tritonc
         return str(self.debug_details()).startswith(f"{ConnectFailure.__name__}(")
 
 
+class _Error(NamedTuple):
+    """The first error that came for a request of a stream."""
+
+    failure: RequestFailure
+    wanted: bool
+    """Whether it was wanted when it came."""
+    response: Any
+
+
 class BusyWhenStopped(GreenletExit):
     """Ends a request that nobody waits for any more, to a server that was seen to be at work on others before it."""
 
 
 class RpcEvents:
-    """Fires `request` once for each unary RPC and once for each response of a stream. A `transport.CallObserver`.
+    """Fires `request` once for each unary RPC and each request of a stream. A `transport.CallObserver`.
 
     One belongs to one client, so to one user. The event gets, beside Locust's own arguments: `scenario`, `model` (""
     for RPCs that name none), `method` (the RPC's name), `queue_time_ms` (how long the request waited in this client
     for a connection or a stream), `request_length` (bytes) and `expected_error` (the error that was wanted, or None).
+    A request of a stream is over with its final response. Its `response_time` is until its last response that is not
+    an empty end, its `response` the newest of them, and where it was answered `measures` has, in microseconds, the
+    time to its first response, those between responses (a histogram), and their number; `by_order` tells that its
+    responses carried no id. A response that belongs to no request is an event of its own, with an exception.
     Requests that nobody waits for any more, because the user was stopped, go to `unanswered`, which is fired as
     `events.RequestUnanswered` says; a connection that had to be made again goes to `reconnected`, as
     `events.Reconnected` says.
@@ -110,31 +113,66 @@ class RpcEvents:
         )
 
     def stream_sent(self, call: StreamInfo, request: Any, at_s: float, size: int) -> None:
-        if call.note is None:
-            call.note = _StreamTimes()
-        call.note.sent(at_s, request.id, request.model_name, size)
+        requests_of(call).sent(request.id, request.model_name, size, at_s)
 
     def stream_received(self, call: StreamInfo, response: Any, at_s: float, size: int) -> None:
-        times: _StreamTimes | None = call.note
-        if times is None:
-            return  # a response nobody asked for; the stream's own end tells what became of it
-        sent = times.answered(response.infer_response.id)
-        failure = RequestFailure(None, response.error_message) if response.error_message else None
-        self._record("ModelStreamInfer", sent.model, failure, sent.sent_s, at_s, 0.0, sent.size, size, response)
+        answer, error = response.infer_response, response.error_message
+        empty, final = end_of(answer)
+        owner = requests_of(call).received(answer.id, at_s, size, empty=empty, final=final, error=error)
+        if isinstance(owner, Stray):
+            failure = RequestFailure(None, str(owner))
+            self._record("ModelStreamInfer", owner.model, failure, at_s, at_s, 0.0, 0, size, response)
+            return
+        if error and owner.error is error:
+            failure = RequestFailure(None, error)
+            owner.note = _Error(failure, self._is_wanted(failure), response)
+        elif not isinstance(owner.note, _Error) and not (empty and owner.responses):
+            owner.note = response
+        if owner.over:
+            self._stream_request_over(owner)
+
+    def _stream_request_over(self, owner: StreamedCall) -> None:
+        begun_s = owner.last_s if owner.sent_s is None else owner.sent_s
+        sizes = owner.sent_bytes, owner.received_bytes
+        if isinstance(owner.note, _Error):
+            failure, wanted, response = owner.note
+            self._record(
+                "ModelStreamInfer", owner.model, failure, begun_s, owner.last_s, 0.0, *sizes, response, wanted=wanted
+            )
+            return
+        measures: dict[str, tuple[int, ...] | Histogram] = {"responses": (owner.responses,)}
+        if owner.responses:
+            measures["first_response"] = (int((owner.first_s - begun_s) * 1e6),)
+        if owner.gaps is not None:
+            measures["inter_response"] = owner.gaps
+        self._record(
+            "ModelStreamInfer", owner.model, None, begun_s, begun_s + owner.latency_s, 0.0, *sizes, owner.note,
+            measures=measures, by_order=owner.by_order,
+        )  # fmt: skip
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
-        times: _StreamTimes | None = call.note
-        waiting = times.unanswered() if times is not None else ()
+        requests = requests_of(call)
+        waiting = requests.waiting()
         if error is not None and _by_us(error):
-            for sent in waiting:
-                self._gave_up("ModelStreamInfer", sent.model, at_s - sent.sent_s)
+            for each in waiting:
+                if isinstance(each.note, _Error):
+                    self._stream_request_over(each)  # what has failed stays so
+                elif each.sent_s is not None:
+                    self._gave_up("ModelStreamInfer", each.model, at_s - each.sent_s)
             return
         failure = _failure(error) or RequestFailure(None, ENDED_EARLY if waiting else ENDED_IDLE)
-        for sent in waiting:
-            self._record("ModelStreamInfer", sent.model, failure, sent.sent_s, at_s, 0.0, sent.size, 0, None)
+        for each in waiting:
+            why = failure
+            if each.responses:
+                more = f"; {each.responses} responses to request {each.request_id!r} had come, and no final one"
+                why = RequestFailure(failure.status(), f"{failure.message()}{more}", failure.debug_details())
+            begun_s = at_s if each.sent_s is None else each.sent_s
+            self._record(
+                "ModelStreamInfer", each.model, why, begun_s, at_s, 0.0, each.sent_bytes, each.received_bytes, None
+            )
         if waiting or (error is None and call.half_closed):
             return
-        if times is None or error is None or not error.outcome.local:
+        if not requests.taken or error is None or not error.outcome.local:
             # Nobody waited, so nobody else would say that the stream is no more.
             self._record("ModelStreamInfer", "", failure, at_s, at_s, 0.0, 0, 0, None)
 
@@ -163,9 +201,15 @@ class RpcEvents:
         sent_bytes: int,
         received_bytes: int,
         response: Any,
+        wanted: bool | None = None,
+        **more: Any,
     ) -> None:
+        """`wanted`: whether the failure is; None where that is what is expected now. `more`: see the class."""
         elapsed_s = ended_s - begun_s
-        wanted = failure if failure is not None and self.expected is not None and self.expected(failure) else None
+        if failure is None:
+            expected = None
+        else:
+            expected = failure if (self._is_wanted(failure) if wanted is None else wanted) else None
         self._fire(
             request_type="grpc",
             name=row_name(self.scenario, model or rpc),
@@ -173,7 +217,7 @@ class RpcEvents:
             response_length=received_bytes,
             response=response,
             context=self._context(),
-            exception=None if wanted else failure,
+            exception=None if expected else failure,
             start_time=time.time() - elapsed_s,
             url=None,
             scenario=self.scenario,
@@ -181,8 +225,20 @@ class RpcEvents:
             method=rpc,
             queue_time_ms=queue_time_s * 1e3,
             request_length=sent_bytes,
-            expected_error=wanted,
+            expected_error=expected,
+            **more,
         )
+
+    def _is_wanted(self, failure: RequestFailure) -> bool:
+        return self.expected is not None and self.expected(failure)
+
+
+def requests_of(call: StreamInfo) -> StreamRequests:
+    """The requests of a stream; made at the first call."""
+    if call.note is None:
+        call.note = StreamRequests()
+    found: StreamRequests = call.note
+    return found
 
 
 def row_name(scenario: str, subject: str) -> str:
@@ -199,38 +255,3 @@ def _failure(error: CallError | None) -> RequestFailure | None:
     if error is None:
         return None
     return RequestFailure(str(error.code()), error.details() or "", error.debug_error_string())
-
-
-class _StreamTimes:
-    """Which requests of one stream wait for a response.
-
-    Triton answers a stream in order, so a response belongs to the oldest request; an error carries no id at all. Only
-    decoupled models answer a request more than once or out of turn: their responses are matched by the request's id,
-    and one that finds no waiting request is one more answer to the last that was answered.
-    """
-
-    __slots__ = ("_last", "_waiting")
-
-    def __init__(self) -> None:
-        self._waiting: deque[_Pending] = deque()
-        self._last = _Pending(0.0, "", "", 0)
-
-    def sent(self, at_s: float, request_id: str, model: str, size: int) -> None:
-        self._waiting.append(_Pending(at_s, request_id, model, size))
-
-    def answered(self, request_id: str) -> _Pending:
-        """The request this response answers; a further answer to the same request has sent no bytes of its own."""
-        waiting = self._waiting
-        if waiting and (not request_id or waiting[0].request_id == request_id):
-            self._last = waiting.popleft()
-            return self._last
-        if request_id != self._last.request_id:
-            for index, pending in enumerate(waiting):
-                if pending.request_id == request_id:
-                    del waiting[index]
-                    self._last = pending
-                    return pending
-        return self._last._replace(size=0)
-
-    def unanswered(self) -> tuple[_Pending, ...]:
-        return tuple(self._waiting)

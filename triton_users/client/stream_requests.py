@@ -11,9 +11,19 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from typing import Any
+
+from triton_users.ledger import Histogram
 
 ENDED_KEPT = 256
 """Ids of requests that are over, kept to tell a late answer from one to nothing. Picked arbitrarily."""
+
+FINAL = "triton_final_response"
+WANTS_FINAL = "triton_enable_empty_final_response"
+
+AFTER_THE_LAST = "an answer after the final one"
+AFTER_AN_UNMARKED = "a further answer from a server that does not say which is the final one"
+TO_NOTHING = "an answer to no request"
 
 
 @dataclass(slots=True, eq=False)
@@ -21,27 +31,39 @@ class StreamedCall:
     """One request in a stream, and what came for it."""
 
     request_id: str
+    """What it has on the wire."""
     model: str
-    sent_bytes: int
-    sent_s: float
+    users_id: str = ""
+    """What its user gave it."""
+    wants_end: bool = True
+    """Whether its user asked for an empty final response, too."""
+    sent_s: float | None = None
+    """When it left; None while it waits to be sent."""
+    sent_bytes: int = 0
     first_s: float = 0.0
-    """When the first response with outputs came; only when there were `responses`."""
+    """When the first response came; only when there were `responses`."""
     last_s: float = 0.0
     """When the newest response came, the empty last one included."""
     answered_s: float = 0.0
-    """When the newest response with outputs came; only when there were `responses`."""
+    """When the newest response came that is none of errors and empty ends; only when there were `responses`."""
     responses: int = 0
-    """Responses with outputs."""
+    """Responses that are none of errors and empty ends."""
+    gaps: Histogram | None = None
+    """Between those, in microseconds; None while there are fewer than two."""
     received_bytes: int = 0
     error: str = ""
     """The first error that came for it."""
     by_order: bool = False
     """Whether a response without an id was taken for its own, because it was the oldest that waited."""
+    over: bool = False
+    """Whether nothing more may come for it."""
+    note: Any = None
+    """The observer's own."""
 
     @property
     def latency_s(self) -> float:
-        """From its sending to the last response with outputs, or to the end when there was none."""
-        return (self.answered_s if self.responses else self.last_s) - self.sent_s
+        """From its sending to the last response, or to the end when there was none."""
+        return (self.answered_s if self.responses else self.last_s) - (self.sent_s or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,59 +75,97 @@ class Stray:
     """The model of the request that was over, "" when no such request is known."""
     what: str
 
+    def __str__(self) -> str:
+        return f"{self.what}: a response with the id {self.request_id!r}"
+
 
 class StreamRequests:
     """The requests of one stream that wait."""
 
-    __slots__ = ("_by_id", "_ended", "_waiting")
+    __slots__ = ("_by_id", "_ended", "_made", "_waiting", "newest", "taken")
 
     def __init__(self) -> None:
+        self.taken = 0
+        """Requests that were taken in."""
+        self.newest: StreamedCall | Stray | None = None
+        """What the newest response belongs to."""
         self._waiting: OrderedDict[int, StreamedCall] = OrderedDict()
         """By identity, oldest first."""
         self._by_id: dict[str, deque[StreamedCall]] = {}
-        """Several where the user gave several requests one id: the oldest is answered first."""
-        self._ended: OrderedDict[str, str] = OrderedDict()
-        """Id -> model of the newest requests that are over."""
+        """Several where requests of one id were sent past `ask`: the oldest is answered first."""
+        self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        """Id -> model of the newest requests that are over, and what a further answer to them is."""
+        self._made = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def sent(self, request_id: str, model: str, sent_bytes: int, at_s: float) -> StreamedCall:
-        """A request left."""
-        call = StreamedCall(request_id, model, sent_bytes, at_s)
+    def ask(self, request: Any) -> StreamedCall:
+        """Take a ModelInferRequest in that is about to be sent; it gets an id of its own and asks for its end.
+
+        The user's id stays unless it has none, or one that another request has which waits.
+        """
+        users_id, wire_id = request.id, request.id
+        while not wire_id or wire_id in self._by_id:
+            self._made += 1
+            wire_id = f"{users_id}#{self._made}"
+        wants_end = request.parameters[WANTS_FINAL]  # made when there is none
+        call = self.add(wire_id, request.model_name)
+        call.users_id, call.wants_end = users_id, wants_end.bool_param
+        if wire_id != users_id:
+            request.id = wire_id
+        wants_end.bool_param = True
+        return call
+
+    def add(self, request_id: str, model: str) -> StreamedCall:
+        """Take a request in that has an id of its own and is about to be sent."""
+        self.taken += 1
+        call = StreamedCall(request_id, model, request_id)
         self._waiting[id(call)] = call
-        self._by_id.setdefault(request_id, deque()).append(call)
+        calls = self._by_id.get(request_id)
+        if calls is None:
+            self._by_id[request_id] = deque((call,))
+        else:
+            calls.append(call)
+        return call
+
+    def sent(self, request_id: str, model: str, sent_bytes: int, at_s: float) -> StreamedCall:
+        """A request left, one that was taken in before or another."""
+        waiting = self._by_id.get(request_id, ())
+        call = next((each for each in waiting if each.sent_s is None), None) or self.add(request_id, model)
+        call.sent_s, call.sent_bytes = at_s, sent_bytes
         return call
 
     def received(
-        self, request_id: str, at_s: float, size: int, *, outputs: int, final: bool | None, error: str = ""
+        self, request_id: str, at_s: float, size: int, *, empty: bool, final: bool | None, error: str = ""
     ) -> StreamedCall | Stray:
-        """The request that this response belongs to, or why it belongs to none; `is_over` tells whether it is over.
+        """The request that this response belongs to, or why it belongs to none.
 
-        `final`: the parameter `triton_final_response`, None when there is none.
+        `empty`: it is no response, at most the end. `final`: the parameter `triton_final_response`, None without one.
         """
         call = self._owner(request_id)
         if call is None:
-            model = self._ended.get(request_id, "")
-            late = request_id in self._ended
-            return Stray(request_id, model, "an answer after the final one" if late else "an answer to no request")
-        call.last_s = at_s
+            self.newest = stray = Stray(request_id, *self._ended.get(request_id, ("", TO_NOTHING)))
+            return stray
+        self.newest = call
         call.received_bytes += size
-        call.by_order |= not request_id and bool(call.request_id)
+        if not request_id and call.request_id:
+            call.by_order = True
         if error:
             call.error = call.error or error
-        elif outputs or final is None:
+        elif not empty:
             call.responses += 1
-            call.answered_s = at_s
             if call.responses == 1:
                 call.first_s = at_s
-        if final or final is None:
-            self._end(call)
+            else:
+                if call.gaps is None:
+                    call.gaps = Histogram()
+                call.gaps.record(int((at_s - call.answered_s) * 1e6))
+            call.answered_s = at_s
+        call.last_s = at_s
+        if final is not False:
+            self._end(call, AFTER_AN_UNMARKED if final is None and not error else AFTER_THE_LAST)
         return call
-
-    def is_over(self, call: StreamedCall) -> bool:
-        """Whether nothing more may come for it."""
-        return id(call) not in self._waiting
 
     def waiting(self) -> tuple[StreamedCall, ...]:
         """Those that still wait, oldest first."""
@@ -117,13 +177,25 @@ class StreamRequests:
             return calls[0] if calls else None
         return next(iter(self._waiting.values()), None)
 
-    def _end(self, call: StreamedCall) -> None:
+    def _end(self, call: StreamedCall, what_more_is: str) -> None:
+        call.over = True
         del self._waiting[id(call)]
         calls = self._by_id[call.request_id]
-        calls.remove(call)
-        if not calls:
+        if len(calls) == 1:
             del self._by_id[call.request_id]
-        self._ended[call.request_id] = call.model
+        else:
+            calls.remove(call)
+        self._ended[call.request_id] = (call.model, what_more_is)
         self._ended.move_to_end(call.request_id)
         if len(self._ended) > ENDED_KEPT:
             self._ended.popitem(last=False)
+
+
+def end_of(response: Any) -> tuple[bool, bool | None]:
+    """Whether a ModelInferResponse of a stream is empty, and what it says of being final.
+
+    An empty one has no outputs and, unlike a response that a model made without any, no version of a model.
+    """
+    parameter = response.parameters.get(FINAL)
+    final = None if parameter is None else parameter.bool_param
+    return bool(final) and not response.outputs and not response.model_version, final

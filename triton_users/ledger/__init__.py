@@ -33,7 +33,7 @@ steps and requests up as its "Request Count". Here:
 """
 
 from triton_users.ledger.collector import Change, Collector, WorkerState
-from triton_users.ledger.counts import Ledger, Row, ScenarioCounts
+from triton_users.ledger.counts import Ledger, Measures, Row, ScenarioCounts
 from triton_users.ledger.histogram import Histogram
 from triton_users.ledger.measures import MEASURES
 from triton_users.ledger.plain import normalise, plain
@@ -45,6 +45,7 @@ __all__ = [
     "Collector",
     "Histogram",
     "Ledger",
+    "Measures",
     "Recorder",
     "Row",
     "ScenarioCounts",

@@ -20,6 +20,9 @@ MAX_ROWS = 1_000
 OTHER = "(other)"
 """Holds the counts of what has no place of its own: totals stay exact, a name beyond the bound is not kept."""
 
+Measures = Mapping[str, Iterable[int] | Histogram]
+"""One request's values by measure."""
+
 _SCENARIO_INTEGERS = (
     "passed",
     "failed",
@@ -171,12 +174,15 @@ class Row:
         self.received += received
         self.latency.record(latency_us)
 
-    def measure(self, measures: Mapping[str, Iterable[int]]) -> None:
+    def measure(self, measures: Measures) -> None:
         """Take in an answered request's values by measure: microseconds, or numbers of things."""
         for name, values in measures.items():
-            record = self._histogram(name).record
-            for value in values:
-                record(value)
+            histogram = self._histogram(name)
+            if isinstance(values, Histogram):
+                histogram.add(values)
+            else:
+                for value in values:
+                    histogram.record(value)
 
     def _histogram(self, measure: str) -> Histogram:
         found = self.measures.get(measure)

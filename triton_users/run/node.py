@@ -9,7 +9,7 @@ import math
 import shutil
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gevent
@@ -164,7 +164,8 @@ class Node:
         method: str = "",
         queue_time_ms: float | None = None,
         request_length: int = 0,
-        measures: Mapping[str, Iterable[int]] | None = None,
+        measures: ledger.Measures | None = None,
+        by_order: bool = False,
         **_: Any,
     ) -> None:
         key = (scenario, model or method or f"{request_type} {name}")  # without a method it is another client's
@@ -191,6 +192,8 @@ class Node:
             row.record(latency_us, int(queue_time_ms * 1e3), request_length, received)
             if measures:
                 row.measure(measures)
+        if by_order:
+            row.by_order += 1
 
     def _on_user_error(self, user_instance: Any, exception: BaseException, tb: Any, **_: Any) -> None:
         user = getattr(user_instance, "user", user_instance)  # Locust also gives a user's tasks

@@ -12,7 +12,7 @@ import numpy as np
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.encoded import EncodedRequest, EncodedStream, StreamSilent, encoded_infer
-from triton_users.client.stream_requests import Stray, StreamedCall, StreamRequests
+from triton_users.client.stream_requests import Stray, StreamedCall, end_of
 from triton_users.inputs.answers import mismatch, outputs_of, responses_expected
 from triton_users.inputs.arrays import tensor_of
 from triton_users.inputs.checks import Mismatch, Tolerance
@@ -128,19 +128,16 @@ class ModelLoad(Scenario):
     def _run_stream(self, plan: ModelPlan) -> int:
         """The requests one after the other on the user's stream, without waiting; then all their answers."""
         requests = self._requests(plan)
-        waiting = StreamRequests()
-        owners: dict[int, PreparedRequest] = {}
+        sent: dict[StreamedCall, PreparedRequest] = {}
         if self._opened is None:
             self._opened = EncodedStream(self.session.client.channel)
         try:
             for position, request in enumerate(requests):
                 self._numbers += 1
                 request_id = str(self._numbers)
-                owners[id(waiting.sent(request_id, self.spec.name, 0, 0.0))] = request
-                self._opened.send(
-                    EncodedRequest(self.spec.name, request_id, self._encode(plan, request, request_id, position))
-                )
-            self._receive(waiting, owners)
+                encoded = self._encode(plan, request, request_id, position)
+                sent[self._opened.send(EncodedRequest(self.spec.name, request_id, encoded))] = request
+            self._receive(self._opened, sent)
         except BaseException:
             self._opened.close()  # whatever still comes on it is of a run that is over
             self._opened = None
@@ -157,45 +154,36 @@ class ModelLoad(Scenario):
             end=position == plan.length - 1,
         )
 
-    def _receive(self, waiting: StreamRequests, owners: Mapping[int, PreparedRequest]) -> None:
+    def _receive(self, stream: EncodedStream, sent: Mapping[StreamedCall, PreparedRequest]) -> None:
         started = self.session.clock()
         limit_s = self.session.settings.sequence_timeout_ms / 1e3 if self.spec.sequences else self._limit_s
-        sent = len(owners)
-        while len(waiting):
+        number = waiting = len(sent)
+        while waiting:
             left_s = started + limit_s - self.session.clock()
             try:
-                message = self._opened.receive(max(0.0, left_s))  # type: ignore[union-attr]  # it was sent on
+                message, owner = stream.receive(max(0.0, left_s))
             except StreamSilent:
-                first = waiting.waiting()[0]
+                first = next(call for call in sent if not call.over)
                 raise ScenarioFailure(
                     f"request {first.request_id} has no final response after {limit_s:g} s; "
-                    f"{first.responses} came, {len(waiting)} of {sent} requests wait",
-                    requests=sent,
+                    f"{first.responses} came, {waiting} of {number} requests wait",
+                    requests=number,
                     model=self.spec.name,
                 ) from None
             except InferenceServerException as error:
-                raise ScenarioFailure(f"the stream ended: {error}", requests=sent, model=self.spec.name) from error
-            self._take(waiting, owners, message, sent)
+                raise ScenarioFailure(f"the stream ended: {error}", requests=number, model=self.spec.name) from error
+            if isinstance(owner, Stray):
+                raise ScenarioFailure(str(owner), requests=number, model=self.spec.name)
+            self._take(owner, sent[owner], message, number)
+            waiting -= owner.over
 
-    def _take(self, waiting: StreamRequests, owners: Mapping[int, PreparedRequest], message: Any, sent: int) -> None:
-        response = message.infer_response
-        parameter = response.parameters.get("triton_final_response")
-        final = parameter.bool_param if parameter is not None else None
-        outputs, error = len(response.outputs), message.error_message
-        call = waiting.received(response.id, 0.0, 0, outputs=outputs, final=final, error=error)
-        if isinstance(call, Stray):
-            raise ScenarioFailure(
-                f"{call.what}: a response with the id {call.request_id!r}",
-                requests=sent,
-                model=self.spec.name,
-            )
-        if error:
-            raise ScenarioFailure(error, requests=sent, model=self.spec.name, request=call.request_id)
-        request = owners[id(call)]
-        if outputs or final is None:
-            self._judge(request, response, call.responses - 1, requests=sent)
-        if waiting.is_over(call):
-            self._judge_count(request, call, sent)
+    def _take(self, owner: StreamedCall, request: PreparedRequest, message: Any, sent: int) -> None:
+        if message.error_message:
+            raise ScenarioFailure(message.error_message, requests=sent, model=self.spec.name, request=owner.request_id)
+        if not end_of(message.infer_response)[0]:
+            self._judge(request, message.infer_response, owner.responses - 1, requests=sent)
+        if owner.over:
+            self._judge_count(request, owner, sent)
 
     def _judge_count(self, request: PreparedRequest, call: StreamedCall, sent: int) -> None:
         wanted = responses_expected(request.steps)

@@ -13,6 +13,7 @@ from triton_users.transport.errors import CallError, Outcome, cancelled
 from triton_users.transport.future import CallFuture
 from triton_users.transport.metadata import Metadata
 from triton_users.transport.method import Method
+from triton_users.transport.observer import StreamInfo
 from triton_users.transport.status import headers_meaning
 from triton_users.transport.streaming import StreamCall
 
@@ -22,6 +23,11 @@ class StreamHandle(grpc.Call):  # type: ignore[misc]  # grpc has no type informa
 
     def __init__(self, call: StreamCall) -> None:
         self._call = call
+
+    @property
+    def info(self) -> StreamInfo:
+        """What the channel's observer knows this call as."""
+        return self._call.info
 
     def __iter__(self) -> Iterator[Any]:
         return self
