@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.declaration import Option, Value, declared, digits, names, read, typed
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import Limits
@@ -35,6 +36,7 @@ _MARK = "triton_options"
 GROUPS: dict[str, type] = {
     "What runs": Settings,
     "What models are sent": ModelSettings,
+    "When users start": ArrivalSettings,
     "How users connect": ConnectionSettings,
     "What fails a run": JudgingSettings,
     "When the client is the bottleneck": Limits,

@@ -115,6 +115,7 @@ def _install_coordinator(environment: Environment, coordinator: Coordinator) -> 
     def spawned(**_: Any) -> None:
         if environment.reset_stats:
             coordinator.reset()
+        coordinator.spawned()
 
     events = environment.events
     on_test_start(environment, lambda **_: coordinator.start())

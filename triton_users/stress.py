@@ -105,7 +105,7 @@ class ScenarioUser(TritonGrpcUser):
         plan = scenario.plan(self.draw)
         self.rpc_events.scenario = self._signals.scenario = scenario.name
         outcome, requests, checked, reason, evidence, excusable = "", 0, 0, "", {}, True
-        begun_s = time.perf_counter()
+        begun_s = self.rpc_events.intended_s or time.perf_counter()
         try:
             requests = scenario.run(plan)
             checked = scenario.answers_checked(plan, requests)
@@ -124,11 +124,11 @@ class ScenarioUser(TritonGrpcUser):
             self.played_error = error
             raise
         finally:
-            self.rpc_events.scenario = ""
+            self.rpc_events.scenario, self.rpc_events.intended_s = "", None
             if outcome:  # none when Locust stopped the user in the middle of it
                 duration_s = time.perf_counter() - begun_s
                 self._finished(scenario, plan, outcome, requests, checked, duration_s, reason, evidence, excusable)
-        if outcome == "failed":
+        if outcome == "failed" and not self.rpc_events.open_loop:
             gevent.sleep(FAILURE_PAUSE_S)
 
     def _finished(
@@ -217,6 +217,8 @@ class TritonStressUser(ScenarioUser):
 
 class TritonLoadUser(ScenarioUser):
     """Only runs perf_analyzer on the image model, to keep the device busy. There are `--load-users` of them."""
+
+    takes_arrivals = False
 
     tasks = [_task(ImageLoad)]  # noqa: RUF012 - Locust's own form
 

@@ -9,6 +9,7 @@ import gevent
 from gevent.pool import Group
 from locust import User
 
+from triton_users.arrivals.dispatcher import Arrival
 from triton_users.client.client import TritonClient
 from triton_users.client.connections import Connections
 from triton_users.client.rpc_events import RpcEvents
@@ -49,6 +50,12 @@ class TritonGrpcUser(User):
     """How many connections the users of one worker share, each user with streams of its own on one of them. 0 takes
     `--connections`; when that is 0 too, each user has a connection of its own. Users that share one wait for each other
     where HTTP/2 makes them: behind large tensors, and behind the server's limit of streams on a connection."""
+
+    takes_arrivals: bool = True
+    """Whether this class's tasks start on the arrivals of `--rate`; False: one after the other, as without it."""
+
+    arrival: Arrival | None = None
+    """With `--rate`: what the task that goes on was started for, with what a trace says of it."""
 
     client: TritonClient
     """The user's own client."""

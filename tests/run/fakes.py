@@ -142,6 +142,9 @@ class FakeMaster:
     def workers(self) -> list[str]:
         return list(self.silence)
 
+    def workers_with_users(self) -> list[str]:
+        return self.workers()
+
     def unheard_s(self, worker: str) -> float | None:
         return self.silence.get(worker)
 
@@ -166,6 +169,8 @@ class FakeNodes:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.workers = ["w"]
+        self.orders: list[Mapping[str, Any]] = []
         self.snapshot: Mapping[str, Any] | None = None
         self.configuration: RunConfiguration | None = None
 
@@ -175,6 +180,12 @@ class FakeNodes:
 
     def poll(self) -> Mapping[str, Any] | None:
         return self.snapshot
+
+    def with_users(self) -> list[str]:
+        return self.workers
+
+    def arrivals(self, order: Mapping[str, Any]) -> None:
+        self.orders.append(order)
 
     def reset(self, epoch: str) -> None:
         self.asked.append(("reset", epoch))

@@ -81,6 +81,10 @@ class RpcEvents:
         """What the user is doing now: the first part of the rows' names; "" outside scenarios."""
         self.expected: Callable[[InferenceServerException], bool] | None = None
         """Says of an error whether it is wanted at the moment."""
+        self.open_loop = False
+        """Whether runs start when they are due, so that a request's service time is a measure beside its latency."""
+        self.intended_s: float | None = None
+        """When the run that goes on was to begin, in perf_counter seconds; None once its first request has ended."""
 
     def unary_done(
         self,
@@ -206,6 +210,12 @@ class RpcEvents:
     ) -> None:
         """`wanted`: whether the failure is; None where that is what is expected now. `more`: see the class."""
         elapsed_s = ended_s - begun_s
+        if self.open_loop:
+            more["measures"] = measures = more.get("measures", {})
+            measures["service"] = (int(elapsed_s * 1e6),)
+            if self.intended_s is not None:
+                measures["issue_delay"] = (max(0, int((begun_s - self.intended_s) * 1e6)),)
+                elapsed_s, self.intended_s = ended_s - self.intended_s, None
         if failure is None:
             expected = None
         else:

@@ -89,6 +89,8 @@ def judge(
     uncounted: Iterable[str] = (),
     bottlenecks: Iterable[str] = (),
     fail_on_bottleneck: bool = False,
+    missed_rate: Iterable[str] = (),
+    fail_on_missed_rate: bool = False,
     running: bool = False,
     first_failures: Mapping[str, str] | None = None,
     late: Iterable[str] = (),
@@ -102,6 +104,7 @@ def judge(
     `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
     none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
     missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`client_limited.sentences`).
+    `missed_rate`: why the rate of an open loop was not kept (`arrivals.sentences`).
     `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `late`: what came far too
     late (`lateness.sentences`), which is only reported. `gone`: when the server could not be reached
     (`outages.sentence`), which is then the first reason, and `consequences` the scenarios whose failures come of that,
@@ -111,7 +114,8 @@ def judge(
     users' code failed outside of any scenario, when nothing ran, when requests at the end had waited for
     much longer than any answer took, when a scenario that was asked for by name did not run, when another one did not
     although its weight made that all but impossible, when a threshold does not hold, when counts could not be read,
-    when something was wrong with its beginning or its end, and, if wanted, when the client was the bottleneck. While
+    when something was wrong with its beginning or its end, and, if wanted, when the client was the bottleneck or the
+    rate was not kept. While
     the run is `running`, what has not run yet fails nothing.
     """
     found, first = _Findings(), first_failures or {}
@@ -131,6 +135,7 @@ def judge(
     found.reasons += [f"counts are missing: {why}" for why in uncounted]
     found.reasons += [*at_the_start, *at_the_end]
     found.warnings += late
+    (found.reasons if fail_on_missed_rate else found.warnings).extend(missed_rate)
     (found.reasons if fail_on_bottleneck else found.warnings).extend(bottlenecks)
     scenarios = {name: "; ".join(lines) for name, lines in found.own().items()}
     first_of_all = [gone + _of_that_failed(found, consequences)] if gone else []

@@ -32,6 +32,7 @@ steps and requests up as its "Request Count". Here:
   included: one for each ModelInfer message, whatever its batch; a perf_analyzer run adds what it says it sent.
 """
 
+from triton_users.ledger.arrivals import ArrivalCounts
 from triton_users.ledger.collector import Change, Collector, WorkerState
 from triton_users.ledger.counts import Ledger, Measures, Row, ScenarioCounts
 from triton_users.ledger.histogram import Histogram
@@ -41,6 +42,7 @@ from triton_users.ledger.recorder import Recorder
 
 __all__ = [
     "MEASURES",
+    "ArrivalCounts",
     "Change",
     "Collector",
     "Histogram",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from triton_users.ledger.arrivals import ArrivalCounts
 from triton_users.ledger.histogram import Histogram
 from triton_users.ledger.measures import MEASURES
 from triton_users.ledger.plain import normalise
@@ -273,6 +274,8 @@ class Ledger:
     """Why a connection took no more calls -> how often one was made again for that."""
     exceptions: dict[str, int] = field(default_factory=dict)
     """What users' code outside of any scenario raised, normalised -> how often."""
+    arrivals: ArrivalCounts = field(default_factory=ArrivalCounts)
+    """What became of the arrivals of an open loop."""
 
     def scenario(self, name: str) -> ScenarioCounts:
         """The scenario's counts, made when it has none yet."""
@@ -322,6 +325,7 @@ class Ledger:
             count_text(self.reconnects, reason, number)
         for text, number in other.exceptions.items():
             count_text(self.exceptions, text, number)
+        self.arrivals.add(other.arrivals)
 
     def since(self, older: Ledger) -> Ledger:
         """What was counted after `older`, an earlier state of this; without what has not changed."""
@@ -329,6 +333,7 @@ class Ledger:
         newer = Ledger(
             reconnects=_texts_since(self.reconnects, older.reconnects),
             exceptions=_texts_since(self.exceptions, older.exceptions),
+            arrivals=self.arrivals.since(older.arrivals),
         )
         for name, counts in self.scenarios.items():
             if counts != (before := older.scenarios.get(name, nothing)):
@@ -343,16 +348,18 @@ class Ledger:
         self.scenarios.clear()
         self.reconnects.clear()
         self.exceptions.clear()
+        self.arrivals.clear()
         for row in self.rows.values():
             row.clear()
 
     def dump(self) -> dict[str, Any]:
-        """Plain values for msgpack or JSON; rows that have counted nothing are left out."""
+        """Plain values for msgpack or JSON; what has counted nothing is left out."""
         return {
             "scenarios": {name: counts.dump() for name, counts in self.scenarios.items()},
             "rows": [[*key, *row.dump()] for key, row in self.rows.items() if row.requests or row.unanswered.counts],
             "reconnects": dict(self.reconnects),
             "exceptions": dict(self.exceptions),
+            "arrivals": self.arrivals.dump() if self.arrivals.ended else [],
         }
 
     @classmethod
@@ -363,4 +370,5 @@ class Ledger:
             {(scenario, model): Row.load(row) for scenario, model, *row in dumped["rows"]},
             {str(reason): int(number) for reason, number in dumped["reconnects"].items()},
             {str(text): int(number) for text, number in dumped["exceptions"].items()},
+            ArrivalCounts.load(dumped["arrivals"]) if dumped["arrivals"] else ArrivalCounts(),
         )

@@ -12,7 +12,7 @@ from triton_users.ledger.lateness import Lateness
 from triton_users.ledger.outages import Outages
 from triton_users.ledger.plain import normalise, plain
 
-FORMAT = 5
+FORMAT = 6
 """Version of a snapshot; a collector refuses another one."""
 
 

@@ -116,6 +116,8 @@ class Point:
     scenarios: dict[str, Slice] = field(default_factory=dict)
     gauges: dict[str, int] = field(default_factory=dict)
     """The highest value of each gauge seen in this stretch."""
+    arrivals: dict[str, float] = field(default_factory=dict)
+    """How many arrivals of an open loop were `intended`, `issued` and `missed`; empty in a closed one."""
     _dumped: dict[str, Any] | None = None
 
     @property
@@ -137,6 +139,13 @@ class Point:
         for name, part in later.scenarios.items():
             self.slice(name).add(part)
         self.note(later.gauges)
+        for what, number in later.arrivals.items():
+            self.arrive(what, number)
+
+    def arrive(self, what: str, number: float) -> None:
+        """So many more arrivals were `intended`, `issued` or `missed`."""
+        self._dumped = None
+        self.arrivals[what] = self.arrivals.get(what, 0.0) + number
 
     def note(self, gauges: Mapping[str, int]) -> None:
         """Keep the higher of each gauge's values."""
@@ -178,7 +187,18 @@ class Timeline:
         for name, row in rows.items():
             part = self.points[here].slice(name)
             part.latency = part.latency.plus(Buckets.of(row.latency))
-            self._spread(name, row.answered, change.now_s - change.span_s, change.now_s)
+            for point, share in self._spread(change.now_s - change.span_s, change.now_s):
+                point.slice(name).requests += row.answered * share
+        if counted.arrivals.ended:
+            for point, share in self._spread(change.now_s - change.span_s, change.now_s):
+                point.arrive("issued", counted.arrivals.issued * share)
+                point.arrive("missed", counted.arrivals.missed * share)
+
+    def intended(self, arrivals: int, start_s: float, end_s: float) -> None:
+        """So many arrivals of an open loop were due between these times."""
+        self._reach(end_s)
+        for point, share in self._spread(start_s, end_s):
+            point.arrive("intended", arrivals * share)
 
     def gauge(self, now_s: float, values: Mapping[str, int]) -> None:
         """Note values of this moment; a point shows the highest it saw."""
@@ -217,17 +237,18 @@ class Timeline:
         left = min(range(older - 1), key=lambda i: self.points[i + 1].end_s - self.points[i].start_s)
         self.points[left].absorb(self.points.pop(left + 1))
 
-    def _spread(self, scenario: str, requests: int, start_s: float, end_s: float) -> None:
-        """Give each point between `start_s` and `end_s` its share of the requests."""
+    def _spread(self, start_s: float, end_s: float) -> list[tuple[Point, float]]:
+        """The points between `start_s` and `end_s`, and the share of that time that each has."""
         start_s = max(start_s, 0.0)
         here = self._index(end_s)
         if end_s <= start_s:
-            self.points[here].slice(scenario).requests += requests
-            return
+            return [(self.points[here], 1.0)]
+        found = []
         for point in self.points[self._index(start_s) : here + 1]:
             shared = min(point.end_s, end_s) - max(point.start_s, start_s)
             if shared > 0:
-                point.slice(scenario).requests += requests * shared / (end_s - start_s)
+                found.append((point, shared / (end_s - start_s)))
+        return found
 
 
 def _dump(point: Point, end_s: float) -> dict[str, Any]:
@@ -236,6 +257,7 @@ def _dump(point: Point, end_s: float) -> dict[str, Any]:
         "start_s": round(point.start_s, 3),
         "end_s": round(end_s, 3),
         **{name: point.gauges.get(name) for name in ("users", "open_sequences")},
+        **{f"{what}_per_s": _per_s(point.arrivals.get(what), span_s) for what in ("intended", "issued", "missed")},
         "scenarios": {
             name: {
                 "runs": part.runs,
@@ -248,6 +270,10 @@ def _dump(point: Point, end_s: float) -> dict[str, Any]:
             for name, part in point.scenarios.items()
         },
     }
+
+
+def _per_s(number: float | None, span_s: float) -> float | None:
+    return None if number is None or span_s <= 0 else round(number / span_s, 3)
 
 
 def _ms(value_us: float | None) -> float | None:

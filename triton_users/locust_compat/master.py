@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gevent
-from locust.runners import HEARTBEAT_INTERVAL, HEARTBEAT_LIVENESS, MasterRunner
+from locust.runners import HEARTBEAT_INTERVAL, HEARTBEAT_LIVENESS, STATE_RUNNING, STATE_SPAWNING, MasterRunner
 from locust.stats import RequestStats, StatsEntry
 
 
@@ -58,6 +58,16 @@ def count_nothing_of_a_report_from_before_a_reset(data: dict[str, Any], stats: R
     data.update(stats=[], stats_total=StatsEntry(stats, "Aggregated", "").serialize(), errors={})
 
 
+def workers_that_have_users(runner: MasterRunner) -> list[str]:
+    """The names of the workers that run users now.
+
+    Locust gives a master's workers by their state, but a worker that joined a run is running before it has users, and
+    one may never get any. Seen in 2.46 and 2.47. Can go when a master gives the users of each worker.
+    """
+    nodes = runner.clients.get_by_state(STATE_SPAWNING) + runner.clients.get_by_state(STATE_RUNNING)
+    return sorted(node.id for node in nodes if node.user_count > 0)
+
+
 class RampUp:
     """The greenlet that starts a run's users; made in a listener of `test_start`, which Locust fires in it.
 
@@ -93,6 +103,10 @@ class LocustMaster:
     def workers(self) -> list[str]:
         """The names of all workers that are known, those that are missing included."""
         return list(self._runner.clients)
+
+    def workers_with_users(self) -> list[str]:
+        """Those that are heard and have users, by what they last said."""
+        return workers_that_have_users(self._runner)
 
     def unheard_s(self, worker: str) -> float | None:
         """Seconds since it was last heard; None when it is known no more."""

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
-from triton_users.judge import client_limited, lateness, outages
+from triton_users.judge import arrivals, client_limited, lateness, outages
 from triton_users.judge.thresholds import Check, Threshold, apply
 from triton_users.judge.verdict import Verdict, judge
 from triton_users.ledger import MEASURES, Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
@@ -59,6 +59,9 @@ class RunInfo:
     limits: client_limited.Limits = field(default_factory=client_limited.Limits)
     fail_on_bottleneck: bool = False
     fail_on_too_few_requests: bool = False
+    arrivals: str = ""
+    """What an open loop's schedule is, in words; "" for a closed one."""
+    fail_on_missed_rate: bool = False
     server: Mapping[str, Any] = field(default_factory=dict)
     """"name", "version", "address" and "models" (a list of names) of the server under test."""
     reproduce: str = ""
@@ -81,10 +84,13 @@ def build_report(
     now_s: float,
     state: State,
     load_s: float | None = None,
+    intended: int = 0,
 ) -> dict[str, Any]:
     """The report as of `now_s` seconds into the run, with the verdict.
 
     `load_s`: for how long its users made load, which rates go by; they may have taken some time to stop.
+
+    `intended`: how many arrivals of an open loop were due by then.
 
     `state`: "finished" (it ended by itself), "interrupted" (somebody ended it: what it counted is all there) or
     "running" (a checkpoint: if the file stays like this, the program was killed, and what came later is lost).
@@ -105,6 +111,15 @@ def build_report(
         uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
         bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
+        missed_rate=arrivals.sentences(
+            total.arrivals,
+            intended=intended,
+            load_s=load_s,
+            limited=bool(found),
+            running=running,
+            lost=bool(collector.lost()),
+        ),
+        fail_on_missed_rate=info.fail_on_missed_rate,
         running=running,
         late=lateness.sentences(list(collector.workers.values()), info.limits, info.slow_questions, gone),
         gone=outages.sentence(gone, len(collector.workers)),
@@ -131,6 +146,7 @@ def build_report(
         "client": client(),
         "settings": plain(dict(info.settings)),
         "totals": {**_totals(scenarios, requests.values(), load_s), **_reconnects(total)},
+        "arrivals": _arrivals(info, total, intended),
         "scenarios": scenarios,
         "exceptions": dict(sorted(total.exceptions.items(), key=lambda item: -item[1])),
         "timeline": points,
@@ -214,6 +230,25 @@ def _scenario(
             "dropped": evidence.dropped if evidence else 0,
             "failures": [*evidence.first, *evidence.last] if evidence else [],
         },
+    }
+
+
+def _arrivals(info: RunInfo, total: Ledger, intended: int) -> dict[str, Any] | None:
+    """What became of an open loop's arrivals; None of a closed one."""
+    if not info.arrivals:
+        return None
+    counts = total.arrivals
+    return {
+        "schedule": info.arrivals,
+        "intended": max(intended, counts.ended),
+        "issued": counts.issued,
+        "within_1ms": round(counts.prompt / counts.issued, 6) if counts.issued else None,
+        "waited_for_a_user": counts.waited,
+        "late": counts.late,
+        "missed": counts.missed,
+        "missed_users_busy": counts.missed_busy,
+        "missed_client_slow": counts.missed_slow,
+        "delay_ms": quantiles_ms(counts.delay),
     }
 
 

@@ -34,7 +34,7 @@ _MEASURED = (
 def render_text(report: dict[str, Any]) -> str:
     """The whole report, ending in a line end."""
     parts = [_headline(report), _scenarios(report), _totals(report)]
-    for section in (_measures, _thresholds, _verdict, _workers, _notes, _failures):
+    for section in (_arrivals, _measures, _thresholds, _verdict, _workers, _notes, _failures):
         if text := section(report):
             parts.append(text)
     parts.append(_facts(report))
@@ -129,6 +129,24 @@ def _event_loop_lag(workers: list[dict[str, Any]]) -> list[str]:
     lag, name = max(known, key=lambda each: each[0]["p99"])
     which = f"worker {name}" if len(workers) == 1 else f"worker {name}, the slowest of {len(workers)}"
     return [f"Event-loop lag: p99 {milliseconds(lag['p99'])} ms, max {milliseconds(lag['max'])} ms ({which})."]
+
+
+def _arrivals(report: dict[str, Any]) -> str:
+    """Whether the rate of an open loop was kept."""
+    arrivals = report.get("arrivals")
+    if arrivals is None:
+        return ""
+    delay, share = arrivals["delay_ms"], arrivals["within_1ms"]
+    lines = [
+        f"Arrivals: {arrivals['schedule']}. {number(arrivals['intended'])} were due, "
+        f"{number(arrivals['issued'])} issued"
+        + ("" if share is None else f", {100 * share:.4g} % of them within 1 ms of their time")
+        + f"; {number(arrivals['waited_for_a_user'])} waited for a user, {number(arrivals['late'])} were late though "
+        f"one was free, {number(arrivals['missed'])} were missed.",
+        f"Delay p50 {milliseconds(delay['p50'])} ms, p99 {milliseconds(delay['p99'])} ms, "
+        f"max {milliseconds(delay['max'])} ms. Latencies count from when a run was due; service from its real start.",
+    ]
+    return "\n".join(_wrapped(line) for line in lines)
 
 
 def _measures(report: dict[str, Any]) -> str:

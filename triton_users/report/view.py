@@ -19,6 +19,7 @@ LINE = 100
 """Characters of a failure's record that stand on one line."""
 
 _SERIES = ("requests_per_s", "p50_ms", "p99_ms", "runs", "failures", "expected_deadlines")
+_ARRIVALS = ("intended_per_s", "issued_per_s", "missed_per_s")
 _TABLE_LEFT_OUT = ("rows", "evidence")
 _ONCE = ("state", "started", "as_of", "duration_s", "reproduce", "verdict", "totals")
 _WORKER = ("worker", "state", "last_seen_s", "runs", "requests", "event_loop_lag_ms")
@@ -73,6 +74,7 @@ def _common(report: dict[str, Any], since_s: float, most_findings: int) -> dict[
     left_out = selfcheck["findings_left_out"] + max(0, len(found) - most_findings)
     return {
         **{name: report[name] for name in _ONCE},
+        "arrivals": report.get("arrivals"),
         "seed": exact(report["seed"]),
         "scenarios": table(report),
         "points": points(report["timeline"], since_s),
@@ -100,6 +102,7 @@ def points(timeline: list[dict[str, Any]], since_s: float) -> dict[str, Any]:
     return {
         **{name: [point[name] for point in chosen] for name in ("start_s", "end_s")},
         **{name: _column([point[name] for point in chosen]) for name in ("users", "open_sequences")},
+        **{name: _column([_brief(point.get(name)) for point in chosen]) for name in _ARRIVALS},
         "scenarios": {name: _series([point["scenarios"].get(name, {}) for point in chosen]) for name in names},
     }
 

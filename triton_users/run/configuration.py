@@ -230,6 +230,8 @@ class RunConfiguration:
     """Names what the ledgers count; new for each run and for each reset of the statistics."""
     models: tuple[ModelTraffic, ...] = ()
     """The models of the user's own that it puts under load, those of a locustfile's classes included."""
+    trace: str = ""
+    """The digest of the file of arrivals that is replayed, which every worker must have; "" where there is none."""
 
     @property
     def scenarios(self) -> Catalogue:

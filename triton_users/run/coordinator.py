@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from gevent.lock import RLock
 
 from triton_users import server
+from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.declaration import read
 from triton_users.inputs import load
 from triton_users.inputs.options import ModelSettings
@@ -37,6 +38,8 @@ from triton_users.run.configuration import (
 )
 from triton_users.run.locust import Command
 from triton_users.run.models import own_models, settle
+from triton_users.run.open_loop import names_of
+from triton_users.run.pace import Order, Pace
 from triton_users.run.preflight import Preflight, batch_counts, look_at
 from triton_users.run.reporting import Reporting
 from triton_users.run.watch import ServerWatch
@@ -59,6 +62,8 @@ class Nodes(Protocol):
 
     def start(self, configuration: RunConfiguration) -> None: ...
     def poll(self) -> Mapping[str, Any] | None: ...
+    def with_users(self) -> list[str]: ...
+    def arrivals(self, order: Order) -> None: ...
     def reset(self, epoch: str) -> None: ...
     def stopping(self, stop_timeout_s: float) -> None: ...
     def hurry(self) -> None: ...
@@ -80,6 +85,7 @@ class Coordinator:
         self._begun_s = 0.0
         self._stopping_s = math.inf
         self._watch: ServerWatch | None = None
+        self._pace: Pace | None = None
         self._batches: batches.Batches = {}
         self.reporting: Reporting | None = None
 
@@ -109,6 +115,7 @@ class Coordinator:
         settings = self._settings(drawn_seed=1)
         judging_from(options)
         read(ConnectionSettings, options)
+        self._paced(settings.seed)
         report_dir_from(options)
         self._host = host_of_classes(command.user_classes)
         if not self.host:
@@ -159,8 +166,36 @@ class Coordinator:
             self._settle(configuration)
         self._nodes.reset(configuration.epoch)
 
+    def spawned(self) -> None:
+        """All users are there, at the start or after their number was changed."""
+        pace = self._pace
+        if pace is None:
+            return
+        if not pace.begun:
+            pace.begin(self._nodes.with_users())
+            self._nodes.arrivals(pace.order())
+            return
+        rate = read(ArrivalSettings, self._command.options).rate
+        if rate is not None and rate.text != pace.rate:
+            self.set_rate(rate.text)  # it came with the number of users
+        else:
+            self._share_anew(pace)
+
+    def set_rate(self, text: str) -> None:
+        """Have arrivals come at another rate on the whole cluster, within a second: `--rate` as a person writes it.
+
+        A new schedule begins with it, phases and all; what is due by then stays due. Raises UsageError when there is
+        no run with a rate, or this is none.
+        """
+        if self._pace is None or self.reporting is None or self.reporting.finished or self._stopping_s < math.inf:
+            raise UsageError("rate: there is no run that goes on with a rate; start one with --rate")
+        self._pace.set_rate(text)
+        self._command.options.rate = text
+        self._nodes.arrivals(self._pace.order())
+
     def stopping(self) -> None:
         """The run ends now: what comes until `stopped` is the time that its users take to stop."""
+        self._count_intended()
         self._stopping_s = min(self._stopping_s, time.monotonic())
         if self.reporting is not None:
             self.reporting.stopping()
@@ -205,6 +240,7 @@ class Coordinator:
         command, options = self._command, self._command.options
         settings = self._settings(drawn_seed=new_seed())
         judging = judging_from(options)
+        self._pace = self._paced(settings.seed)
         preflight = self._preflight(settings)
         connection = read(ConnectionSettings, options)
         models = settle(self.host, connection, settings, read(ModelSettings, options), command.user_classes)
@@ -218,9 +254,15 @@ class Coordinator:
             host="" if command.host else self._host,
             epoch=secrets.token_hex(8),
             models=models,
+            trace=self._pace.digest if self._pace is not None else "",
         )
+        if self._pace is not None:
+            self._check_names(self._pace, configuration)
         info = _info(configuration, self.host, connection)
         info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
+        if self._pace is not None:
+            paced = read(ArrivalSettings, options)
+            info = replace(info, arrivals=paced.described, fail_on_missed_rate=paced.fail_on_missed_rate)
         info = replace(info, **judging, reproduce=self._reproduce(settings.seed))
         if not runs_scenarios(command.user_classes):
             info = replace(info, weights={})
@@ -246,7 +288,39 @@ class Coordinator:
         return settings
 
     def _poll(self) -> None:
+        self._count_intended()
+        if self._pace is not None and self._pace.begun and self._stopping_s == math.inf:
+            self._share_anew(self._pace)
         self.merge(self._nodes.poll())
+
+    def _paced(self, seed: int) -> Pace | None:
+        """What arrives in the run that these options are for; None where users run one task after the other."""
+        arrivals = read(ArrivalSettings, self._command.options)
+        arrivals.check()
+        if not arrivals.open:
+            return None
+        return Pace(arrivals, seed, time.perf_counter)
+
+    def _check_names(self, pace: Pace, configuration: RunConfiguration) -> None:
+        """Raise UsageError when the trace names what no user of the run can send."""
+        classes = self._command.user_classes
+        known = {name for each in classes for name in names_of(each)}
+        if runs_scenarios(classes):
+            known |= weights(configuration.settings, configuration.left_out).keys()
+        if unknown := sorted(pace.models - known):
+            raise UsageError(
+                f"arrivals: the trace names {', '.join(unknown)}, which no user of this run can send; "
+                f"it can name: {', '.join(sorted(known))}"
+            )
+
+    def _share_anew(self, pace: Pace) -> None:
+        """Workers that have come or gone since take their share, or leave it to the others."""
+        if pace.workers_are(self._nodes.with_users()):
+            self._nodes.arrivals(pace.order())
+
+    def _count_intended(self) -> None:
+        if self._pace is not None and self.reporting is not None and self._stopping_s == math.inf:
+            self.reporting.intended(self._pace.intended())
 
     def _preflight(self, settings: Settings) -> Preflight:
         command, options = self._command, self._command.options

@@ -15,6 +15,7 @@ from typing import Any
 import gevent
 
 from triton_users import ledger
+from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.client.rpc_events import RequestFailure
 from triton_users.declaration import read
 from triton_users.ledger.lateness import LATE_S
@@ -23,6 +24,8 @@ from triton_users.locust_compat.stack_of_stop import look_early
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
 from triton_users.run.locust import Command
 from triton_users.run.models import adopt
+from triton_users.run.open_loop import OpenLoop
+from triton_users.run.pace import Order
 from triton_users.run.preflight import with_perf_analyzer
 from triton_users.run.selfcheck import SelfCheck
 from triton_users.scenarios import Catalogue
@@ -57,6 +60,7 @@ class Node:
         self._run: Run | None = None
         descriptors.raise_limit()
         self._slot_scenarios: frozenset[str] = frozenset()
+        self._open_loop: OpenLoop | None = None
 
     def listen(self, events: Any) -> None:
         """Count what these events say, Locust's and ours (`events.add_hooks`)."""
@@ -94,6 +98,11 @@ class Node:
             run.shared[pool_key(model.name)] = model.pool(settings.seed)
         adopt(configuration.models, self._command.user_classes, known)
         self._slot_scenarios = frozenset(name for name, each in known.items() if each.waits_for_a_slot)
+        arrivals = read(ArrivalSettings, self._command.options)
+        if arrivals.open:
+            counts = self.recorder.ledger.arrivals
+            self._open_loop = OpenLoop(arrivals, self.recorder.worker, counts, configuration.trace)
+            self._open_loop.start()
         look_early()
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
@@ -104,6 +113,16 @@ class Node:
         self.reset(configuration.epoch)
         self._self_check.start()
         return run
+
+    def follow(self, order: Order) -> None:
+        """Take over what the master says of arrivals; of no use where there is no run, or none with a rate."""
+        if self._open_loop is not None:
+            self._open_loop.follow(order)
+
+    def stopping(self) -> None:
+        """Users have the order to stop: nothing arrives any more."""
+        if self._open_loop is not None:
+            self._open_loop.stop()
 
     def hurry(self, stopping: bool) -> None:
         """Somebody ends the run: users that stop wait for nothing any more.
@@ -120,6 +139,9 @@ class Node:
     def end(self) -> None:
         """Stop watching this process, and remove what the run left on disk. Safe to call twice."""
         self._self_check.stop()
+        open_loop, self._open_loop = self._open_loop, None
+        if open_loop is not None:
+            open_loop.close()
         if self._run is not None:
             shutil.rmtree(self._run.scratch, ignore_errors=True)
 
@@ -133,6 +155,8 @@ class Node:
         """This node's counts so far; None while there is no run."""
         if not self.recorder.epoch:
             return None
+        if self._open_loop is not None:
+            self._open_loop.expire()
         users = self._command.users()
         sessions = [user.session for user in users if hasattr(user, "session")]  # a user that starts has none yet
         gauges = {
@@ -178,7 +202,8 @@ class Node:
             if self.recorder.outages.open:
                 self.recorder.outages.answered(now_s)
             floor_s = self._slot_wait_s if scenario in self._slot_scenarios else LATE_S
-            self.recorder.lateness.answered(now_s, scenario, key[1], row, latency_us / 1e6, floor_s)
+            service_us = next(iter(measures["service"])) if measures and "service" in measures else latency_us
+            self.recorder.lateness.answered(now_s, scenario, key[1], row, service_us / 1e6, floor_s)
         if exception is not None:
             row.record_error(str(exception) or repr(exception), request_length, received)
             if isinstance(exception, RequestFailure) and exception.unreachable:

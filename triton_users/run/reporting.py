@@ -44,6 +44,9 @@ class Reporting:
         self._checkpoint = self._checkpoint_in(self.folder)
         self._ticker = gevent.spawn(self._tick)
         self._report: dict[str, Any] | None = None
+        self._intended = 0
+        self._intended_s = 0.0
+        """How many arrivals were due, and until when they are counted."""
 
     def merge(self, snapshot: Mapping[str, Any]) -> bool:
         """Take in a node's counts; False when they are of another epoch: an earlier run, or before a reset."""
@@ -51,6 +54,12 @@ class Reporting:
         if change is not None:
             self._timeline.add(change)
         return snapshot.get("epoch") == self._collector.epoch
+
+    def intended(self, arrivals: int) -> None:
+        """So many arrivals of an open loop were due since the last call."""
+        now_s = self._now_s()
+        self._timeline.intended(arrivals, self._intended_s, now_s)
+        self._intended, self._intended_s = self._intended + arrivals, now_s
 
     def reset(self, epoch: str) -> None:
         """Forget all counts; those that come are of `epoch` from here on, and their report has a folder of its own.
@@ -74,6 +83,7 @@ class Reporting:
             self._info = replace(self._info, started=now, notes=[*self._info.notes, before])
             self.folder = folder
             self._begun_s = time.monotonic()
+            self._intended, self._intended_s = 0, 0.0
             self._collector.reset(epoch)
             self._timeline.reset()
         finally:
@@ -85,7 +95,13 @@ class Reporting:
             return self._report
         now_s = self._now_s()
         return build_report(
-            self._info, self._collector, self._timeline, now_s=now_s, load_s=self._load_s or now_s, state=state
+            self._info,
+            self._collector,
+            self._timeline,
+            now_s=now_s,
+            load_s=self._load_s or now_s,
+            state=state,
+            intended=self._intended,
         )
 
     def stopping(self) -> None:

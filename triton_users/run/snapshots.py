@@ -17,6 +17,7 @@ import gevent
 from triton_users.run.configuration import RunConfiguration
 from triton_users.run.locust import Command, Master, Worker
 from triton_users.run.node import Node, set_tasks
+from triton_users.run.pace import Order
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ STOP_MESSAGE = "triton_stop"
 STOPPED_MESSAGE = "triton_stopped"
 RESET_MESSAGE = "triton_reset"
 HURRY_MESSAGE = "triton_hurry"
+ARRIVALS_MESSAGE = "triton_arrivals"
 KEY = "triton_ledger"
 """Where a snapshot stands in Locust's stats message."""
 
@@ -52,6 +54,7 @@ class SnapshotSender:
         worker.listen(STOP_MESSAGE, self._stop, concurrent=True)  # while users stop, somebody may be in a hurry
         worker.listen(HURRY_MESSAGE, lambda _: self.hurry())
         worker.listen(RESET_MESSAGE, self._reset)
+        worker.listen(ARRIVALS_MESSAGE, node.follow)
 
     def start(self, configuration: RunConfiguration) -> None:
         """Begin a run, and report at once: the master then knows this node even if it dies the next moment."""
@@ -70,6 +73,7 @@ class SnapshotSender:
         """The run ends here: who started now would be neither stopped nor in the last snapshot."""
         self._stopping = True
         self._worker.accept_users(False)
+        self._node.stopping()
 
     def hurry(self) -> None:
         """Somebody ends the run: users that stop wait for nothing, and have ended when this returns."""
@@ -115,6 +119,14 @@ class SnapshotCollector:
     def poll(self) -> Mapping[str, Any] | None:
         """None: workers send their snapshots by themselves."""
         return None
+
+    def with_users(self) -> list[str]:
+        """The workers that have users now, to share the arrivals."""
+        return self._master.workers_with_users()
+
+    def arrivals(self, order: Order) -> None:
+        """Tell all workers what arrives, and whose it is."""
+        self._master.send(ARRIVALS_MESSAGE, order)
 
     def reset(self, epoch: str) -> None:
         """Have all workers count from nothing."""
@@ -173,12 +185,20 @@ class LocalNode:
         """The counts so far; None before the first run."""
         return self._node.snapshot(final=False)
 
+    def with_users(self) -> list[str]:
+        """This node alone."""
+        return [self._node.recorder.worker]
+
+    def arrivals(self, order: Order) -> None:
+        self._node.follow(order)
+
     def reset(self, epoch: str) -> None:
         self._node.reset(epoch)
 
     def stopping(self, stop_timeout_s: float) -> None:
         """Locust stops the users next."""
         self._stopping = True
+        self._node.stopping()
 
     def hurry(self) -> None:
         """Somebody ends the run: users that stop wait for nothing, and have ended when this returns."""

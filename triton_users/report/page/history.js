@@ -4,6 +4,8 @@ const SETTLED_S = 15; // a worker's counts may still change points this young
 const MOST_KEPT = 1440; // beyond this the page forgets and asks again: Locust has merged its older points meanwhile
 const MOST_DRAWN = 240; // of a chart's points, two neighbours together cover at least this part of its time
 
+const ARRIVALS = ["intended_per_s", "issued_per_s", "missed_per_s"]; // null where users start by themselves
+
 /** One value of a column, which is one value alone where all are alike. */
 const at = (column, i) => (Array.isArray(column) ? column[i] : column);
 
@@ -23,12 +25,13 @@ export class History {
     if (starts.length) {
       this.points = this.points.filter((point) => point.end <= starts[0] + 0.001);
       for (let i = 0; i < starts.length; i += 1) {
+        const arrivals = Object.fromEntries(ARRIVALS.map((key) => [key, at(columns[key], i)]));
         const scenarios = {};
         for (const [name, series] of Object.entries(columns.scenarios)) {
           if (at(series.runs, i) === null) continue;
           scenarios[name] = Object.fromEntries(Object.entries(series).map(([key, values]) => [key, at(values, i)]));
         }
-        this.points.push({ start: starts[i], end: ends[i], users: at(columns.users, i), open: at(columns.open_sequences, i), scenarios });
+        this.points.push({ start: starts[i], end: ends[i], users: at(columns.users, i), open: at(columns.open_sequences, i), ...arrivals, scenarios });
       }
     }
     this.sinceS = asOfS - SETTLED_S;
@@ -51,6 +54,12 @@ export class History {
     }
     return groups.map((group) => (group.length > 1 ? merged(group) : group[0]));
   }
+}
+
+/** A rate over several points; null where none of them has one. */
+function perSecond(points, key, span) {
+  if (points.every((point) => point[key] === null)) return null;
+  return points.reduce((total, point) => total + (point[key] || 0) * (point.end - point.start), 0) / span;
 }
 
 /** Several points as one: rates by time, medians by requests, the highest p99 and gauges, counts summed. */
@@ -79,6 +88,7 @@ function merged(points) {
     end: points.at(-1).end,
     users: highest(points.map((point) => point.users)),
     open: highest(points.map((point) => point.open)),
+    ...Object.fromEntries(ARRIVALS.map((key) => [key, perSecond(points, key, span)])),
     scenarios,
   };
 }

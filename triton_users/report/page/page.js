@@ -88,6 +88,11 @@ function showTiles(totals, now) {
     ["late", "Late deadlines", count(totals.unexpected_deadlines), totals.unexpected_deadlines],
     ["wrong", "Wrong answers", count(totals.sequence_failures), totals.sequence_failures],
   ];
+  if (latest.arrivals) {
+    const { missed, within_1ms: share, delay_ms: delay } = latest.arrivals;
+    tiles.push(["missed", "Missed arrivals", count(missed), missed], ["prompt", "Issued within 1 ms, %", share === null ? "-" : short(100 * share)],
+      ["delay", "Largest delay ms", short(delay.max)]);
+  }
   if (now) {
     const rate = Object.values(now.scenarios).reduce((total, part) => total + part.requests_per_s, 0);
     tiles.splice(4, 0, ["now", "Requests/s now", short(rate)]);

@@ -30,6 +30,11 @@ const GAUGES = [
   { name: "Users", colour: "users", value: (row) => row.users },
   { name: "Open sequences", colour: "open", value: (row) => row.open },
 ];
+const ARRIVED = [
+  { name: "Intended", colour: "open", value: (row) => row.intended_per_s },
+  { name: "Issued", colour: "rate", value: (row) => row.issued_per_s },
+  { name: "Missed", colour: "bad", value: (row) => row.missed_per_s },
+];
 const overview = {
   rate: framed({ label: "Answered requests per second", kind: "stack", show: rate, height: 190 }, ["by scenario"], (row) => [
     ["All", rate(sum(row, "requests_per_s"))],
@@ -38,6 +43,8 @@ const overview = {
   ]),
   gauges: framed({ label: "Users and open sequences", kind: "steps", show: whole, height: 190 }, [swatch("users"), "users", swatch("open"), "open sequences"],
     (row) => GAUGES.map(({ name, value }) => [name, whole(value(row))])),
+  arrivals: framed({ label: "Arrivals per second", kind: "line", show: rate, height: 190 },
+    [swatch("open"), "intended", swatch("rate"), "issued", swatch("bad"), "missed"], (row) => ARRIVED.map(({ name, value }) => [name, rate(value(row))])),
   failed: framed({ label: "Failed runs per minute", kind: "steps", height: 120 }, [], (row) => [["Failed runs", count(sum(row, "failures"))]]),
   deadlines: framed({ label: "Expected deadlines per minute", kind: "steps", height: 120 }, ["fired where they must"],
     (row) => [["Expected deadlines", count(sum(row, "expected_deadlines"))]]),
@@ -53,8 +60,8 @@ export function forgetCharts() {
 }
 
 /** `rows`: points of the run from `from` to `to`, in seconds; `zoom(from, to)` shows another stretch. */
-export function showCharts({ scenarios, findings }, rows, from, to, zoom) {
-  given = [{ scenarios, findings }, rows, from, to, zoom];
+export function showCharts({ scenarios, findings, arrivals }, rows, from, to, zoom) {
+  given = [{ scenarios, findings, arrivals }, rows, from, to, zoom];
   zoomed = zoom;
   const colours = new Map(scenarios.map(({ name }, i) => [name, `c${i % COLOURS}`]));
   const active = scenarios.filter(({ name }) => rows.some(({ scenarios: parts }) => parts[name]?.requests_per_s || parts[name]?.failures));
@@ -64,6 +71,8 @@ export function showCharts({ scenarios, findings }, rows, from, to, zoom) {
   const rates = shown.map(({ name }) => ({ name: shownName(name), colour: colours.get(name), value: inPart(name, "requests_per_s", 0) }));
   overview.rate.chart.update(rates, rows, from, to, { bands });
   overview.gauges.chart.update(GAUGES.filter(({ value }) => rows.some((row) => value(row) !== null)), rows, from, to);
+  overview.arrivals.root.hidden = !arrivals;
+  if (arrivals) overview.arrivals.chart.update(ARRIVED, rows, from, to, { bands });
   overview.failed.chart.update([{ name: "Failed runs", colour: "bad", value: perMinute("failures") }], rows, from, to);
   overview.deadlines.chart.update([{ name: "Expected deadlines", colour: "deadline", value: perMinute("expected_deadlines") }], rows, from, to);
   const drawn = shown.map((scenario) => showCard(scenario, colours.get(scenario.name), rows, from, to, bands));

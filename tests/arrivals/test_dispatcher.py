@@ -1,0 +1,170 @@
+"""Who takes which arrival, and what becomes of one that nobody takes."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.virtual import OpenRun, Server, always, constant
+from triton_users.arrivals.dispatcher import Arrival, Dispatcher
+from triton_users.arrivals.schedule import Trace
+from triton_users.arrivals.timetable import Part, Timetable
+from triton_users.ledger import ArrivalCounts
+
+
+class Desk:
+    """A dispatcher over arrivals at these times, with a clock that is set by hand."""
+
+    def __init__(self, *times_s: float, wait_s: float = 10.0, **named: object) -> None:
+        self.now_s = 0.0
+        self.counts = ArrivalCounts()
+        self.started: list[tuple[str, int]] = []
+        self.alarms: list[float] = []
+        self.dispatcher: Dispatcher[str] = Dispatcher(
+            Timetable([Part(0.0, Trace(np.array(times_s)))]),
+            self.counts,
+            wait_s=wait_s,
+            clock=lambda: self.now_s,
+            start=lambda user, arrival: self.started.append((user, arrival.number)),
+            alarm=self.alarms.append,
+            **named,  # type: ignore[arg-type]
+        )
+
+    def at(self, now_s: float) -> None:
+        self.now_s = now_s
+        self.dispatcher.run()
+
+
+def test_users_that_are_free_take_arrivals_in_turn() -> None:
+    desk = Desk(1, 2, 3)
+    assert [desk.dispatcher.offer(user) for user in "abc"] == [None] * 3
+    assert desk.alarms == [1]
+    desk.at(1)
+    desk.at(2.0001)
+    assert desk.started == [("a", 0), ("b", 1)]
+    assert desk.alarms[-1] == 3
+    assert (desk.counts.prompt, desk.counts.issued) == (2, 2)
+
+
+def test_an_arrival_waits_for_a_user_with_its_clock_running() -> None:
+    desk = Desk(1, 2)
+    desk.now_s = 4.0
+    assert desk.dispatcher.offer("a") == Arrival(1, 0)
+    assert desk.dispatcher.offer("a") == Arrival(2, 1)
+    assert desk.counts.waited == 2
+    assert desk.counts.delay.max_us == 3_000_000
+
+
+def test_no_alarm_is_set_while_nobody_is_free() -> None:
+    desk = Desk(1, 2)
+    desk.dispatcher.offer("a")
+    desk.at(1)
+    assert desk.alarms[-1] == math.inf
+
+
+def test_what_has_waited_too_long_is_missed_and_never_issued() -> None:
+    desk = Desk(1, 2, 3, wait_s=1.5)
+    desk.now_s = 4.0
+    assert desk.dispatcher.offer("a") == Arrival(3, 2)
+    assert (desk.counts.missed_busy, desk.counts.missed_slow, desk.counts.issued) == (2, 0, 1)
+
+
+def test_it_is_counted_as_missed_though_no_user_ever_comes() -> None:
+    desk = Desk(1, 2, 3, wait_s=1.5)
+    desk.now_s = 4.0
+    desk.dispatcher.expire()
+    desk.dispatcher.expire()
+    assert desk.counts.missed_busy == 2
+
+
+def test_a_client_that_stood_still_is_told_from_users_that_are_busy() -> None:
+    desk = Desk(1, 2, 3, wait_s=1.5)
+    desk.dispatcher.offer("a")
+    desk.dispatcher.offer("b")
+    desk.at(4.0)  # the alarm was late
+    assert desk.started == [("a", 2)]
+    assert (desk.counts.missed_slow, desk.counts.late, desk.counts.waited) == (2, 1, 0)
+
+
+def test_a_user_that_has_gone_is_given_nothing() -> None:
+    desk = Desk(1)
+    desk.dispatcher.offer("a")
+    desk.dispatcher.offer("b")
+    desk.dispatcher.withdraw("a")
+    desk.at(1)
+    assert desk.started == [("b", 0)]
+
+
+def test_after_the_stop_nothing_arrives_and_nothing_more_is_missed() -> None:
+    desk = Desk(1, 2, wait_s=1.0)
+    desk.now_s = 1.5
+    desk.dispatcher.stop()
+    assert desk.dispatcher.offer("a") is None
+    desk.at(9.0)
+    desk.dispatcher.expire()
+    assert desk.started == []
+    assert desk.counts.ended == 0
+
+
+class TestATraceThatNamesModels:
+    def desk(self, *models: str, wait_s: float = 10.0) -> Desk:
+        return Desk(
+            *range(1, len(models) + 1),
+            wait_s=wait_s,
+            named=lambda number: (models[number], f"input {number}"),
+            can=lambda user, model: not model or model in user,
+        )
+
+    def test_each_goes_to_a_user_that_can_send_it(self) -> None:
+        desk = self.desk("b", "a", "")
+        for user in ("a", "b", "ab"):
+            desk.dispatcher.offer(user)
+        for now_s in (1, 2, 3):
+            desk.at(now_s)
+        assert desk.started == [("b", 0), ("a", 1), ("ab", 2)]
+
+    def test_one_that_nobody_free_can_send_waits_and_holds_up_no_other(self) -> None:
+        desk = self.desk("b", "a")
+        desk.dispatcher.offer("a")
+        desk.at(1)
+        desk.at(2)
+        assert desk.started == [("a", 1)]
+        assert desk.dispatcher.offer("b") == Arrival(1, 0, "b", "input 0")
+
+    def test_so_it_is_for_a_user_that_comes_later(self) -> None:
+        desk = self.desk("b", "a", "b")
+        desk.now_s = 3.0
+        assert desk.dispatcher.offer("a") == Arrival(2, 1, "a", "input 1")
+        assert desk.dispatcher.offer("b") == Arrival(1, 0, "b", "input 0")
+        assert desk.dispatcher.backlog()
+        assert desk.dispatcher.offer("b") == Arrival(3, 2, "b", "input 2")
+        assert not desk.dispatcher.backlog()
+
+    def test_it_is_missed_when_it_has_waited_for_too_long(self) -> None:
+        desk = self.desk("b", "a", wait_s=1.0)
+        desk.dispatcher.offer("a")
+        desk.at(1)
+        desk.now_s = 2.5
+        desk.dispatcher.expire()
+        assert desk.counts.missed == 1
+
+
+@pytest.mark.parametrize("users", [1, 3, 50])
+def test_every_arrival_is_issued_missed_or_still_waiting(users: int) -> None:
+    run = OpenRun(constant(100), Server(always(0.02)), users, wait_s=3.0)  # twice what the server can
+    run.run(60.0)
+    run.expire()
+    waiting = 100 * 3.0
+    assert run.counts.missed > 1_000
+    assert 6_000 - run.counts.ended == pytest.approx(waiting, abs=3)
+    assert run.counts.delay.max_us <= 3_000_001
+
+
+def test_nothing_re_anchors_after_a_stall() -> None:
+    """The arrivals of a stall are issued at once when it is over, with the latency that their users would have seen."""
+    run = OpenRun(constant(100), Server(always(0.0001), stall_s=2.0, every_s=20.0), users=5)
+    latencies_s = run.run(19.999)
+    assert run.counts.issued == 2_000
+    assert max(latencies_s) == pytest.approx(2.0, rel=0.01)
+    assert sorted(latencies_s)[-200] == pytest.approx(0.03, abs=0.01)
+    assert run.due_s == pytest.approx(np.arange(2_000) / 100)

@@ -1,0 +1,127 @@
+"""A node with users in an open loop: hands its share of the arrivals to its users. Knows no rate by itself."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from triton_users.arrivals.dispatcher import Arrival, Dispatcher
+from triton_users.arrivals.settings import ArrivalSettings
+from triton_users.arrivals.timetable import Timetable
+from triton_users.ledger import ArrivalCounts
+from triton_users.locust_compat.open_loop import start_tasks_on_arrival, start_tasks_one_after_the_other, tasks_by_name
+from triton_users.run.alarm import make_alarm
+from triton_users.run.pace import Order, parts_of, shares_of, trace_of
+from triton_users.settings import UsageError
+
+
+class OpenLoop:
+    """One node's, for one run. Made before its users start; nothing arrives until the first order."""
+
+    def __init__(self, settings: ArrivalSettings, worker: str, counts: ArrivalCounts, trace: str) -> None:
+        """`counts`: where arrivals are counted. `trace`: the digest of the master's; "" where it has none.
+
+        Raises UsageError when this machine does not have the same one.
+        """
+        self._worker = worker
+        self._trace = trace_of(settings)
+        if self._trace is not None and self._trace.digest != trace:
+            raise UsageError(f"arrivals: {settings.arrivals.text} is another file here than on the master")
+        self._names: dict[type, dict[str, Callable[..., Any]]] = {}
+        self._zero_s = math.inf
+        self._timetable = Timetable()
+        self._alarm = make_alarm(self._run)
+        several = self._trace is not None and any(model or name for model, name in self._trace.names)
+        self._dispatcher: Dispatcher[Any] = Dispatcher(
+            self._timetable,
+            counts,
+            wait_s=settings.arrival_wait_s,
+            clock=self.now_s,
+            start=lambda user, arrival: user.greenlet.switch(arrival),
+            alarm=lambda at_s: self._alarm.set(at_s + self._zero_s),
+            named=self._trace.name if several and self._trace is not None else None,
+            can=lambda user, model: not model or model in self._tasks(user),
+        )
+
+    def now_s(self) -> float:
+        """Seconds of the cluster; before the first order minus infinity."""
+        return time.perf_counter() - self._zero_s
+
+    def start(self) -> None:
+        """From here on users wait for arrivals."""
+        start_tasks_on_arrival(self._arrive, _concerns)
+
+    def follow(self, order: Order) -> None:
+        """Take over what the master sent."""
+        if self._zero_s == math.inf:
+            self._zero_s = time.perf_counter() - float(order["elapsed_s"])
+        self._dispatcher.expire()
+        self._timetable.change(max(0.0, self.now_s()), parts_of(order, self._trace), shares_of(order, self._worker))
+        self._dispatcher.changed()
+
+    def expire(self) -> None:
+        """Count what has waited for too long, before counts are told."""
+        if self._zero_s < math.inf:
+            self._dispatcher.expire()
+
+    def stop(self) -> None:
+        """Nothing arrives any more. Safe to call twice."""
+        self.expire()
+        self._dispatcher.stop()
+        self._alarm.close()
+
+    def close(self) -> None:
+        """Users run one task after the other again."""
+        self.stop()
+        start_tasks_one_after_the_other()
+
+    def _run(self) -> None:
+        self._dispatcher.run()
+
+    def _arrive(self, user: Any) -> Callable[..., Any] | None:
+        """Wait, as this user, for an arrival; the task that it names, if it does."""
+        dispatcher = self._dispatcher
+        rpc_events = getattr(user, "rpc_events", None)
+        if rpc_events is not None:
+            rpc_events.intended_s = None  # the run before sent no request of its own
+        if self._zero_s < math.inf and dispatcher.backlog():
+            gevent.sleep(0)  # one task after the other must not keep the event loop from all else
+        arrival = dispatcher.offer(user)
+        if arrival is None:
+            try:
+                arrival = gevent.get_hub().switch()
+            finally:
+                dispatcher.withdraw(user)
+        return self._task(user, arrival)
+
+    def _task(self, user: Any, arrival: Arrival) -> Callable[..., Any] | None:
+        user.arrival = arrival
+        rpc_events = getattr(user, "rpc_events", None)
+        if rpc_events is not None:
+            rpc_events.open_loop, rpc_events.intended_s = True, arrival.due_s + self._zero_s
+        return self._tasks(user).get(arrival.model) if arrival.model else None
+
+    def _tasks(self, user: Any) -> dict[str, Callable[..., Any]]:
+        """What a trace can name: a class's tasks, and the model that it puts under load."""
+        kind = type(user)
+        found = self._names.get(kind)
+        if found is None:
+            found = self._names[kind] = names_of(kind)
+        return found
+
+
+def names_of(user_class: type) -> dict[str, Callable[..., Any]]:
+    """Name in a trace -> task of this class: its functions' names, and of a class for one model that model's."""
+    named = tasks_by_name(user_class)
+    model = getattr(user_class, "model", "")
+    if isinstance(model, str) and model and len(named) == 1:
+        named[model] = next(iter(named.values()))
+    return named
+
+
+def _concerns(user: Any) -> bool:
+    return bool(getattr(user, "takes_arrivals", True))
