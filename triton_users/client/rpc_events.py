@@ -61,6 +61,8 @@ class RpcEvents:
     an empty end, its `response` the newest of them, and where it was answered `measures` has, in microseconds, the
     time to its first response, those between responses (a histogram), and their number; `by_order` tells that its
     responses carried no id. A response that belongs to no request is an event of its own, with an exception.
+    In an open loop the `response_time` of a run's first request is from when the run was due; `measures` then has the
+    `service` time of each request, and of the first one its `issue_delay`.
     Requests that nobody waits for any more, because the user was stopped, go to `unanswered`, which is fired as
     `events.RequestUnanswered` says; a connection that had to be made again goes to `reconnected`, as
     `events.Reconnected` says.

@@ -202,7 +202,8 @@ class Node:
             if self.recorder.outages.open:
                 self.recorder.outages.answered(now_s)
             floor_s = self._slot_wait_s if scenario in self._slot_scenarios else LATE_S
-            service_us = next(iter(measures["service"])) if measures and "service" in measures else latency_us
+            service = measures.get("service") if measures else None  # what the server took, whenever it was to begin
+            service_us = service[0] if isinstance(service, tuple) else latency_us
             self.recorder.lateness.answered(now_s, scenario, key[1], row, service_us / 1e6, floor_s)
         if exception is not None:
             row.record_error(str(exception) or repr(exception), request_length, received)
