@@ -13,6 +13,7 @@ from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Recorder
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import SCHEMA, RunInfo, build_report, render_text
+from triton_users.report.junit import render_junit
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads(resources.files("triton_users.report").joinpath("schema.json").read_text("utf-8"))
@@ -105,6 +106,15 @@ def test_each_scenario_says_what_became_of_it(report, report_of) -> None:
     named = report_of(asked_by_name=["Crashing"])
     assert by_name(named, "Crashing")["status"] == "not run"
     assert any("Crashing" in reason for reason in named["verdict"]["reasons"])
+
+
+def test_a_scenario_that_passed_without_one_answer_compared_is_not_checked_in_every_form(report) -> None:
+    notes = {scenario["name"]: scenario["notes"] for scenario in report["scenarios"]}
+    said = "not checked: it passed without one answer compared with what is right"
+    assert said in notes["Timeout"]
+    assert said not in notes["SequenceValid"]
+    assert "passed, not checked" in render_text(report)
+    assert "answers compared 0" in render_junit(report)
 
 
 def test_a_scenario_whose_own_threshold_fails_has_not_passed_even_if_its_failures_are_allowed(report_of) -> None:

@@ -40,6 +40,7 @@ def test_everything_lies_under_the_base_path(ui: Any) -> None:
         "/triton/live.json",
         "/triton/live.js",
         "/triton/tab.js",
+        "/triton/models.js",
         "/triton/uplot/uPlot.iife.min.js",
         "/triton/base.css",
     ):
@@ -48,7 +49,8 @@ def test_everything_lies_under_the_base_path(ui: Any) -> None:
     assert client.get("/triton/").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["", "live.json", "scenarios.json", "report/report.json", "live.js", "tab.js"])
+@pytest.mark.parametrize("path", ["", "live.json", "scenarios.json", "report/report.json", "live.js", "tab.js",
+                                  "models.js", "models.json"])  # fmt: skip
 def test_without_a_login_every_own_route_leads_to_the_login(ui: Any, path: str) -> None:
     environment, client = ui(FakeReporting(), web_login=True)
     environment.web_ui.login_manager.user_loader(lambda _: None)

@@ -145,13 +145,17 @@ def example_shapes(spec: ModelSpec) -> str:
     return repr({t.name: tuple(1 if size == -1 else size for size in t.shape) for t in spec.unresolved})
 
 
-def example_options(spec: ModelSpec) -> str:
-    """The same as an option."""
-    sizes = ",".join(
+def example_sizes(spec: ModelSpec) -> str:
+    """The same as the option `--shape` has it; "" when it needs none."""
+    return ",".join(
         f"{spec.name}:{each.name}={_joined(tuple(1 if size == -1 else size for size in each.shape))}"
         for each in spec.unresolved
     )
-    return f'--shape "{sizes}"'
+
+
+def example_options(spec: ModelSpec) -> str:
+    """The same as a command line has it."""
+    return f'--shape "{example_sizes(spec)}"'
 
 
 def _joined(shape: Shape) -> str:

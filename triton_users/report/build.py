@@ -282,6 +282,8 @@ def _notes(counts: ScenarioCounts, requests: Row) -> list[str]:
         f"skipped {times:,} times: {reason}"
         for reason, times in sorted(counts.skips.items(), key=lambda item: -item[1])
     ]
+    if unchecked(_counts(counts)):
+        notes.append("not checked: it passed without one answer compared with what is right")
     if counts.confirmed or counts.unchecked:
         notes.append(f"{counts.confirmed:,} runs were confirmed later, {counts.unchecked:,} stayed unchecked")
     if requests.by_order:
@@ -289,6 +291,11 @@ def _notes(counts: ScenarioCounts, requests: Row) -> list[str]:
             f"the server answered {requests.by_order:,} requests of streams without their id: they are matched by order"
         )
     return notes
+
+
+def unchecked(scenario: Mapping[str, Any]) -> bool:
+    """Whether a scenario of a report had runs that passed, but not one answer that was compared with what is right."""
+    return bool(scenario["passed"] and scenario["requests"] and not scenario["answers_checked"])
 
 
 def _counts(counts: ScenarioCounts) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def _scenario(suite: ElementTree.Element, scenario: dict[str, Any]) -> None:
     ElementTree.SubElement(case, "system-out").text = _text(
         f"{scenario['description']}\n"
         f"test count (runs that ended) {scenario['runs']}, failed {scenario['failed']}, skipped {scenario['skipped']}, "
-        f"request count {scenario['requests']}, p50 {scenario['latency_ms']['p50']} ms, "
+        f"request count {scenario['requests']}, answers compared {scenario['answers_checked']}, "
+        f"p50 {scenario['latency_ms']['p50']} ms, "
         f"p99 {scenario['latency_ms']['p99']} ms"
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from triton_users.judge.client_limited import hms
+from triton_users.report.build import unchecked
 
 WIDTH = 120
 SHOWN_FAILURES = 3
@@ -62,13 +63,19 @@ def _scenarios(report: dict[str, Any]) -> str:
             number(scenario["requests"]),
             milliseconds(scenario["latency_ms"]["p50"]),
             milliseconds(scenario["latency_ms"]["p99"]),
-            scenario["status"].upper() if scenario["at_fault"] else scenario["status"],
+            _status(scenario),
             scenario["description"],
         ]
         for scenario in report["scenarios"]
     ]
     heads = ["Scenario", "Failures", "Runs", "Skips", "Requests", "p50 ms", "p99 ms", "Status", "Description"]
     return table(heads, rows, right={1, 2, 3, 4, 5, 6})
+
+
+def _status(scenario: dict[str, Any]) -> str:
+    if scenario["at_fault"]:
+        return str(scenario["status"].upper())
+    return f"{scenario['status']}{', not checked' if unchecked(scenario) and scenario['status'] == 'passed' else ''}"
 
 
 def _totals(report: dict[str, Any]) -> str:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from locust.util.timespan import parse_timespan
 
 from triton_users.declaration import read, shown, typed
+from triton_users.inputs.options import ModelSettings
 from triton_users.ledger.plain import cut
 from triton_users.options import judging_from, own_options, report_dir_from, settings_from
-from triton_users.run.configuration import only_tagged
+from triton_users.run.configuration import no_models_for_nobody, only_tagged
+from triton_users.run.models import own_models, settle
 from triton_users.run.preflight import look_at
 from triton_users.settings import ConnectionSettings, UsageError
 
@@ -29,22 +31,26 @@ def refusal(
     running: bool,
     scenarios: bool = True,
     shaped: bool = False,
+    user_classes: Iterable[type] = (),
 ) -> str:
     """Why no test can start with this form; "" when one can.
 
     `options` are the ones in force and `host` is the server in force: the form may leave out what it does not change.
     Asks the server what it is, unless a test is running; that one may change its load only. `scenarios`: the run has
-    users that play scenarios. `shaped`: a load shape sets the number of users.
+    users that play scenarios. `shaped`: a load shape sets the number of users. `user_classes`: of the locustfile.
     """
     try:
         _check_load(form, shaped)
         changes = _converted(form, vars(options))
         candidate = Namespace(**{**vars(options), **changes})
-        settings = settings_from(candidate, drawn_seed=1)
+        own = own_models(user_classes)
+        settings = settings_from(candidate, drawn_seed=1, own_models=own)
         if scenarios:
             settings = only_tagged(
                 settings, getattr(options, "tags", None) or (), getattr(options, "exclude_tags", None) or ()
             )
+        else:
+            no_models_for_nobody(settings)
         judging = judging_from(candidate)
         connection = read(ConnectionSettings, candidate)
         host, in_force = form.get("host", host).strip(), host
@@ -54,7 +60,8 @@ def refusal(
             _check_running({**changes, "host": host}, {**vars(options), "host": in_force})
         else:
             report_dir_from(candidate)
-            look_at(host, connection, settings, judging["thresholds"], scenarios=scenarios)
+            look_at(host, connection, settings, judging["thresholds"], scenarios=scenarios, own_models=own)
+            settle(host, connection, settings, read(ModelSettings, candidate), user_classes)
     except (ValueError, OSError) as error:  # UsageError and the transport's TargetError are ValueErrors
         text = cut(str(error), 2_000)
         return text[:1].upper() + text[1:]

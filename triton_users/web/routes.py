@@ -19,6 +19,7 @@ from triton_users.report.folder import RENDERERS, ReportFolder
 from triton_users.report.html import PAGE
 from triton_users.stress import runs_scenarios
 from triton_users.web import form
+from triton_users.web.served import served
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -53,6 +54,7 @@ def register(environment: Environment, reporting: Callable[[], Reporting | None]
             running=runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING),
             scenarios=runs_scenarios(environment.user_classes),
             shaped=environment.shape_class is not None,
+            user_classes=environment.user_classes,
         )
 
     check_the_start_form(web_ui, refusal)
@@ -108,6 +110,17 @@ def _pages(environment: Environment, newest: _Newest) -> Blueprint:
     @pages.get("/tab.js")
     def tab() -> Response:
         return send_from_directory(Path(__file__).parent, "tab.js")
+
+    @pages.get("/models.js")
+    def models_field() -> Response:
+        return send_from_directory(Path(__file__).parent, "models.js")
+
+    @pages.get("/models.json")
+    def models() -> Response:
+        """What the server at `?host=` has; without it, the one in force."""
+        host = request.args.get("host", "").strip() or environment.host or ""
+        options: Any = environment.parsed_options
+        return _json(served(host, options) if host else {"models": [], "message": ""})
 
     @pages.get("/scenarios.json")
     def scenarios() -> Response:

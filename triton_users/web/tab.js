@@ -3,6 +3,7 @@
 
 import { count, dark, el } from "./format.js";
 import { poll } from "./poll.js";
+import { offer } from "./models.js";
 import { ScenarioTable } from "./scenarios.js";
 
 const TITLE = "Scenarios";
@@ -60,6 +61,7 @@ function fail(text) {
 
 /** Follow Locust's page: our table is there while our tab is the chosen one. */
 function follow() {
+  offer();
   const tab = document.querySelector('main [role="tab"][aria-selected="true"]');
   const home = tab && tab.textContent === TITLE ? tab.closest("main > *") : null;
   if (home && !(shown && shown.isConnected)) {
