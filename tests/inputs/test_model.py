@@ -92,3 +92,11 @@ def test_a_shape_that_the_model_does_not_take_is_named() -> None:
         spec.with_shapes({"ids": (1, 3)})
     with pytest.raises(UsageError, match="m has no input x; it has ids"):
         spec.with_shapes({"x": (1,)})
+
+
+def test_data_may_have_any_shape_that_the_model_takes_whatever_the_user_chose_for_those_that_have_none() -> None:
+    (spec,) = model(TensorSpec("ids", "INT64", (-1, 2))).with_shapes({"ids": (3, 2)}).inputs
+    assert spec.shape == (3, 2)
+    assert spec.admits((3, 2))
+    assert spec.admits((5, 2))
+    assert not spec.admits((3, 1))

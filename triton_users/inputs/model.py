@@ -26,6 +26,8 @@ class TensorSpec:
     """Whether the server has a file of labels for it."""
     classes: int = 0
     """Of an output: how many of its best classes are asked for, as texts "score:index:label", in its values' place."""
+    open_shape: Shape | None = None
+    """What the model takes where `shape` is the user's choice: data that say their own shape need not have that one."""
 
     @property
     def fixed(self) -> bool:
@@ -39,8 +41,9 @@ class TensorSpec:
 
     def admits(self, shape: Shape) -> bool:
         """Whether a tensor of this shape (no batch dimension) is one of these."""
-        return len(shape) == len(self.shape) and all(
-            want in (-1, got) and got >= 0 for want, got in zip(self.shape, shape, strict=True)
+        takes = self.open_shape or self.shape
+        return len(shape) == len(takes) and all(
+            want in (-1, got) and got >= 0 for want, got in zip(takes, shape, strict=True)
         )
 
     def __str__(self) -> str:
@@ -92,7 +95,10 @@ class ModelSpec:
                     f"shapes: [{_joined(shape)}] does not fit {name} of {self.name}: "
                     f"the model takes [{_joined(spec.shape)}], the batch dimension left out; -1 stands for any size"
                 )
-        inputs = tuple(replace(spec, shape=shapes.get(spec.name, spec.shape)) for spec in self.inputs)
+        inputs = tuple(
+            replace(spec, shape=shapes[spec.name], open_shape=spec.shape) if spec.name in shapes else spec
+            for spec in self.inputs
+        )
         return replace(self, inputs=inputs)
 
     def with_classes(self, count: int) -> ModelSpec:

@@ -58,7 +58,12 @@ class ModelTraffic:
         """The inverse of `pack`, after a way on which tuples become lists."""
         spec = packed["spec"]
         tensors = {
-            side: tuple(TensorSpec(**{**each, "shape": tuple(each["shape"])}) for each in spec[side])
+            side: tuple(
+                TensorSpec(
+                    **{**each, **{of: tuple(each[of]) for of in ("shape", "open_shape") if each[of] is not None}}
+                )
+                for each in spec[side]
+            )
             for side in ("inputs", "outputs")
         }
         ranges = {
