@@ -3,7 +3,8 @@
 Everything on the command line is Locust's. A locustfile that is named there, in the environment or in a config file
 takes the stress test's place: its users run, and the options, the report and the verdict come without a line in it.
 
-`triton-users models -H grpc://HOST:PORT` is a command of its own: it lists what a server serves.
+Commands of their own: `triton-users models -H grpc://HOST:PORT` lists what a server serves, `triton-users releases` the
+releases of Triton that can be embedded here.
 """
 
 import sys
@@ -14,12 +15,15 @@ import triton_users.locustfile
 from triton_users import models_command
 from triton_users.locust_compat.locustfile_option import names_a_locustfile
 from triton_users.run.reproduce import COMMAND
+from triton_users.server import __main__ as server_command
 
 
 def main() -> None:
     """Run `locust` on these arguments; ends the program with its exit code."""
     if sys.argv[1:2] == ["models"]:
         sys.exit(models_command.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["releases"]:
+        sys.exit(server_command.main(sys.argv[1:]))
     sys.argv[0] = COMMAND  # which the usage and the report's command to reproduce show, also after `python -m`
     if not names_a_locustfile(sys.argv[1:]):
         sys.argv[1:1] = ["-f", triton_users.locustfile.__file__]

@@ -24,6 +24,7 @@ from triton_users.locust_compat.command_line import act_before_locust_forks
 from triton_users.locust_compat.interrupts import take_interrupts_that_locust_does_not_expect
 from triton_users.locust_compat.master_port import keep_forked_workers_from_another_runs_master
 from triton_users.locust_compat.start_gate import hold_starts_that_come_before_init
+from triton_users.server.options import ServerSettings
 from triton_users.settings import ConnectionSettings, ReportSettings, Settings, UsageError
 from triton_users.system.parent_death import tie_forks
 
@@ -37,6 +38,7 @@ GROUPS: dict[str, type] = {
     "What runs": Settings,
     "What models are sent": ModelSettings,
     "When users start": ArrivalSettings,
+    "Which server": ServerSettings,
     "How users connect": ConnectionSettings,
     "What fails a run": JudgingSettings,
     "When the client is the bottleneck": Limits,

@@ -1,4 +1,4 @@
-"""The run that has a Triton of its own: what the report says when that one dies."""
+"""The run that has a Triton of its own: which release it is, and what the report says when that one dies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.locust_process import Locust
+from tests.end_to_end.locust_process import Locust, run_locust
 from tests.end_to_end.test_main_job import wait_for
 
 
@@ -29,3 +29,19 @@ def test_a_server_that_dies_in_mid_run_is_a_reason_of_the_verdict_with_its_stack
     assert Path(log).exists()
     assert log in ended.output
     assert not psutil.pid_exists(server.pid)
+
+
+@pytest.mark.triton
+def test_the_release_that_is_asked_for_is_tested_and_stands_in_the_report_and_its_command(tmp_path: Path) -> None:
+    ended = run_locust(tmp_path, "-u", "2", "-r", "2", "-t", "4s", "--scenarios", "SequenceValid", "--triton", "2.48")
+    assert ended.exit_code == 0, ended.output
+    assert ended.report["server"]["version"] == "2.48.0"
+    assert "--triton 2.48" in ended.report["reproduce"]
+    assert "-H" not in ended.report["reproduce"]
+
+
+def test_a_release_for_a_host_is_a_mistake(tmp_path: Path) -> None:
+    ended = run_locust(tmp_path, "-H", "grpc://127.0.0.1:1", "--triton", "2.48")
+    assert ended.exit_code == 2
+    assert "--triton 2.48 is a release of the embedded Triton, and the host is grpc://127.0.0.1:1" in ended.output
+    assert "Traceback" not in ended.output

@@ -17,7 +17,7 @@ from triton_users.run.preflight import Preflight, look_at
 from triton_users.run.server_state import ModelState, ServerState, server_state
 from triton_users.run.watch import ServerWatch
 from triton_users.scenarios.models import names_of_all
-from triton_users.server import EmbeddedTriton, install
+from triton_users.server import EmbeddedTriton, perf_analyzer
 from triton_users.server.cache import once
 from triton_users.server.progress import silent
 from triton_users.settings import TRIALS, ConnectionSettings, Settings, UsageError
@@ -219,7 +219,7 @@ def damaged_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The folder of a perf_analyzer that was installed and is not there any more."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
-    root = once(install._root_folder(), lambda folder: (folder / "perf_analyzer").touch(), silent)
+    root = once(perf_analyzer.folder(), lambda folder: (folder / "perf_analyzer").touch(), silent)
     (root / "perf_analyzer").unlink()
     return root
 

@@ -9,6 +9,8 @@ from locust.argument_parser import LocustArgumentParser
 
 from triton_users.options import add_options
 from triton_users.run.server_state import ServerState
+from triton_users.server import Unsupported
+from triton_users.server.options import ServerSettings
 from triton_users.settings import UsageError
 from triton_users.web import form
 
@@ -120,3 +122,15 @@ def test_a_running_test_takes_a_form_that_repeats_what_is_in_force(options: Name
 
 def test_a_running_test_may_change_its_users_while_the_server_does_not_answer(options: Namespace) -> None:
     assert form.refusal(GOOD, options, "grpc://127.0.0.1:1", running=True) == ""
+
+
+def test_a_release_that_cannot_run_here_is_said_in_the_form(options: Namespace) -> None:
+    def use(wanted: ServerSettings, host: str) -> None:
+        raise Unsupported(f"the embedded Triton {wanted.triton} needs another Python")
+
+    said = form.refusal({**GOOD, "triton": "2.39"}, options, HOST, running=False, use=use)
+    assert said == "The embedded Triton 2.39 needs another Python"
+
+
+def test_a_release_that_there_is_not_is_refused(options: Namespace) -> None:
+    assert "triton: there is no '2.40'; it must be one of: 2.39, 2.41" in refusal(options, triton="2.40").lower()

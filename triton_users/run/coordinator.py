@@ -36,6 +36,7 @@ from triton_users.run.configuration import (
     only_tagged,
     weights,
 )
+from triton_users.run.embedded import Embedded
 from triton_users.run.locust import Command
 from triton_users.run.models import own_models, settle
 from triton_users.run.open_loop import names_of
@@ -43,6 +44,7 @@ from triton_users.run.pace import Order, Pace
 from triton_users.run.preflight import Preflight, batch_counts, look_at
 from triton_users.run.reporting import Reporting
 from triton_users.run.watch import ServerWatch
+from triton_users.server.options import ServerSettings
 from triton_users.settings import ConnectionSettings, Settings, UsageError
 from triton_users.stress import TritonLoadUser, runs_scenarios
 from triton_users.users import own_host
@@ -77,7 +79,7 @@ class Coordinator:
         self._command = command
         self._nodes = nodes
         self._host = ""
-        self._embedded: server.EmbeddedTriton | None = None
+        self._embedded = Embedded()
         self._ending = RLock()
         self._quitting = RLock()
         self._interrupted = False
@@ -118,11 +120,11 @@ class Coordinator:
         self._paced(settings.seed)
         report_dir_from(options)
         self._host = host_of_classes(command.user_classes)
+        wanted = read(ServerSettings, options)
         if not self.host:
-            with server.ProgressLine() as progress:
-                self._embedded = server.EmbeddedTriton(progress=progress)
-                self._embedded.start()
-            self._host = f"grpc://{self._embedded.grpc_url}"
+            self._embedded.start(wanted)
+            self._host = self._embedded.host
+        self.use(wanted)
         if not any(map(own_host, command.user_classes)):
             command.host = self.host  # where a class has its own, Locust would replace that
         if options.headless:
@@ -130,18 +132,21 @@ class Coordinator:
 
     def tear_down(self) -> None:
         """Stop the embedded Triton. Safe to call twice."""
-        embedded, self._embedded = self._embedded, None
-        if embedded is not None:
-            for trouble in embedded.troubles:
-                logger.warning("The embedded Triton: %s", trouble)
-            embedded.stop()
+        self._embedded.stop()
+
+    def use(self, wanted: ServerSettings, host: str = "") -> None:
+        """Have the wanted release of the embedded Triton run, for a run against `host` (default: the one in force).
+
+        UsageError or ServerError when that cannot be.
+        """
+        self._embedded.change_to(wanted, host or self.host)
 
     def start(self) -> None:
         """Settle a new run and have its nodes begin it; one that cannot run is refused."""
         self._begun_s, self._stopping_s = time.monotonic(), math.inf
         try:
             configuration = self._configure()
-        except (UsageError, OSError) as error:
+        except (UsageError, OSError, server.ServerError) as error:
             self._command.refuse_to_start(str(error))
         for name, reason in configuration.left_out.items():
             logger.warning("%s is left out: %s", name, reason)
@@ -241,6 +246,7 @@ class Coordinator:
         settings = self._settings(drawn_seed=new_seed())
         judging = judging_from(options)
         self._pace = self._paced(settings.seed)
+        self.use(read(ServerSettings, options))
         preflight = self._preflight(settings)
         connection = read(ConnectionSettings, options)
         models = settle(self.host, connection, settings, read(ModelSettings, options), command.user_classes)
@@ -330,7 +336,7 @@ class Coordinator:
         return look_at(self.host, connection, settings, judging.thresholds, scenarios=scenarios, own_models=own)
 
     def _reproduce(self, seed: int) -> str:
-        host = "" if self._embedded else self._command.host  # a class says its own again
+        host = "" if self.host == self._embedded.host else self._command.host  # a class says its own again
         return reproduce.command(self._command.options, seed, host=host, workers=self._command.worker_count)
 
     def _settle(self, configuration: RunConfiguration) -> None:
@@ -357,7 +363,7 @@ class Coordinator:
     def _at_the_end(self, reporting: Reporting) -> list[str]:
         lost = "it ended because all its workers were lost" if reporting.all_lost else ""
         server = self._watch.at_the_end(reporting.begun_s) if self._watch is not None else []
-        died = self._embedded.how_it_ended() if self._embedded is not None else ""
+        died = self._embedded.how_it_ended()
         return [reason for reason in (died, self._cut_short(), lost, *server) if reason]
 
     def _ending_of(self, reporting: Reporting) -> dict[str, Any]:

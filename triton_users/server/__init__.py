@@ -14,8 +14,13 @@ In a pytest suite: the fixture of `triton_users.pytest_plugin`. From a shell: `p
 """
 
 from triton_users.server.errors import InstallError, ServerError, StartError, Unsupported
-from triton_users.server.install import Installation, ensure_installed, installed_damage
-from triton_users.server.perf_analyzer import check_perf_analyzer, find_perf_analyzer, perf_analyzer_command
+from triton_users.server.install import Installation, ensure_installed
+from triton_users.server.perf_analyzer import (
+    check_perf_analyzer,
+    find_perf_analyzer,
+    installed_damage,
+    perf_analyzer_command,
+)
 from triton_users.server.process import EmbeddedTriton
 from triton_users.server.progress import Progress, ProgressLine, silent
 

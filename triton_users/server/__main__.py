@@ -2,6 +2,7 @@
 
 install         fetch and unpack the server and perf_analyzer, build the image model
 run             start the server in the foreground, print its addresses, stop it on Ctrl+C
+releases        list the releases of Triton that there are, and which of them run here
 doctor          say what this machine can do and what is missing
 models FOLDER   write a complete copy of the model repository, for a Triton that runs elsewhere
 """
@@ -14,10 +15,11 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from triton_users import server
-from triton_users.server import repository, support
+from triton_users.server import pins, releases, repository, support
 from triton_users.server.cache import cache_folder
 from triton_users.system.interrupts import one_interrupt
 
@@ -26,11 +28,11 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0; 2 with a message when this machine or the user's request cannot be served; 130 after Ctrl+C."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    commands = {"install": _install, "run": _run, "models": _models, "doctor": _doctor}
+    commands = {"install": _install, "run": _run, "models": _models, "releases": _releases, "doctor": _doctor}
     try:
         with one_interrupt(signal.SIGINT, signal.SIGTERM):
             return commands[options.command](options)
@@ -48,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m triton_users.server", description="The embedded Triton.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("install", help="fetch and unpack the server and perf_analyzer, build the image model")
+    install = commands.add_parser(
+        "install", help="fetch and unpack the server and perf_analyzer, build the image model"
+    )
     run = commands.add_parser("run", help="start the server in the foreground; Ctrl+C stops it")
     run.add_argument("--model-repository", type=Path, help="folder of models (default: the package's own)")
     for service in ("gRPC", "HTTP", "metrics"):
@@ -56,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
             f"--{service.lower()}-port", type=int, default=0, metavar="PORT",
             help=f"port of the {service} service on loopback, 1 to 65535 (default: 0, any that is free)",
         )  # fmt: skip
+    for command in (install, run):
+        command.add_argument(
+            "--triton", default=pins.NEWEST, choices=tuple(pins.RELEASES), metavar="RELEASE",
+            help=f"release of Triton, one of {', '.join(pins.RELEASES)} (default: {pins.NEWEST})",
+        )  # fmt: skip
+    commands.add_parser("releases", help="list the releases of Triton that there are, and which of them run here")
     commands.add_parser("doctor", help="say what this machine can do and what is missing")
     models = commands.add_parser("models", help="write a complete copy of models/, for a Triton that runs elsewhere")
     models.add_argument("folder", type=Path, help="where to; it must not exist yet")
@@ -64,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _install(options: argparse.Namespace) -> int:
     with server.ProgressLine() as progress:
-        installation = server.ensure_installed(progress)
+        installation = server.ensure_installed(progress, options.triton)
         repository.network_for(repository.default_repository(), None, installation, progress)
     print(f"Triton {installation.version} in {installation.root}")
     print(f"{server.check_perf_analyzer(installation)} in {installation.perf_analyzer}")
@@ -75,6 +85,7 @@ def _run(options: argparse.Namespace) -> int:
     with server.ProgressLine() as progress:
         triton = server.EmbeddedTriton(
             options.model_repository,
+            release=options.triton,
             grpc_port=options.grpc_port,
             http_port=options.http_port,
             metrics_port=options.metrics_port,
@@ -83,9 +94,9 @@ def _run(options: argparse.Namespace) -> int:
         try:
             triton.start()
             progress.close()
-            print(f"gRPC     grpc://{triton.grpc_url}\nHTTP     http://{triton.http_url}", flush=True)
-            print(f"metrics  {triton.metrics_url}\nlog      {triton.log_path}\nCtrl+C stops it.", flush=True)
             try:
+                print(f"gRPC     grpc://{triton.grpc_url}\nHTTP     http://{triton.http_url}", flush=True)
+                print(f"metrics  {triton.metrics_url}\nlog      {triton.log_path}\nCtrl+C stops it.", flush=True)
                 while triton.running:
                     time.sleep(0.5)
             except KeyboardInterrupt:
@@ -113,6 +124,11 @@ def _models(options: argparse.Namespace) -> int:
         shutil.rmtree(folder, ignore_errors=True)  # no half of it may pass for a whole
         raise
     print(f"{len(repository.model_names(folder))} models in {folder}")
+    return 0
+
+
+def _releases(options: argparse.Namespace) -> int:
+    print(releases.table())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Puts the server, perf_analyzer and the server's own Python into the cache, and says where each part is."""
+"""Puts a release of the server and the server's own Python into the cache, and says where each part is."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from triton_users.server import manifest, pins, support
-from triton_users.server.cache import cache_folder, once, used
-from triton_users.server.errors import InstallError, Unsupported
+from triton_users.server import manifest, perf_analyzer, pins, support
+from triton_users.server.cache import cache_folder, once
+from triton_users.server.errors import InstallError, ServerError, Unsupported
 from triton_users.server.interpreter import Interpreter, candidates
+from triton_users.server.loader import missing_libraries
 from triton_users.server.progress import Progress, silent
 from triton_users.server.wheels import unpack
 
-#: Longest time to make a virtual environment or to examine a program's libraries, in seconds.
+#: Longest time to make a virtual environment, in seconds.
 _TOOL_LIMIT_S = 60.0
 
 
@@ -24,7 +25,7 @@ _TOOL_LIMIT_S = 60.0
 class Installation:
     """Where the parts of the embedded server are."""
 
-    #: Folder of the unpacked server wheels.
+    #: Folder of the unpacked server wheel.
     root: Path
     #: Folder of the server's own Python environment.
     environment: Path
@@ -32,7 +33,9 @@ class Installation:
     python_version: tuple[int, int]
     #: Folder with the shared libpython that the backend's stub loads, or None to use the system's search path.
     python_libraries: Path | None
-    version: str = pins.TRITON_VERSION
+    #: The program perf_analyzer.
+    perf_analyzer: Path = Path()
+    version: str = pins.RELEASES[pins.NEWEST].version
 
     @property
     def tritonserver(self) -> Path:
@@ -51,20 +54,12 @@ class Installation:
 
     @property
     def libraries(self) -> Path:
-        return self.root / "nvidia_pytriton.libs"
+        return _libraries(self.root)
 
     @property
     def python(self) -> Path:
         """The server's own interpreter, which has numpy, onnx and onnxruntime."""
         return self.environment / "bin/python3"
-
-    @property
-    def perf_analyzer(self) -> Path:
-        return self.root / f"tritonclient-{pins.TRITONCLIENT.version}.data/data/bin/perf_analyzer"
-
-    @property
-    def perf_analyzer_libraries(self) -> Path:
-        return self.root / "nvidia/cuda_runtime/lib"
 
     def server_environment(self) -> dict[str, str]:
         """Environment variables for tritonserver; its stubs find Python through PATH and libraries through this."""
@@ -82,14 +77,19 @@ class Installation:
         }
 
 
-def ensure_installed(progress: Progress = silent) -> Installation:
+def ensure_installed(progress: Progress = silent, release: str = pins.NEWEST) -> Installation:
     """Install what is missing and say where everything is; costs about a tenth of a second when nothing is missing.
 
-    Unsupported when this machine cannot run the server, InstallError when something cannot be fetched or written.
+    `release` is one of `pins.RELEASES`; each has a folder of its own. Unsupported when this machine cannot run the
+    server, InstallError when something cannot be fetched or written.
     """
+    wanted = known_release(release)
     support.check(support.this_machine())
-    root = once(_root_folder(), lambda folder: _fill_root(folder, progress), progress)
-    interpreter = _usable(root, candidates())
+    root = once(_root_folder(wanted), lambda folder: _fill_root(folder, wanted, progress), progress)
+    tools = once(
+        perf_analyzer.folder(), lambda folder: perf_analyzer.fill(folder, _libraries(root), progress), progress
+    )
+    interpreter = usable(wanted, root, candidates())
     packages = pins.PACKAGES[interpreter.version]
     dotted = support.dotted(interpreter.version)
     # The interpreter is part of the name: an environment made for another one would not work with its libpython.
@@ -99,13 +99,24 @@ def ensure_installed(progress: Progress = silent) -> Installation:
         lambda folder: _fill_environment(folder, interpreter, progress),
         progress,
     )
-    return Installation(root, environment, interpreter.version, interpreter.libraries)
+    return Installation(
+        root, environment, interpreter.version, interpreter.libraries, perf_analyzer.program_in(tools), wanted.version
+    )
 
 
-def _usable(root: Path, interpreters: Iterable[Interpreter]) -> Interpreter:
-    """The first interpreter that the stub in `root` can run on. Unsupported, with what to install, when none can."""
+def known_release(name: str) -> pins.Release:
+    """The release of this name. ServerError, with those there are, when there is none."""
+    if name not in pins.RELEASES:
+        raise ServerError(f"There is no embedded Triton {name}; the releases are {', '.join(pins.RELEASES)}.")
+    return pins.RELEASES[name]
+
+
+def usable(release: pins.Release, root: Path, interpreters: Iterable[Interpreter]) -> Interpreter:
+    """The first interpreter that a stub in `root` can run on. Unsupported, with what to install, when none can."""
     lacking = []
     for interpreter in interpreters:
+        if interpreter.version not in release.pythons:
+            continue
         tried = Installation(root, Path(), interpreter.version, interpreter.libraries)
         environment = tried.server_environment()
         missing = {
@@ -114,67 +125,40 @@ def _usable(root: Path, interpreters: Iterable[Interpreter]) -> Interpreter:
         if not missing:
             return interpreter
         lacking.append((interpreter, sorted(missing)))
-    known = f"Python {support.dotted(support.PYTHONS[0])} to {support.dotted(support.PYTHONS[-1])}"
+    what = f"The embedded Triton {release.version} needs Python {support.span(release.pythons)}"
     if not lacking:
         raise Unsupported(
-            f"The embedded Triton needs {known}; this is {support.dotted(sys.version_info[:2])}, and PATH has no "
-            f"other. Install one of them.\n{support.REMEDY}"
+            f"{what}; this is {support.dotted(sys.version_info[:2])}, and there is no other on PATH, of pyenv's or of "
+            f"uv's. Install one of them.\n{support.REMEDY}"
         )
     found = "; ".join(f"{interpreter.name} lacks {', '.join(names)}" for interpreter, names in lacking)
     version = support.dotted(lacking[0][0].version)
     raise Unsupported(
-        f"The embedded Triton needs {known} with its shared library: {found}. On Debian or Ubuntu: apt install "
+        f"{what} with its shared library: {found}. On Debian or Ubuntu: apt install "
         f"libpython{version}. With pyenv: build it with --enable-shared. Python from uv or conda has it.\n"
         f"{support.REMEDY}"
     )
 
 
-def installed_root() -> Installation | None:
-    """The installed server wheels, when they are there, without the server's own Python; installs nothing.
-
-    Unsupported, with the remedy, when they are damaged.
-    """
-    root = _root_folder()
-    if not used(root):
-        return None
-    if damage := installed_damage():
-        raise Unsupported(damage)
-    return Installation(root, Path(), sys.version_info[:2], None)
+def installed_root(release: pins.Release) -> Path | None:
+    """The folder of the release's unpacked wheel, when it is there and whole; installs nothing."""
+    root = _root_folder(release)
+    return root if root.is_dir() and not manifest.damage(root) else None
 
 
-def installed_damage() -> str:
-    """What is wrong with the installed server wheels, and the remedy; "" when nothing is, or nothing is installed."""
-    root = _root_folder()
-    if not root.is_dir() or not (damage := manifest.damage(root)):
-        return ""
-    return f"{root} is damaged: {damage}. `python -m triton_users.server install` makes it again; or remove that folder"
+def _libraries(root: Path) -> Path:
+    return root / "nvidia_pytriton.libs"
 
 
-def missing_libraries(program: Path, environment: dict[str, str]) -> list[str]:
-    """Names of the shared libraries that `program` needs and this machine lacks."""
-    # This variable makes the dynamic loader list the libraries and exit, which is what ldd does.
-    listing = subprocess.run(
-        [str(program)],
-        env={**environment, "LD_TRACE_LOADED_OBJECTS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=_TOOL_LIMIT_S,
-    ).stdout
-    return [line.split()[0] for line in listing.splitlines() if line.endswith("not found")]
+def _root_folder(release: pins.Release) -> Path:
+    return cache_folder() / f"triton-{release.version}-{pins.fingerprint((release.wheel,))}"
 
 
-def _root_folder() -> Path:
-    return cache_folder() / f"triton-{pins.TRITON_VERSION}-{pins.fingerprint(pins.SERVER)}"
-
-
-def _fill_root(folder: Path, progress: Progress) -> None:
-    unpack(pins.SERVER, folder, support.PYTHONS[0], progress, "Triton and perf_analyzer")
-    for pattern in ("**/bin/tritonserver", "**/triton_python_backend_stub", "**/bin/perf_analyzer"):
+def _fill_root(folder: Path, release: pins.Release, progress: Progress) -> None:
+    unpack((release.wheel,), folder, release.pythons[0], progress, f"Triton {release.version}")
+    for pattern in ("**/bin/tritonserver", "**/triton_python_backend_stub"):
         for program in folder.glob(pattern):
             program.chmod(0o755)  # zip archives are unpacked without the executable bit
-    # perf_analyzer wants libb64, which hardly any machine has; the server's wheel brings it under another name.
-    (bundled,) = (folder / "nvidia_pytriton.libs").glob("libb64-*.so.0d")
-    (folder / "nvidia/cuda_runtime/lib/libb64.so.0d").symlink_to(Path("../../../nvidia_pytriton.libs", bundled.name))
 
 
 def _fill_environment(folder: Path, interpreter: Interpreter, progress: Progress) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from triton_users.server.support import PYTHONS
+from triton_users.server.support import PYTHONS, dotted
 
 #: How long an interpreter may take to describe itself, in seconds; it takes a few hundredths.
 _LIMIT_S = 30.0
@@ -41,16 +41,27 @@ class Interpreter:
 
 
 def candidates() -> Iterator[Interpreter]:
-    """The running Python, then others on PATH, newest first; only supported versions, each program once."""
-    names = [f"python{major}.{minor}" for major, minor in reversed(PYTHONS)]
+    """The running Python, then others, newest first; only supported versions, each program once.
+
+    Those on PATH come before those that pyenv and uv keep off it.
+    """
+    names = [f"python{dotted(version)}" for version in reversed(PYTHONS)]
+    kept = [str(program) for name in names for folder in _kept_off_path() for program in folder.glob(f"*/bin/{name}")]
     seen = set()
-    for executable in (sys.executable, *filter(None, map(shutil.which, names))):
+    for executable in (sys.executable, *filter(None, map(shutil.which, names)), *kept):
         program = os.path.realpath(executable)
         if program not in seen:
             seen.add(program)
             found = _described(executable)
             if found is not None and found.version in PYTHONS:
                 yield found
+
+
+def _kept_off_path() -> tuple[Path, Path]:
+    """Where pyenv and uv have the Pythons that they installed."""
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return pyenv / "versions", Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv/python")
 
 
 def _described(executable: str) -> Interpreter | None:

@@ -1,4 +1,4 @@
-"""The real perf_analyzer: its command, the environment it needs, and whether it runs here. It measures nothing."""
+"""The real perf_analyzer: its place in the cache, its command, and whether it runs here. It measures nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
+from triton_users.server import manifest, pins
+from triton_users.server.cache import cache_folder, used
 from triton_users.server.errors import Unsupported
-from triton_users.server.install import Installation, installed_root, missing_libraries
+from triton_users.server.loader import missing_libraries
+from triton_users.server.progress import Progress
+from triton_users.server.wheels import unpack
 
 logger = logging.getLogger(__name__)
 
@@ -17,10 +23,42 @@ logger = logging.getLogger(__name__)
 _VERSION_LIMIT_S = 60.0
 
 
-def perf_analyzer_command(installation: Installation) -> tuple[list[str], dict[str, str]]:
+#: Where its wheels keep it, and the only library it needs that a machine without CUDA does not have.
+_PROGRAM = f"tritonclient-{pins.TRITONCLIENT.version}.data/data/bin/perf_analyzer"
+_CUDA_RUNTIME = "nvidia/cuda_runtime/lib/libcudart.so.12"
+
+
+class Installed(Protocol):
+    """An `install.Installation`."""
+
+    @property
+    def perf_analyzer(self) -> Path: ...
+
+
+def perf_analyzer_command(installation: Installed) -> tuple[list[str], dict[str, str]]:
     """The command of the installed perf_analyzer, to be followed by its arguments, and the environment to run it in."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LD_")}
-    return [str(installation.perf_analyzer)], {**kept, **_added_environment(installation)}
+    return [str(installation.perf_analyzer)], {**kept, **_added_environment(installation.perf_analyzer)}
+
+
+def folder() -> Path:
+    """Its folder in the cache: all releases of the server share it."""
+    return cache_folder() / f"perf_analyzer-{pins.TRITONCLIENT.version}-{pins.fingerprint(pins.PERF_ANALYZER)}"
+
+
+def program_in(folder: Path) -> Path:
+    """The program in its filled folder."""
+    return folder / _PROGRAM
+
+
+def fill(folder: Path, server_libraries: Path, progress: Progress) -> None:
+    """Put it into `folder`; `server_libraries` are those of any release of the server."""
+    kept = (_PROGRAM, _CUDA_RUNTIME)
+    unpack(pins.PERF_ANALYZER, folder, (3, 10), progress, "perf_analyzer", only=kept.__contains__)
+    program_in(folder).chmod(0o755)
+    # It wants libb64 too, which hardly any machine has; the server's wheels bring it under another name.
+    (bundled,) = server_libraries.glob("libb64-*.so.0d")
+    shutil.copy(bundled, (folder / _CUDA_RUNTIME).with_name("libb64.so.0d"))
 
 
 def find_perf_analyzer() -> tuple[list[str], dict[str, str]]:
@@ -36,29 +74,45 @@ def find_perf_analyzer() -> tuple[list[str], dict[str, str]]:
             return [on_path], {}
         except Unsupported as error:
             broken = f"{on_path}, which is the perf_analyzer on PATH, is not used: {error}"
-    installation = installed_root()
-    if installation is None:
+    if not used(folder()):
         raise Unsupported(
             (broken or "there is no perf_analyzer on this machine")
             + "; get one with `python -m triton_users.server install`, or put your own on PATH"
         )
     if broken:
         logger.warning("%s; the installed one is", broken)
-    check_perf_analyzer(installation)
-    return [str(installation.perf_analyzer)], _added_environment(installation)
+    if damage := installed_damage():
+        raise Unsupported(damage)
+    program = program_in(folder())
+    _check(program)
+    return [str(program)], _added_environment(program)
 
 
-def check_perf_analyzer(installation: Installation) -> str:
+def installed_damage() -> str:
+    """What is wrong with the installed one, and the remedy; "" when nothing is, or it is not installed."""
+    where = folder()
+    if not where.is_dir() or not (damage := manifest.damage(where)):
+        return ""
+    return (
+        f"{where} is damaged: {damage}. `python -m triton_users.server install` makes it again; or remove that folder"
+    )
+
+
+def check_perf_analyzer(installation: Installed) -> str:
     """The installed perf_analyzer's version line. Unsupported, with the remedy, when it cannot run here."""
-    command, environment = perf_analyzer_command(installation)
-    missing = missing_libraries(installation.perf_analyzer, environment)
+    return _check(installation.perf_analyzer)
+
+
+def _check(program: Path) -> str:
+    environment = {**os.environ, **_added_environment(program)}
+    missing = missing_libraries(program, environment)
     if missing:
         raise Unsupported(
             f"perf_analyzer lacks {', '.join(missing)} on this machine. Install what provides it, or put a "
             "perf_analyzer that runs on PATH."
         )
     try:
-        return _version(command, environment)
+        return _version([str(program)], environment)
     except Unsupported as error:
         raise Unsupported(f"{error}. It needs glibc 2.34 or newer. Put one that runs on PATH.") from error
 
@@ -82,5 +136,6 @@ def _version(command: Sequence[str], environment: Mapping[str, str]) -> str:
     return said
 
 
-def _added_environment(installation: Installation) -> dict[str, str]:
-    return {"LD_LIBRARY_PATH": str(installation.perf_analyzer_libraries)}
+def _added_environment(program: Path) -> dict[str, str]:
+    unpacked_in = program.parents[len(Path(_PROGRAM).parts) - 1]
+    return {"LD_LIBRARY_PATH": str(unpacked_in / Path(_CUDA_RUNTIME).parent)}

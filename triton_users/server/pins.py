@@ -22,13 +22,67 @@ class Wheel:
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
 
 
-#: Version of Triton inside the pytriton wheel.
-TRITON_VERSION = "2.51.0"
+@dataclass(frozen=True)
+class Release:
+    """One release of Triton that can be embedded."""
 
-#: tritonserver with its Python backend.
-PYTRITON = Wheel(
-    "nvidia-pytriton", "0.7.0", 55_369_373, "21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df"
+    #: The server's own word for its version, for example "2.48.0".
+    version: str
+    #: tritonserver with its Python backend.
+    wheel: Wheel
+    #: The Pythons that its Python backend has a stub for, of those that PACKAGES has packages for.
+    pythons: tuple[tuple[int, int], ...]
+    #: What is wrong with it, as far as the stress test or its users have met it: a sentence each.
+    defects: tuple[str, ...] = ()
+
+
+def _pytriton(version: str, size: int, sha256: str) -> Wheel:
+    return Wheel("nvidia-pytriton", version, size, sha256)
+
+
+_STREAM_CRASH = (
+    "It can crash when requests of a stream are cancelled (issues 7368 and 8034 of its server), less often with the "
+    "options that the embedded server is started with."
 )
+_BUSY_CRASH = (
+    "Its Python backend can abort on a machine that is very busy (boost::interprocess::lock_exception), mostly at the "
+    "start, which is then tried again."
+)
+
+#: The releases by their short names, oldest first.
+RELEASES = {
+    "2.39": Release(
+        "2.39.0",
+        _pytriton("0.4.2", 40_238_634, "8f79e8bda28961a49d5c64474c17664e10b1bb08018b7ee7bcbd81bcff86e266"),
+        ((3, 10), (3, 11)),
+        (_BUSY_CRASH,),
+    ),
+    "2.41": Release(
+        "2.41.0",
+        _pytriton("0.5.0", 39_904_868, "f46a3c03fb0893948f57c1d5470998a6f403f2c8036d7af944c817a8fba31a46"),
+        ((3, 10), (3, 11)),
+    ),
+    "2.44": Release(
+        "2.44.0",
+        _pytriton("0.5.5", 52_766_799, "986ee75b8fb67bba9e3b0058bd5ff3981b17be3b88e178b0b60971d89ba42a63"),
+        ((3, 10), (3, 11), (3, 12)),
+    ),
+    "2.48": Release(
+        "2.48.0",
+        _pytriton("0.5.10", 41_258_337, "0c08d905d25ad71e887864625ec9e2692e6cb4a746c32c93e332e5c8476bc669"),
+        ((3, 10), (3, 11), (3, 12)),
+        (_BUSY_CRASH,),
+    ),
+    "2.51": Release(
+        "2.51.0",
+        _pytriton("0.7.0", 55_369_373, "21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df"),
+        ((3, 10), (3, 11), (3, 12), (3, 13)),
+        (_STREAM_CRASH, _BUSY_CRASH),
+    ),
+}
+#: The one that runs where none is asked for.
+NEWEST = "2.51"
+
 #: The last wheels with a perf_analyzer that needs no newer glibc than the server does.
 TRITONCLIENT = Wheel(
     "tritonclient", "2.51.0", 13_956_700, "c485bb0123bdf310f90bc8b03d3489b28df2ffed55b30c7eee0b795b48113d52"
@@ -37,7 +91,7 @@ TRITONCLIENT = Wheel(
 CUDA_RUNTIME = Wheel(
     "nvidia-cuda-runtime-cu12", "12.9.79", 3_493_179, "25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3"
 )
-SERVER = (PYTRITON, TRITONCLIENT, CUDA_RUNTIME)
+PERF_ANALYZER = (TRITONCLIENT, CUDA_RUNTIME)
 
 _PROTOBUF = Wheel("protobuf", "7.36.2", 343_223, "89f23aa53c24553a2416fd4fd1ec06f74fa42b14b546d8883128813f775bbfd2")
 _TYPING_EXTENSIONS = Wheel(

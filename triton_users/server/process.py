@@ -18,9 +18,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from triton_users.server import leftovers, log_files, ports, repository
+from triton_users.server import leftovers, log_files, pins, ports, repository
 from triton_users.server.errors import ServerError, StartError
-from triton_users.server.install import Installation, ensure_installed
+from triton_users.server.install import Installation, ensure_installed, known_release
 from triton_users.server.logs import telling_lines
 from triton_users.server.notes import Notes, how
 from triton_users.server.ports import Ports
@@ -59,17 +59,19 @@ _POLL_S = 0.1
 class EmbeddedTriton:
     """A Triton of our own on 127.0.0.1.
 
-    `model_repository` is a folder of models (default: the package's own), of which `models` picks some. A port is the
-    one given, or any free one where it is 0. `extra_args` are added to tritonserver's command line. `grace_s` is how
-    long the server may take to end by itself when it is stopped. `yielding`: whether it leaves the processors to the
-    process that starts it, whose latencies so are the server's own; a benchmark wants an equal. `start` and `stop`, or
-    a `with` block; `stop` may be called at any time and more than once. ServerError when a port cannot be one.
+    `release` is one of `pins.RELEASES`, for example "2.48" (default: the newest). `model_repository` is a folder of
+    models (default: the package's own), of which `models` picks some. A port is the one given, or any free one where it
+    is 0. `extra_args` are added to tritonserver's command line. `grace_s` is how long the server may take to end by
+    itself when it is stopped. `yielding`: whether it leaves the processors to the process that starts it, whose
+    latencies so are the server's own; a benchmark wants an equal. `start` and `stop`, or a `with` block; `stop` may be
+    called at any time and more than once. ServerError when a port cannot be one, or there is no such release.
     """
 
     def __init__(
         self,
         model_repository: str | os.PathLike[str] | None = None,
         *,
+        release: str = pins.NEWEST,
         models: list[str] | None = None,
         grpc_port: int = 0,
         http_port: int = 0,
@@ -98,6 +100,9 @@ class EmbeddedTriton:
         self._folder: Path | None = None
         self._wanted_ports = Ports(grpc_port, http_port, metrics_port)
         ports.check(self._wanted_ports)
+        known_release(release)
+        #: The release that was asked for, for example "2.51".
+        self.release = release
         self._ports = Ports()
         #: The server's process id, while it runs.
         self.pid = 0
@@ -110,6 +115,11 @@ class EmbeddedTriton:
     def grpc_url(self) -> str:
         """`127.0.0.1:PORT` of the gRPC service."""
         return f"127.0.0.1:{self._ports.grpc}"
+
+    @property
+    def grpc_port(self) -> int:
+        """Port of the gRPC service."""
+        return self._ports.grpc
 
     @property
     def http_url(self) -> str:
@@ -144,6 +154,12 @@ class EmbeddedTriton:
             f"Its log, {self.log_path}, says:\n{self.log_tail()}"
         )
 
+    def prepare(self) -> Installation:
+        """Install what is missing, and start nothing. Unsupported or InstallError when that cannot be."""
+        if self._installation is None:
+            self._installation = ensure_installed(self._progress, self.release)
+        return self._installation
+
     def start(self) -> EmbeddedTriton:
         """Install what is missing, start the server and return when it is ready.
 
@@ -151,15 +167,14 @@ class EmbeddedTriton:
         """
         if self._guard is not None:
             raise RuntimeError("this EmbeddedTriton was started already")
-        if self._installation is None:
-            self._installation = ensure_installed(self._progress)
-        network = repository.network_for(self._repository, self._models, self._installation, self._progress)
+        installation = self.prepare()
+        network = repository.network_for(self._repository, self._models, installation, self._progress)
         self._wanted = True
         retries = dict(RETRIES)
         patience = STALLED_RETRIES
         while True:
             try:
-                self._launch(self._installation, network)
+                self._launch(installation, network)
                 self._wait_until_ready(may_hang=patience == 0)
                 return self
             except _Hung:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from triton_users.server.errors import Unsupported
 
-#: The server's wheel is built for manylinux_2_35, perf_analyzer's needs less.
+#: The servers' wheels are built for manylinux_2_35, perf_analyzer's needs less.
 OLDEST_GLIBC = (2, 35)
 
-#: The wheel has a Python stub for each of these, and the server's own packages are pinned for each of these.
+#: Some release has a Python stub for each of these, and the server's own packages are pinned for each of these.
 PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13))
 
 REMEDY = (
@@ -62,3 +62,8 @@ def _glibc() -> tuple[int, int] | None:
 def dotted(version: tuple[int, ...]) -> str:
     """For example, 3.11."""
     return ".".join(map(str, version))
+
+
+def span(pythons: tuple[tuple[int, int], ...]) -> str:
+    """For example, 3.10 to 3.13."""
+    return f"{dotted(pythons[0])} to {dotted(pythons[-1])}"

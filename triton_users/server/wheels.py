@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from triton_users.server.errors import InstallError
@@ -23,8 +24,15 @@ DOWNLOAD_LIMIT_S = 1800.0
 _POLL_S = 0.2
 
 
-def unpack(wheels: tuple[Wheel, ...], target: Path, python: tuple[int, int], progress: Progress, what: str) -> None:
-    """Fetch `wheels` for Python version `python` and unpack them all into `target`.
+def unpack(
+    wheels: tuple[Wheel, ...],
+    target: Path,
+    python: tuple[int, int],
+    progress: Progress,
+    what: str,
+    only: Callable[[str], bool] = lambda name: True,
+) -> None:
+    """Fetch `wheels` for Python version `python` and unpack them into `target`: the files whose names `only` accepts.
 
     InstallError, with the end of pip's own output, when pip cannot fetch them or a hash differs.
     """
@@ -37,7 +45,7 @@ def unpack(wheels: tuple[Wheel, ...], target: Path, python: tuple[int, int], pro
     for number, file in enumerate(files):
         progress(f"Unpacking {what}", number / len(files))
         with zipfile.ZipFile(file) as archive:
-            archive.extractall(target)
+            archive.extractall(target, [name for name in archive.namelist() if only(name)])
     shutil.rmtree(folder)
     progress(f"Unpacking {what}", 1.0)
 

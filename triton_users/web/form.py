@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from locust.util.timespan import parse_timespan
@@ -20,6 +20,8 @@ from triton_users.options import judging_from, own_options, report_dir_from, set
 from triton_users.run.configuration import no_models_for_nobody, only_tagged
 from triton_users.run.models import own_models, settle
 from triton_users.run.preflight import look_at
+from triton_users.server import ServerError
+from triton_users.server.options import ServerSettings
 from triton_users.settings import ConnectionSettings, UsageError
 
 
@@ -32,12 +34,14 @@ def refusal(
     scenarios: bool = True,
     shaped: bool = False,
     user_classes: Iterable[type] = (),
+    use: Callable[[ServerSettings, str], None] = lambda wanted, host: None,
 ) -> str:
     """Why no test can start with this form; "" when one can.
 
     `options` are the ones in force and `host` is the server in force: the form may leave out what it does not change.
     Asks the server what it is, unless a test is running; that one may change its load only. `scenarios`: the run has
-    users that play scenarios. `shaped`: a load shape sets the number of users. `user_classes`: of the locustfile.
+    users that play scenarios. `shaped`: a load shape sets the number of users. `user_classes`: of the locustfile. `use`
+    has the server run that the form wants, for a run against this host.
     """
     try:
         _check_load(form, shaped)
@@ -52,7 +56,7 @@ def refusal(
         else:
             no_models_for_nobody(settings)
         judging = judging_from(candidate)
-        connection = read(ConnectionSettings, candidate)
+        connection, wanted = read(ConnectionSettings, candidate), read(ServerSettings, candidate)
         host, in_force = form.get("host", host).strip(), host
         if not host:
             return "Host: write the address of a Triton, for instance grpc://127.0.0.1:8001"
@@ -60,9 +64,10 @@ def refusal(
             _check_running({**changes, "host": host}, {**vars(options), "host": in_force})
         else:
             report_dir_from(candidate)
+            use(wanted, host)
             look_at(host, connection, settings, judging["thresholds"], scenarios=scenarios, own_models=own)
             settle(host, connection, settings, read(ModelSettings, candidate), user_classes)
-    except (ValueError, OSError) as error:  # UsageError and the transport's TargetError are ValueErrors
+    except (ValueError, OSError, ServerError) as error:  # UsageError and the transport's TargetError are ValueErrors
         text = cut(str(error), 2_000)
         return text[:1].upper() + text[1:]
     return ""

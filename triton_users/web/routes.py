@@ -17,6 +17,7 @@ from triton_users.locust_compat.web_ui import add_a_tab, base_path, check_the_st
 from triton_users.report import view
 from triton_users.report.folder import RENDERERS, ReportFolder
 from triton_users.report.html import PAGE
+from triton_users.server.options import ServerSettings
 from triton_users.stress import runs_scenarios
 from triton_users.web import form
 from triton_users.web.served import served
@@ -36,10 +37,15 @@ _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 
 """Our pages load nothing from anywhere else, and run no script that a server's answer might smuggle in."""
 
 
-def register(environment: Environment, reporting: Callable[[], Reporting | None]) -> None:
+def register(
+    environment: Environment,
+    reporting: Callable[[], Reporting | None],
+    use: Callable[[ServerSettings, str], None] = lambda wanted, host: None,
+) -> None:
     """Add the tab, the live page and the form's check to `environment.web_ui`, before it starts to serve.
 
-    `reporting` gives the newest run's reporting, None before the first run.
+    `reporting` gives the newest run's reporting, None before the first run. `use` has the server run that a form wants,
+    for a run against this host, or raises UsageError or ServerError.
     """
     web_ui: Any = environment.web_ui
     add_a_tab(web_ui, "Scenarios", TAB, _SCRIPT)
@@ -55,6 +61,7 @@ def register(environment: Environment, reporting: Callable[[], Reporting | None]
             scenarios=runs_scenarios(environment.user_classes),
             shaped=environment.shape_class is not None,
             user_classes=environment.user_classes,
+            use=use,
         )
 
     check_the_start_form(web_ui, refusal)
