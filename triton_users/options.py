@@ -19,6 +19,7 @@ from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.declaration import Option, Value, declared, digits, names, read, typed
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import Limits
+from triton_users.judge.goodput import GoodputSettings
 from triton_users.judge.thresholds import JudgingSettings
 from triton_users.locust_compat.command_line import act_before_locust_forks
 from triton_users.locust_compat.interrupts import take_interrupts_that_locust_does_not_expect
@@ -41,6 +42,7 @@ GROUPS: dict[str, type] = {
     "Which server": ServerSettings,
     "How users connect": ConnectionSettings,
     "What fails a run": JudgingSettings,
+    "What a good request is": GoodputSettings,
     "When the client is the bottleneck": Limits,
     "Reports": ReportSettings,
 }
@@ -87,11 +89,17 @@ def settings_from(options: Namespace | None, drawn_seed: int, own_models: Collec
 
 
 def judging_from(options: Namespace) -> dict[str, Any]:
-    """What the verdict goes by, as the fields `thresholds`, `limits` and `fail_on_bottleneck` of `report.RunInfo`.
+    """What the verdict goes by, as the fields of `report.RunInfo` that are called as the options are, and `limits`.
 
     Raises UsageError for a value that cannot be used.
     """
-    return {**vars(read(JudgingSettings, options)), "limits": read(Limits, options)}
+    judging, goodput = read(JudgingSettings, options), read(GoodputSettings, options)
+    if not goodput.goodput and any(each.metric == "goodput" for each in judging.thresholds):
+        raise UsageError(
+            "thresholds: there is a limit of the goodput, but nothing says what a good request is; give for instance "
+            '--goodput "latency_ms<200"'
+        )
+    return {**vars(judging), **vars(goodput), "limits": read(Limits, options)}
 
 
 def report_dir_from(options: Namespace) -> Path:

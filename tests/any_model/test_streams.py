@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -11,6 +12,7 @@ import pytest
 from locust.env import Environment
 from tritonclient.grpc import InferInput
 
+from tests.end_to_end.locust_process import Locust
 from triton_users.server import EmbeddedTriton
 from triton_users.users import TritonGrpcUser
 
@@ -122,3 +124,67 @@ def test_a_sequence_of_a_model_that_answers_once_is_a_row_a_request(told: Told) 
     for event in events:
         assert event["measures"]["responses"] == (1,)
         assert event["measures"]["first_response"][0] == pytest.approx(event["response_time"] * 1e3, abs=2)
+
+
+USERS = """
+import gevent.event
+import numpy as np
+from locust import constant, events, task
+from tritonclient.grpc import InferInput
+
+from triton_users.options import add_options
+from triton_users.plugin import install
+from triton_users.users import TritonGrpcUser
+
+events.init_command_line_parser.add_listener(add_options)
+events.init.add_listener(lambda environment, **_: install(environment))
+
+
+class Mine(TritonGrpcUser):
+    wait_time = constant(0.01)
+
+    def on_start(self):
+        self.count = InferInput("COUNT", [1], "INT32").set_data_from_numpy(np.array([8], np.int32))
+        self.client.start_stream(self.answer)
+
+    def answer(self, result, error):
+        self.came += 1
+        if self.came == 8:
+            self.whole.set()
+
+    @task
+    def infer(self):
+        self.came, self.whole = 0, gevent.event.Event()
+        self.client.async_stream_infer("repeat", [self.count])
+        assert self.whole.wait(10)
+"""
+
+
+def test_a_locustfile_with_streams_is_reported_and_judged_by_requests(
+    any_triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(USERS)
+    ended = Locust(
+        tmp_path, "-H", f"grpc://{any_triton.grpc_url}", "-t", "3s", "-u", "2", "-r", "2",
+        "--goodput", "repeat:latency_ms<5000,first_response_ms<5000,inter_response_ms<5000",
+        "--thresholds", "repeat:first_response_p50_ms<5000,repeat:responses_p50>=8,repeat:goodput>=0.9",
+        locustfile=tmp_path / "mine.py",
+    ).ended()  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    (row,) = ended.scenario("")["rows"]
+    assert (row["model"], row["failed"], row["goodput"]) == ("repeat", 0, 1.0)
+    measures = row["measures"]
+    assert {measures["responses"][name] for name in ("mean", "p50", "max")} == {8}
+    assert measures["first_response_ms"]["p50"] <= row["latency_ms"]["p50"]
+    assert [check["passed"] for check in ended.report["verdict"]["thresholds"]] == [True] * 3
+    assert "100.00%" in ended.output
+
+
+def test_a_name_that_goodput_does_not_know_is_an_error_before_the_run(
+    any_triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(USERS)
+    options = ["-H", f"grpc://{any_triton.grpc_url}", "-t", "1s", "--goodput", "nobody:latency_ms<5"]
+    ended = Locust(tmp_path, *options, locustfile=tmp_path / "mine.py").ended()
+    assert ended.exit_code == 2, ended.output
+    assert "goodput: 'nobody:latency_ms<5': there is no scenario 'nobody'" in ended.output

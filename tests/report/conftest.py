@@ -40,6 +40,8 @@ def make_report(**changes: Any) -> dict[str, Any]:
                 row.record(900 + number, 20, 120, 80)
                 row.measure({"first_response": [400], "inter_response": [250, 250], "responses": [3]})
                 row.by_order += 1
+                row.judged += 1
+                row.good += number % 4 > 0
             recorder.run_finished("SequenceValid", "passed", 4, 4_000, answers_checked=4)
             recorder.row("Timeout", "identity").record(100_000, 30, 5_000_000, 0)
             recorder.deadline_exceeded("Timeout", expected=True)

@@ -83,6 +83,7 @@ def test_the_text_has_a_table_of_measures(forms: dict[str, str], reported: dict[
     _, head, _, *lines = text.split("\n")
     assert re.split(r"  +", head.strip()) == [
         "Requests",
+        "goodput",
         "first p50",
         "first p99",
         "between p50",
@@ -93,7 +94,13 @@ def test_the_text_has_a_table_of_measures(forms: dict[str, str], reported: dict[
     (row,) = [row for scenario in reported.values() for row in scenario["rows"] if row["measures"]]
     first, between, responses = row["measures"].values()
     values = [first["p50"], first["p99"], between["p50"], between["p99"], responses["mean"]]
-    assert lines[0].split() == [number(row["requests"]), *map(milliseconds, values), "SequenceValid", row["model"]]
+    assert lines[0].split() == [
+        number(row["requests"]),
+        "74.28%",
+        *map(milliseconds, values),
+        "SequenceValid",
+        row["model"],
+    ]
 
 
 @pytest.mark.browser
@@ -109,6 +116,7 @@ def test_the_page_says_what_the_json_says(page: Chrome, reported: dict[str, dict
         measured = [scenario["measures"].get(field, {}).get(q) for scenario in reported.values()]
         assert shown[head] == [milliseconds(value) for value in measured]
     assert "Service p99 ms" not in shown
+    assert shown["Goodput"] == ["74.28%", "-", "-", "-"]
     requests = columns(page, "#requests table")
     rows = [row for scenario in reported.values() for row in scenario["rows"]]
     assert requests["RPCs"] == [number(row["requests"]) for row in rows]

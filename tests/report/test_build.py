@@ -86,6 +86,8 @@ def test_measures_stand_in_rows_scenarios_and_totals_with_their_units(report) ->
     assert sequence["measures"]["responses"]["mean"] == 3
     assert sequence["rows"][0]["measures"] == sequence["measures"] == report["totals"]["measures"]
     assert by_name(report, "Timeout")["measures"] == {}
+    assert (sequence["goodput"], by_name(report, "Timeout")["goodput"]) == (208 / 280, None)
+    assert (sequence["rows"][0]["good"], sequence["rows"][0]["judged"]) == (208, 280)
     assert sequence["rows"][0]["by_order"] == 280
     assert (
         "the server answered 280 requests of streams without their id: they are matched by order" in sequence["notes"]

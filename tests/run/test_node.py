@@ -1,5 +1,6 @@
 """What a node counts of its users, and what the ticker makes of a poll that goes wrong."""
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,6 +57,28 @@ def test_a_request_over_another_client_is_counted_and_says_nothing_of_queue_time
     row = node.recorder.ledger.rows["", "GET /"]
     assert (row.answered, row.errors) == (1, {"refused": 1})
     assert node.recorder.ledger.queue_times().total == 0
+
+
+def test_requests_are_held_against_the_limits_of_their_model_failed_ones_included(
+    command: FakeCommand, environment: Environment, node: Node
+) -> None:
+    node.start(replace(configuration(), goodput="m:latency_ms<10,first_response_ms<5"))
+    answered = {"request_type": "grpc", "response_length": 1, "method": "ModelStreamInfer", "queue_time_ms": 0.0}
+    for model, latency_ms, first_us, exception in (
+        ("m", 9.0, 4_000, None),
+        ("m", 9.0, 6_000, None),
+        ("m", 11.0, 4_000, None),
+        ("m", 1.0, 1_000, ConnectionError("refused")),
+        ("other", 1.0, 1_000, None),
+    ):
+        environment.events.request.fire(
+            name=model, model=model, response_time=latency_ms, exception=exception, context={},
+            measures={"first_response": (first_us,)}, **answered,
+        )  # fmt: skip
+    rows = node.recorder.ledger.rows
+    assert (rows["", "m"].judged, rows["", "m"].good) == (4, 1)
+    assert (rows["", "other"].judged, rows["", "other"].good) == (0, 0)
+    node.end()
 
 
 def test_an_exception_of_a_user_s_own_task_is_counted_with_its_traceback(node: Node, environment: Environment) -> None:

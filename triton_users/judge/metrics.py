@@ -47,11 +47,7 @@ class Measure:
 
 
 def _named(name: str) -> Callable[[Row], Histogram | None]:
-    def of(row: Row) -> Histogram | None:
-        found: Histogram | None = getattr(row, "measures", {}).get(name)
-        return found
-
-    return of
+    return lambda row: row.measures.get(name)
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -104,14 +100,23 @@ def _requests_per_s(of: Measured) -> float | None:
     return of.requests.answered / of.duration_s if of.duration_s > 0 and of.requests.requests else None
 
 
+def _goodput(of: Measured) -> float | None:
+    """Requests that kept all limits of `--goodput`, out of all that were held against them."""
+    return of.requests.good / of.requests.judged if of.requests.judged else None
+
+
 METRICS: Mapping[str, Metric] = {
     "failure_ratio": Metric(True, _failure_ratio),
     "requests_per_s": Metric(False, _requests_per_s),
+    "goodput": Metric(False, _goodput),
     "runs": Metric(False, lambda of: float(of.counts.runs)),
 }
 """Those that are no percentile."""
 
-NAMES = "failure_ratio, requests_per_s, runs, pNN_ms (any percentile: p50_ms, p99.9_ms), max_ms"
+RATIOS = ("failure_ratio", "goodput")
+"""Those that are a part of a whole."""
+
+NAMES = "failure_ratio, goodput, requests_per_s, runs, pNN_ms (any percentile: p50_ms, p99.9_ms), max_ms"
 """All metrics, in a few words."""
 PREFIXES = ", ".join(f"{name}_" for name in MEASURES if name)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from triton_users.declaration import UsageError, option
-from triton_users.judge.metrics import NAMES, PREFIXES, Measured, Sample, metric
+from triton_users.judge.metrics import NAMES, PREFIXES, RATIOS, Measured, Sample, metric
 from triton_users.ledger import Ledger, Row, ScenarioCounts
 from triton_users.settings import SCENARIOS
 
@@ -96,8 +96,16 @@ def parse_thresholds(text: str) -> tuple[Threshold, ...]:
     return tuple(_parse(part.strip()) for part in re.split(r"[,\n]", text) if part.strip())
 
 
-def check_names(thresholds: Iterable[Threshold], models: Iterable[str], scenarios: Collection[str] = SCENARIOS) -> None:
-    """Raise UsageError for a threshold whose name is neither a scenario's nor that of one of the server's `models`."""
+def check_names(
+    thresholds: Iterable[Threshold],
+    models: Iterable[str],
+    scenarios: Collection[str] = SCENARIOS,
+    option: str = "thresholds",
+) -> None:
+    """Raise UsageError for a threshold whose name is neither a scenario's nor that of one of the server's `models`.
+
+    `option`: where they were written.
+    """
     known = frozenset(models)
     for threshold in thresholds:
         name = threshold.scenario
@@ -106,7 +114,7 @@ def check_names(thresholds: Iterable[Threshold], models: Iterable[str], scenario
         if name not in known:
             listed = f"; its models: {', '.join(sorted(known))}" if known else ""
             raise UsageError(
-                f"thresholds: {str(threshold)!r}: there is no scenario {name!r}, and no such model on the server; the "
+                f"{option}: {str(threshold)!r}: there is no scenario {name!r}, and no such model on the server; the "
                 f"scenarios: {', '.join(scenarios)}{listed}"
             )
         if threshold.metric == "runs":
@@ -132,16 +140,23 @@ def _parse(text: str) -> Threshold:
         raise UsageError(
             f"thresholds: {text!r} would fail a run for being good; write {name}{'<' if at_most else '>='}{number}"
         )
+    percent = name in RATIOS and number.endswith("%")
+    limit = limit_of(f"thresholds: {text!r}", number[:-1] if percent else number) / (100 if percent else 1)
+    if name in RATIOS and limit > 1:
+        words = name.replace("_", " ")
+        raise UsageError(f"thresholds: {text!r}: a {words} is a number from 0 to 1, or a percentage such as 1%")
+    return Threshold(scenario, name, sign, limit)
+
+
+def limit_of(where: str, text: str) -> float:
+    """The number of a limit. Raises UsageError, which begins with `where`, when it is none of 0 or more."""
     try:
-        percent = name == "failure_ratio" and number.endswith("%")
-        limit = float(number[:-1]) / 100 if percent else float(number)
+        limit = float(text)
     except ValueError:
         limit = math.nan
     if not 0 <= limit < math.inf:
-        raise UsageError(f"thresholds: {text!r}: the limit is {number!r}; it must be a number of 0 or more")
-    if name == "failure_ratio" and limit > 1:
-        raise UsageError(f"thresholds: {text!r}: a failure ratio is a number from 0 to 1, or a percentage such as 1%")
-    return Threshold(scenario, name, sign, limit)
+        raise UsageError(f"{where}: the limit is {text!r}; it must be a number of 0 or more")
+    return limit
 
 
 def apply(

@@ -56,6 +56,8 @@ class RunInfo:
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Scenario that nobody named and that cannot run here -> why, and what to do about it."""
     thresholds: Sequence[Threshold] = ()
+    goodput: Sequence[Threshold] = ()
+    """What a request must keep to be a good one."""
     limits: client_limited.Limits = field(default_factory=client_limited.Limits)
     fail_on_bottleneck: bool = False
     fail_on_too_few_requests: bool = False
@@ -144,7 +146,7 @@ def build_report(
         "verdict": _verdict(verdict, workers, info.notes, _headline(verdict, state, now_s)),
         "server": {**plain(dict(info.server)), "unsent": _unsent(info, collector)},
         "client": client(),
-        "settings": plain(dict(info.settings)),
+        "settings": plain({**info.settings, "goodput": [str(each) for each in info.goodput]}),
         "totals": {**_totals(scenarios, requests.values(), load_s), **_reconnects(total)},
         "arrivals": _arrivals(info, total, intended),
         "scenarios": scenarios,
@@ -220,6 +222,7 @@ def _scenario(
         "duration_ms": quantiles_ms(counts.durations),
         "latency_ms": quantiles_ms(requests.latency),
         "measures": _measures(requests),
+        "goodput": _goodput(requests),
         "rows": [
             _row(model, row)
             for model, row in sorted(total.rows_of(name).items())
@@ -327,6 +330,9 @@ def _row(model: str, row: Row) -> dict[str, Any]:
         "latency_ms": quantiles_ms(row.latency),
         "queue_time_ms": quantiles_ms(row.queue_time),
         "measures": _measures(row),
+        "goodput": _goodput(row),
+        "judged": row.judged,
+        "good": row.good,
         "by_order": row.by_order,
         "unanswered": row.unanswered.total,
         "unanswered_longest_ms": round(row.unanswered.max_us / 1e3, 3),
@@ -347,6 +353,7 @@ def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], load_s: fl
         "bytes_received": together.received,
         "latency_ms": quantiles_ms(together.latency),
         "measures": _measures(together),
+        "goodput": _goodput(together),
         "queue_time_ms": quantiles_ms(together.queue_time),
     }
 
@@ -365,6 +372,11 @@ def _measures(row: Row) -> dict[str, dict[str, float | None]]:
         for name, measure in MEASURES.items()
         if name in row.measures
     }
+
+
+def _goodput(row: Row) -> float | None:
+    """The share of good requests, out of those that were held against limits; 1.0 only when all were good."""
+    return row.good / row.judged if row.judged else None
 
 
 def quantiles_ms(histogram: Histogram) -> dict[str, float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -158,7 +159,12 @@ def _arrivals(report: dict[str, Any]) -> str:
 
 def _measures(report: dict[str, Any]) -> str:
     """The rows that have more than a latency: a line each, with a column for each measure that one of them has."""
-    measured = [(s["name"], row) for s in report["scenarios"] for row in s["rows"] if row["measures"]]
+    measured = [
+        (scenario["name"], row)
+        for scenario in report["scenarios"]
+        for row in scenario["rows"]
+        if row["measures"] or row["goodput"] is not None
+    ]
     if not measured:
         return ""
     columns = [
@@ -166,15 +172,17 @@ def _measures(report: dict[str, Any]) -> str:
         for quantity, quantile, column in _MEASURED
         if any(quantity in row["measures"] for _, row in measured)
     ]
+    good = any(row["goodput"] is not None for _, row in measured)
     rows = [
         [
             number(row["requests"]),
+            *([percent(row["goodput"])] if good else []),
             *(milliseconds(row["measures"].get(quantity, {}).get(quantile)) for _, quantity, quantile in columns),
             f"{scenario} {row['model']}" if scenario not in ("", row["model"]) else row["model"],
         ]
         for scenario, row in measured
     ]
-    heads = ["Requests", *(column for column, _, _ in columns), "To"]
+    heads = ["Requests", *(["goodput"] if good else []), *(column for column, _, _ in columns), "To"]
     return "Measures (ms)\n" + table(heads, rows, right=set(range(len(heads) - 1)))
 
 
@@ -301,6 +309,11 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage, rounded down: 100 % is all."""
+    return "-" if share is None else f"{math.floor(share * 1e4) / 1e2:.2f}%"
 
 
 def size(count: int) -> str:

@@ -233,6 +233,9 @@ class RunConfiguration:
     trace: str = ""
     """The digest of the file of arrivals that is replayed, which every worker must have; "" where there is none."""
 
+    goodput: str = ""
+    """What a request must keep to be a good one, as the option has it."""
+
     @property
     def scenarios(self) -> Catalogue:
         """The scenarios that it can have."""

@@ -20,7 +20,6 @@ from triton_users.declaration import read
 from triton_users.inputs import load
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import hms
-from triton_users.judge.thresholds import JudgingSettings
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
@@ -261,6 +260,7 @@ class Coordinator:
             epoch=secrets.token_hex(8),
             models=models,
             trace=self._pace.digest if self._pace is not None else "",
+            goodput=getattr(options, "goodput", ""),
         )
         if self._pace is not None:
             self._check_names(self._pace, configuration)
@@ -330,10 +330,18 @@ class Coordinator:
 
     def _preflight(self, settings: Settings) -> Preflight:
         command, options = self._command, self._command.options
-        connection, judging = read(ConnectionSettings, options), read(JudgingSettings, options)
+        connection, judging = read(ConnectionSettings, options), judging_from(options)
         scenarios = runs_scenarios(command.user_classes)
         own = own_models(command.user_classes)
-        return look_at(self.host, connection, settings, judging.thresholds, scenarios=scenarios, own_models=own)
+        return look_at(
+            self.host,
+            connection,
+            settings,
+            judging["thresholds"],
+            scenarios=scenarios,
+            own_models=own,
+            goodput=judging["goodput"],
+        )
 
     def _reproduce(self, seed: int) -> str:
         host = "" if self.host == self._embedded.host else self._command.host  # a class says its own again

@@ -18,6 +18,7 @@ from triton_users import ledger
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.client.rpc_events import RequestFailure
 from triton_users.declaration import read
+from triton_users.judge.goodput import Limits, is_good, limits_for, parse_goodput
 from triton_users.ledger.lateness import LATE_S
 from triton_users.ledger.plain import cut
 from triton_users.locust_compat.stack_of_stop import look_early
@@ -58,6 +59,9 @@ class Node:
         self._slot_wait_s = math.inf
         self._self_check = SelfCheck(clock=self.elapsed_s, queue_time=self.recorder.ledger.queue_times)
         self._run: Run | None = None
+        self._goodput: Limits = ()
+        self._limits: dict[tuple[str, str], Limits] = {}
+        """Those of `_goodput` that each row's requests are held against."""
         descriptors.raise_limit()
         self._slot_scenarios: frozenset[str] = frozenset()
         self._open_loop: OpenLoop | None = None
@@ -108,6 +112,8 @@ class Node:
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
         self._command.give_to_users(run)
         self._run = run
+        self._goodput = parse_goodput(configuration.goodput)
+        self._limits.clear()
         self._slot_wait_s = settings.idle_limit_s + settings.idle_margin_s
         set_tasks(self._command, dataclasses.replace(configuration, left_out=run.left_out), known)
         self.reset(configuration.epoch)
@@ -220,6 +226,13 @@ class Node:
                 row.measure(measures)
         if by_order:
             row.by_order += 1
+        if self._goodput:
+            limits = self._limits.get(key)
+            if limits is None:
+                limits = self._limits[key] = limits_for(self._goodput, scenario, model)
+            if limits:
+                row.judged += 1
+                row.good += exception is None and is_good(limits, latency_us, measures)
 
     def _on_user_error(self, user_instance: Any, exception: BaseException, tb: Any, **_: Any) -> None:
         user = getattr(user_instance, "user", user_instance)  # Locust also gives a user's tasks

@@ -43,6 +43,7 @@ def look_at(
     *,
     scenarios: bool,
     own_models: Collection[str] = (),
+    goodput: Iterable[Threshold] = (),
 ) -> Preflight:
     """What the server at `host` offers, and the scenarios that cannot run against it.
 
@@ -77,7 +78,9 @@ def look_at(
     concerned = {name for name in failed if name in candidates}
     notes += [f"the model {name} failed to load: {why}" for name, why in failed.items() if name not in concerned]
     if found.index is not None:
-        check_names(thresholds, found.models, (*settings.names, *own_models))
+        known = (*settings.names, *own_models)
+        check_names(thresholds, found.models, known)
+        check_names(goodput, found.models, known, "goodput")
     target = with_perf_analyzer(_target(host, connection, found), host, connection)
     damage = server.installed_damage() if scenarios and settings.weight_of(PerfAnalyzer.name) else ""
     if damage and damage in target.perf_analyzer_remedy:

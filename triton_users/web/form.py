@@ -65,7 +65,10 @@ def refusal(
         else:
             report_dir_from(candidate)
             use(wanted, host)
-            look_at(host, connection, settings, judging["thresholds"], scenarios=scenarios, own_models=own)
+            goodput = judging["goodput"]
+            look_at(
+                host, connection, settings, judging["thresholds"], scenarios=scenarios, own_models=own, goodput=goodput
+            )
             settle(host, connection, settings, read(ModelSettings, candidate), user_classes)
     except (ValueError, OSError, ServerError) as error:  # UsageError and the transport's TargetError are ValueErrors
         text = cut(str(error), 2_000)

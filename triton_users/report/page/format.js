@@ -36,6 +36,9 @@ export function plain(value) {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
+/** A share as a percentage, rounded down: 100 % is all. */
+export const percent = (share) => (share === null || share === undefined ? "-" : `${(Math.floor(share * 1e4) / 1e2).toFixed(2)}%`);
+
 /** Bytes in the unit that fits. */
 export function size(bytes) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

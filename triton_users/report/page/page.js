@@ -3,7 +3,7 @@
 import { repaint } from "./chart.js";
 import { showClient } from "./client.js";
 import { Failures } from "./failures.js";
-import { badge, byId, cell, count, dark, el, hms, short, size, table } from "./format.js";
+import { badge, byId, cell, count, dark, el, hms, percent, short, size, table } from "./format.js";
 import { History } from "./history.js";
 import { ScenarioTable } from "./scenarios.js";
 import { forgetCharts, showCharts } from "./time.js";
@@ -119,24 +119,25 @@ function showExceptions(exceptions) {
 
 // ---- what only a whole report has -----------------------------------------------------------------------------------
 
-/** What only some rows have: [head, value]. */
+/** What only some rows have: [head, value, how it is shown]. */
 const MEASURED = [
-  ["First response p50 ms", (m) => m.first_response_ms?.p50], ["First response p99 ms", (m) => m.first_response_ms?.p99],
-  ["Inter-response p50 ms", (m) => m.inter_response_ms?.p50], ["Inter-response p99 ms", (m) => m.inter_response_ms?.p99],
-  ["Responses", (m) => m.responses?.mean], ["Service p50 ms", (m) => m.service_ms?.p50], ["Service p99 ms", (m) => m.service_ms?.p99],
-  ["Issue delay p99 ms", (m) => m.issue_delay_ms?.p99],
+  ["Goodput", (row) => row.goodput ?? undefined, percent],
+  ["First response p50 ms", (row) => row.measures.first_response_ms?.p50], ["First response p99 ms", (row) => row.measures.first_response_ms?.p99],
+  ["Inter-response p50 ms", (row) => row.measures.inter_response_ms?.p50], ["Inter-response p99 ms", (row) => row.measures.inter_response_ms?.p99],
+  ["Responses", (row) => row.measures.responses?.mean], ["Service p50 ms", (row) => row.measures.service_ms?.p50], ["Service p99 ms", (row) => row.measures.service_ms?.p99],
+  ["Issue delay p99 ms", (row) => row.measures.issue_delay_ms?.p99],
 ];
 
 function showRows(rows) {
   byId("requests").hidden = !rows.length;
-  const measured = MEASURED.filter(([, value]) => rows.some((row) => value(row.measures) !== undefined));
+  const measured = MEASURED.filter(([, value]) => rows.some((row) => value(row) !== undefined));
   const heads = ["Scenario", "Model or RPC", "RPCs", "Errors", "p50 ms", "p95 ms", "p99 ms", "max ms", "Queue time p99 ms", ...measured.map(([head]) => head), "Sent", "Received"];
   byId("requests").lastChild.replaceChildren(table(heads, rows.map((row) => [
     row.scenario || "(none)",
     el("td", {}, el("code", {}, row.model), ...Object.entries(row.errors).map(([text, times]) => el("div", { class: "small bad" }, `${count(times)} × ${text}`))),
     cell(count(row.requests)), cell(count(row.failed), row.failed > 0),
     ...["p50", "p95", "p99", "max"].map((q) => cell(short(row.latency_ms[q]))), cell(short(row.queue_time_ms.p99)),
-    ...measured.map(([, value]) => cell(short(value(row.measures)))),
+    ...measured.map(([, value, show]) => cell((show || short)(value(row)))),
     cell(size(row.bytes_sent)), cell(size(row.bytes_received)),
   ]), heads.map((_, i) => i).slice(2)));
 }

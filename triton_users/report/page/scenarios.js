@@ -1,6 +1,6 @@
 // The table of scenarios, in the page and in the tab of Locust's own. A click on a heading sorts.
 
-import { badge, count, el, notes, short } from "./format.js";
+import { badge, count, el, notes, percent, short } from "./format.js";
 
 const COLUMNS = [
   { key: "name", title: "Scenario", text: true, value: (s) => s.name },
@@ -17,6 +17,7 @@ const COLUMNS = [
     ["service_ms", "Service p99 ms", "From a request's real sending to its end, 99th percentile; the latency is from the intended one"],
     ["issue_delay_ms", "Issued late p99 ms", "How much later than intended requests were sent, 99th percentile"]].map(([key, title, hint]) =>
     ({ key, title, hint, value: (s) => s.measures[key]?.p99, show: short, optional: true })),
+  { key: "goodput", title: "Goodput", hint: "Requests that kept all limits of --goodput, out of all, failed ones included", value: (s) => s.goodput ?? undefined, show: percent, optional: true },
   { key: "responses", title: "Responses", hint: "Responses to a request, mean", value: (s) => s.measures.responses?.mean, show: short, optional: true },
   { key: "expected_deadlines", title: "Deadlines", hint: "Deadlines that fired where they must" },
   { key: "unexpected_deadlines", title: "Late", hint: "Deadlines that fired late or anywhere else", bad: true },
