@@ -53,6 +53,8 @@ class Option:
     """Whether it may be given several times; its value has each in a line of its own."""
     secret: bool = False
     """Whether nothing may show its value: no report, no log, no message, no web form."""
+    settled: bool = False
+    """Whether it is settled when the command starts, so that no web form asks for it before a run."""
 
     @property
     def flag(self) -> str:
@@ -103,6 +105,7 @@ def option(
     label: str = "",
     repeated: bool = False,
     secret: bool = False,
+    settled: bool = False,
 ) -> Any:
     """A field that is an option.
 
@@ -111,13 +114,13 @@ def option(
     field's value of the option's, where it is another: `names` a tuple of a comma separated list. The
     option has the field's name behind `prefix`; `label`, what messages call it, is that name in words without its unit
     where none is given. A `repeated` one, a text, may be given several times, each a line of the value (`lines`). The
-    value of a `secret` one is shown nowhere.
+    value of a `secret` one is shown nowhere. A `settled` one is for the command, not for one of its runs.
     """
     assert default is not True, "a flag turns something on"
     number = isinstance(default, (int, float)) and not isinstance(default, bool)
     assert number == (low is not None) == (high is not None), "each number has a range, and nothing else has"
     assert not repeated or isinstance(default, str), "a repeated option's value is a text of lines"
-    declared = Option(default, help, unit, low, high, choices, read, prefix, label, repeated, secret)
+    declared = Option(default, help, unit, low, high, choices, read, prefix, label, repeated, secret, settled)
     value = read(default)
     if isinstance(value, dict):
         return field(default_factory=lambda: read(default), metadata={"option": declared}, repr=not secret)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.declaration import Option, Value, declared, digits, names, read, typed
+from triton_users.exports.options import ExportSettings
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import Limits
 from triton_users.judge.goodput import GoodputSettings
@@ -45,6 +46,7 @@ GROUPS: dict[str, type] = {
     "What a good request is": GoodputSettings,
     "When the client is the bottleneck": Limits,
     "Reports": ReportSettings,
+    "Prometheus": ExportSettings,
 }
 """Heading -> the dataclass whose fields are options."""
 
@@ -60,7 +62,7 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         return
     setattr(parser, _MARK, True)
     for option in own_options():
-        add_option(parser, option, **({"include_in_web_ui": False} if option.secret else {}))
+        add_option(parser, option, **({"include_in_web_ui": False} if option.secret or option.settled else {}))
     # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
     parser.set_defaults(web_host="127.0.0.1")
     if hold_starts_that_come_before_init():  # Locust's web UI makes parsers too, long after

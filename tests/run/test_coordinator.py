@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +236,20 @@ def test_a_node_that_has_not_begun_yet_when_the_run_is_polled_misses_nothing(tmp
 
 def test_what_comes_before_the_first_run_is_of_nobody(tmp_path: Path) -> None:
     assert Run(tmp_path).count("an earlier master's")
+
+
+def test_prometheus_is_answered_from_the_set_up_on_until_the_end(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    run = Run(tmp_path, "--prometheus-port", str(port))
+    run.coordinator.set_up()
+    run.coordinator.start()
+    run.count(run.epoch)
+    told = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+    assert 'triton_users_runs_total{outcome="passed",scenario="Timeout"} 1.0' in told
+    run.coordinator.quit()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
 
 
 def test_what_a_terminal_cannot_encode_is_printed_as_escapes(monkeypatch: pytest.MonkeyPatch) -> None:

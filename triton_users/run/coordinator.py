@@ -17,6 +17,8 @@ from gevent.lock import RLock
 from triton_users import server
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.declaration import read
+from triton_users.exports.options import ExportSettings
+from triton_users.exports.serving import PrometheusServer
 from triton_users.inputs import load
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import hms
@@ -79,6 +81,7 @@ class Coordinator:
         self._nodes = nodes
         self._host = ""
         self._embedded = Embedded()
+        self._prometheus: PrometheusServer | None = None
         self._ending = RLock()
         self._quitting = RLock()
         self._interrupted = False
@@ -118,6 +121,9 @@ class Coordinator:
         read(ConnectionSettings, options)
         self._paced(settings.seed)
         report_dir_from(options)
+        exports = read(ExportSettings, options)
+        if exports.prometheus_port:
+            self._prometheus = PrometheusServer(exports, lambda: self.reporting)
         self._host = host_of_classes(command.user_classes)
         wanted = read(ServerSettings, options)
         if not self.host:
@@ -130,7 +136,9 @@ class Coordinator:
             self._preflight(settings)
 
     def tear_down(self) -> None:
-        """Stop the embedded Triton. Safe to call twice."""
+        """Stop the embedded Triton, and answering Prometheus. Safe to call twice."""
+        if self._prometheus is not None:
+            self._prometheus.stop()
         self._embedded.stop()
 
     def use(self, wanted: ServerSettings, host: str = "") -> None:

@@ -141,6 +141,15 @@ class Reporting:
         return int(report["verdict"]["exit_code"])
 
     @property
+    def total(self) -> ledger.Ledger:
+        """Everybody's counts together."""
+        return self._collector.total
+
+    def gauges(self) -> dict[str, int]:
+        """What the run has now, of all workers: "users" and "open_sequences"; nothing once it has ended."""
+        return {} if self.finished else self._collector.gauges(self._now_s())
+
+    @property
     def finished(self) -> bool:
         return self._report is not None
 
