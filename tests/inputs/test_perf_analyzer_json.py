@@ -16,7 +16,7 @@ from triton_users.inputs.data import InputData, Step
 from triton_users.inputs.datatypes import DataError, decode
 from triton_users.inputs.load import load
 from triton_users.inputs.model import ModelSpec, TensorSpec
-from triton_users.inputs.perf_analyzer_json import FIRST_LINES, JsonLines, read_json, written
+from triton_users.inputs.perf_analyzer_json import FIRST_LINES, JsonLines, read_json
 from triton_users.settings import UsageError
 
 OUT = TensorSpec("OUT", "INT32", (4,))
@@ -160,17 +160,6 @@ def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path_factory: Any, data
     for stream, count in enumerate(found.streams):
         for index in range(count):
             assert len(values(found.step(stream, index))) == 4
-
-
-@given(st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=4, max_size=4), min_size=1))
-def test_what_is_written_is_read_again(tmp_path_factory: Any, rows: list[list[int]]) -> None:
-    folder = tmp_path_factory.mktemp("again")
-    entries = [{"IN": row} for row in rows]
-    content = {"data": entries, "validation_data": [{"OUT": row} for row in rows]}
-    first = read_json(write(folder, content), PLAIN)
-    steps = [first.step(0, i) for i in range(len(rows))]
-    again = read_json(write(folder, written(PLAIN, steps)), PLAIN)
-    assert [again.step(0, i) for i in range(len(rows))] == steps
 
 
 class TestJsonLines:

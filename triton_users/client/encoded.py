@@ -40,6 +40,19 @@ def encoded_infer(channel: Channel | Share) -> Any:
     )
 
 
+def infer_on_a_stream_of_its_own(channel: Channel | Share, request: EncodedRequest, limit_s: float) -> list[Any]:
+    """Every ModelStreamInferResponse to one request; the server ends the stream behind the last.
+
+    Raises grpc.RpcError, DEADLINE_EXCEEDED after `limit_s` seconds.
+    """
+    begin = channel.stream_stream(
+        f"{_SERVICE}/ModelStreamInfer",
+        request_serializer=attrgetter("encoded"),
+        response_deserializer=service_pb2.ModelStreamInferResponse.FromString,
+    )
+    return list(begin(iter((request,)), timeout=limit_s))
+
+
 class StreamSilent(Exception):
     """No response came in the time given."""
 

@@ -39,7 +39,7 @@ def read_directory(path: Path, model: ModelSpec) -> StepList:
         except DataError as error:
             raise DataError(f"{file.name}: {error}") from None
     check_inputs(model, inputs)
-    return StepList([[Step(inputs, expected)]])
+    return StepList([[Step(inputs, expected)]], whole=bool(expected))
 
 
 def read_npz(path: Path, model: ModelSpec) -> StepList:
@@ -84,7 +84,7 @@ def read_npz(path: Path, model: ModelSpec) -> StepList:
             (inputs if model.input(name) else expected)[name] = found_tensor
         check_inputs(model, inputs)
         steps.append(Step(inputs, expected))
-    return StepList([steps])
+    return StepList([steps], whole=any(step.expected for step in steps))
 
 
 def tensor_of(spec: TensorSpec, array: Any) -> Tensor:

@@ -43,6 +43,14 @@ class InputData(Protocol):
         """How many steps each stream has; at least one stream, none of them empty."""
         ...
 
+    @property
+    def whole(self) -> bool:
+        """Whether a sequence is a stream from its first step to its last; else it may be any of its steps.
+
+        So it is where the data say what must be answered, which hangs on the steps before.
+        """
+        ...
+
     def step(self, stream: int, index: int) -> Step:
         """DataError when it cannot be read."""
         ...
@@ -51,8 +59,9 @@ class InputData(Protocol):
 class StepList:
     """Input data that are all in memory."""
 
-    def __init__(self, streams: Sequence[Sequence[Step]]) -> None:
+    def __init__(self, streams: Sequence[Sequence[Step]], *, whole: bool = False) -> None:
         self._streams = streams
+        self.whole = whole or len(streams) > 1
         self.streams = tuple(len(steps) for steps in streams)
 
     def step(self, stream: int, index: int) -> Step:

@@ -18,7 +18,7 @@ import binascii
 import json
 import os
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def read_json(path: Path, model: ModelSpec) -> StepList:
     if expected is not None and (not isinstance(expected, list) or len(expected) != len(data)):
         found = len(expected) if isinstance(expected, list) else "none"
         raise DataError(f'"validation_data" must have as many entries as "data": it has {found}, not {len(data)}')
-    return StepList(_streams(data, expected, model))
+    return StepList(_streams(data, expected, model), whole=isinstance(data[0], list) or expected is not None)
 
 
 def _streams(data: list[Any], expected: list[Any] | None, model: ModelSpec) -> list[list[Step]]:
@@ -137,10 +137,11 @@ class JsonLines:
                     self._lengths.append(len(line))
                 position += len(line)
         self.streams = (len(self._starts),)
+        self.whole = False
         if not self._starts:
             raise DataError("it has no line with a step")
         for index in range(min(FIRST_LINES, len(self._starts))):
-            self.step(0, index)
+            self.whole |= bool(self.step(0, index).expected)
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):
@@ -156,21 +157,6 @@ class JsonLines:
         if isinstance(line, dict) and "data" in line and self._model.input("data") is None:
             entry, expected = line["data"], line.get("validation_data")
         return _placed(f"step {index}", entry, expected, self._model)
-
-
-def written(model: ModelSpec, steps: Sequence[Step]) -> Mapping[str, Any]:
-    """These steps as perf_analyzer's JSON, with b64 contents, which keep every bit."""
-    return {
-        "data": [_written(step.inputs) for step in steps],
-        **({"validation_data": [_written(step.expected) for step in steps]} if any(s.expected for s in steps) else {}),
-    }
-
-
-def _written(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    return {
-        name: {"content": {"b64": base64.b64encode(each.raw).decode()}, "shape": list(each.shape)}
-        for name, each in tensors.items()
-    }
 
 
 def _shown(value: Any) -> str:

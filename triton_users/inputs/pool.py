@@ -30,6 +30,11 @@ class RequestPool:
         """How many steps each stream of the data has."""
         return self._data.streams
 
+    @property
+    def whole(self) -> bool:
+        """Whether a sequence is a whole stream (`InputData.whole`)."""
+        return self._data.whole
+
     def request(self, stream: int, first: int) -> PreparedRequest:
         """The request of the steps from `first` on; behind a stream's last step its first one follows.
 

@@ -80,7 +80,7 @@ class ModelLoad(Scenario):
         steps = streams[stream] if streams else 1
         if not self.spec.sequences:
             return ModelPlan(stream, draw.randrange(steps), seed=seed)
-        if len(streams) > 1:
+        if self._pool.whole:
             return ModelPlan(stream, 0, steps, draw_fresh_offset(draw), seed)
         # No sequences of the user's own: as many requests as in the nine scenarios.
         length = draw_length(draw, settings.sequence_length_mean, settings.sequence_length_stdev)
