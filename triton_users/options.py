@@ -27,7 +27,7 @@ from triton_users.locust_compat.interrupts import take_interrupts_that_locust_do
 from triton_users.locust_compat.master_port import keep_forked_workers_from_another_runs_master
 from triton_users.locust_compat.start_gate import hold_starts_that_come_before_init
 from triton_users.server.options import ServerSettings
-from triton_users.settings import ConnectionSettings, ReportSettings, Settings, UsageError
+from triton_users.settings import ConnectionSettings, ReportSettings, Settings, UsageError, WitnessSettings
 from triton_users.system.parent_death import tie_forks
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ GROUPS: dict[str, type] = {
     "What fails a run": JudgingSettings,
     "What a good request is": GoodputSettings,
     "When the client is the bottleneck": Limits,
+    "What the server says of itself": WitnessSettings,
     "Reports": ReportSettings,
     "Prometheus": ExportSettings,
 }

@@ -309,6 +309,28 @@ class ConnectionSettings:
     grpc_insecure: bool = option(False, "With grpcs://, do not check the certificate.")
 
 
+def _addresses(text: str) -> tuple[str, ...]:
+    found = names(text)
+    for each in found:
+        if not re.fullmatch(r"https?://[^/\s]+/\S*", each):
+            raise UsageError(
+                f"metrics-url: {each!r} is no address of metrics, such as http://triton.example:8002/metrics"
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class WitnessSettings:
+    """Where else the server is asked what it does."""
+
+    metrics_url: tuple[str, ...] = option(
+        "",
+        "Address of the server's metrics, http://HOST:8002/metrics; of several replicas one each, comma separated. The "
+        "embedded server's are known.",
+        read=_addresses,
+    )
+
+
 @dataclass(frozen=True)
 class ReportSettings:
     """Where reports go."""

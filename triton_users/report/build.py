@@ -18,6 +18,8 @@ from triton_users.ledger import MEASURES, Collector, Histogram, Ledger, Row, Sce
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import cut
 from triton_users.ledger.timeline import Timeline
+from triton_users.report import server_side
+from triton_users.witness.seen import Seen
 
 SCHEMA = 2
 """Version of the report's form; a new one whenever a reader of the old one could go wrong."""
@@ -87,10 +89,12 @@ def build_report(
     state: State,
     load_s: float | None = None,
     intended: int = 0,
+    seen: Seen | None = None,
 ) -> dict[str, Any]:
     """The report as of `now_s` seconds into the run, with the verdict.
 
-    `load_s`: for how long its users made load, which rates go by; they may have taken some time to stop.
+    `load_s`: for how long its users made load, which rates go by; they may have taken some time to stop. `seen`: what
+    was seen of the server.
 
     `intended`: how many arrivals of an open loop were due by then.
 
@@ -98,6 +102,7 @@ def build_report(
     "running" (a checkpoint: if the file stays like this, the program was killed, and what came later is lost).
     """
     total, running = collector.total, state == "running"
+    seen = seen or Seen()
     load_s = now_s if load_s is None else load_s
     points = timeline.dump(now_s)
     evidence = collector.evidence()
@@ -144,7 +149,12 @@ def build_report(
         "seed": info.seed,
         "reproduce": info.reproduce,
         "verdict": _verdict(verdict, workers, info.notes, _headline(verdict, state, now_s)),
-        "server": {**plain(dict(info.server)), "unsent": _unsent(info, collector)},
+        "server": {
+            **plain(dict(info.server)),
+            "unsent": _unsent(info, collector),
+            "batches": server_side.batches(seen),
+        },
+        "server_side": server_side.section(seen, total),
         "client": client(),
         "settings": plain({**info.settings, "goodput": [str(each) for each in info.goodput]}),
         "totals": {**_totals(scenarios, requests.values(), load_s), **_reconnects(total)},

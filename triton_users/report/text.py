@@ -36,7 +36,7 @@ _MEASURED = (
 def render_text(report: dict[str, Any]) -> str:
     """The whole report, ending in a line end."""
     parts = [_headline(report), _scenarios(report), _totals(report)]
-    for section in (_arrivals, _measures, _thresholds, _verdict, _workers, _notes, _failures):
+    for section in (_arrivals, _measures, _time, _thresholds, _verdict, _workers, _notes, _failures):
         if text := section(report):
             parts.append(text)
     parts.append(_facts(report))
@@ -184,6 +184,29 @@ def _measures(report: dict[str, Any]) -> str:
     ]
     heads = ["Requests", *(["goodput"] if good else []), *(column for column, _, _ in columns), "To"]
     return "Measures (ms)\n" + table(heads, rows, right=set(range(len(heads) - 1)))
+
+
+def _time(report: dict[str, Any]) -> str:
+    """Where a mean request's time went, for each model."""
+    found = [model for model in report["server_side"]["models"] if model["success"]]
+    if not found:
+        return ""
+    parts = ("client_ms", "network_ms", "queue_ms", "input_ms", "infer_ms", "output_ms")
+    rows = [
+        [
+            number(model["success"]),
+            *(milliseconds(model[part]) for part in parts),
+            "-" if model["mean_batch"] is None else f"{model['mean_batch']:.2f}",
+            f"{model['model']}{' = ' + ' + '.join(model['steps']) if model['steps'] else ''}",
+        ]
+        for model in found
+    ]
+    heads = ["Computed", "Latency", "Network, client", "Queue", "Input", "Infer", "Output", "Batch", "Model"]
+    title = "Where the time went: a mean request, in ms, by this client's clock and the server's"
+    others = ", ".join(model["model"] for model in found if model["network_ms"] is None and model["answered"])
+    note = _wrapped(f"Others sent requests to these too, so the two clocks timed different ones: {others}.")
+    shown = f"{title}\n{table(heads, rows, right=set(range(8)))}"
+    return f"{shown}\n{note}" if others else shown
 
 
 def _thresholds(report: dict[str, Any]) -> str:

@@ -42,14 +42,14 @@ from triton_users.run.locust import Command
 from triton_users.run.models import own_models, settle
 from triton_users.run.open_loop import names_of
 from triton_users.run.pace import Order, Pace
-from triton_users.run.preflight import Preflight, batch_counts, look_at
+from triton_users.run.preflight import Preflight, look_at
 from triton_users.run.reporting import Reporting
+from triton_users.run.sampling import Sampler
 from triton_users.run.watch import ServerWatch
 from triton_users.server.options import ServerSettings
-from triton_users.settings import ConnectionSettings, Settings, UsageError
+from triton_users.settings import ConnectionSettings, Settings, UsageError, WitnessSettings
 from triton_users.stress import TritonLoadUser, runs_scenarios
 from triton_users.users import own_host
-from triton_users.witness import batches
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Coordinator:
         self._stopping_s = math.inf
         self._watch: ServerWatch | None = None
         self._pace: Pace | None = None
-        self._batches: batches.Batches = {}
+        self._sampler: Sampler | None = None
         self.reporting: Reporting | None = None
 
     @property
@@ -120,6 +120,7 @@ class Coordinator:
         judging_from(options)
         read(ConnectionSettings, options)
         self._paced(settings.seed)
+        read(WitnessSettings, options)
         report_dir_from(options)
         exports = read(ExportSettings, options)
         if exports.prometheus_port:
@@ -172,6 +173,8 @@ class Coordinator:
             configuration = replace(self._configuration, epoch=secrets.token_hex(8))
             try:
                 self.reporting.reset(configuration.epoch)
+                if self._sampler is not None:
+                    self._sampler.reset()
             except OSError as error:
                 logger.error("The report's counts are not reset, since their report cannot be written: %s", error)
                 return
@@ -280,13 +283,27 @@ class Coordinator:
         info = replace(info, **judging, reproduce=self._reproduce(settings.seed))
         if not runs_scenarios(command.user_classes):
             info = replace(info, weights={})
-        self.reporting = Reporting(info, report_dir_from(options), configuration.epoch, self._poll)
+        sampler = self._sampler = self._sampler_for(connection, preflight)
+        self.reporting = Reporting(info, report_dir_from(options), configuration.epoch, self._poll, sampler.seen)
         self._watch = ServerWatch(self.host, connection, preflight.found)
         self._watch.start()
-        self._batches = batch_counts(self.host, connection)
+        sampler.start()
         for note in (*preflight.notes, *preflight.failed_to_load):
             logger.warning("%s%s", note[:1].upper(), note[1:])
         return configuration
+
+    def _sampler_for(self, connection: ConnectionSettings, preflight: Preflight) -> Sampler:
+        if self._sampler is not None:
+            self._sampler.stop()
+        urls, embedded = read(WitnessSettings, self._command.options).metrics_url, self._embedded
+        ours = self.host == embedded.host
+        return Sampler(
+            self.host,
+            connection,
+            models=sorted(preflight.target.models),
+            metrics_urls=(embedded.metrics_url, *urls) if ours else urls,
+            pid=embedded.pid if ours else 0,
+        )
 
     def _settings(self, drawn_seed: int) -> Settings:
         command = self._command
@@ -371,8 +388,12 @@ class Coordinator:
             state: State = "interrupted" if self._interrupted else "finished"
             try:
                 ending = self._ending_of(reporting)
-                self._command.exit_with(reporting.finish(state, **ending, batches=self._batches_formed()))
+                if self._sampler is not None and self._watch is not None and self._watch.answered:
+                    self._sampler.settle()
+                self._command.exit_with(reporting.finish(state, **ending))
             finally:
+                if self._sampler is not None:
+                    self._sampler.stop()
                 if self._watch is not None:
                     self._watch.stop()
 
@@ -391,12 +412,6 @@ class Coordinator:
             "notes": watch.absences(begun_s),
             "slow_questions": watch.slow_questions(begun_s),
         }
-
-    def _batches_formed(self) -> batches.Batches:
-        if self._watch is None or not self._watch.answered:
-            return {}  # the report must not wait once more for a server that is gone
-        connection = read(ConnectionSettings, self._command.options)
-        return batches.since(batch_counts(self.host, connection), self._batches)
 
     def _cut_short(self) -> str:
         """How far the run came, when it was given a run time and did not come so far."""

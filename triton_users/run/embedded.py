@@ -28,6 +28,16 @@ class Embedded:
         """`grpc://127.0.0.1:PORT` of the one that runs; "" when none does."""
         return f"grpc://{self._triton.grpc_url}" if self._triton is not None else ""
 
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 when none runs."""
+        return self._triton.pid if self._triton is not None else 0
+
+    @property
+    def metrics_url(self) -> str:
+        """Where its metrics are; "" when none runs."""
+        return self._triton.metrics_url if self._triton is not None else ""
+
     def start(self, wanted: ServerSettings) -> None:
         """Install what is missing and start it. A ServerError when that cannot be."""
         with server.ProgressLine() as progress:

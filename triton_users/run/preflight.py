@@ -10,13 +10,12 @@ from triton_users import server
 from triton_users.image_model.own_pictures import PicturesError, own_folder, read
 from triton_users.judge.thresholds import Threshold, check_names
 from triton_users.run.configuration import left_out
-from triton_users.run.server_state import LIMIT_S, ServerState, client_for, listed, server_state, what_answered
+from triton_users.run.server_state import ServerState, listed, server_state, what_answered
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.models import names_of_all
 from triton_users.scenarios.perf_analyzer import PerfAnalyzer
 from triton_users.settings import SCENARIOS, ConnectionSettings, Settings, UsageError
 from triton_users.transport.target import parse_target
-from triton_users.witness import batches
 
 logger = logging.getLogger(__name__)
 
@@ -92,15 +91,6 @@ def look_at(
         failed_to_load=tuple(f"the model {name} failed to load: {failed[name]}" for name in sorted(concerned)),
         notes=tuple(notes),
     )
-
-
-def batch_counts(host: str, connection: ConnectionSettings) -> batches.Batches:
-    """The batches that the server at `host` has executed since it started; nothing where it does not say."""
-    client = client_for(host, connection, LIMIT_S)
-    try:
-        return batches.count(client, LIMIT_S)
-    finally:
-        client.close()
 
 
 def _target(host: str, connection: ConnectionSettings, found: ServerState) -> Target:

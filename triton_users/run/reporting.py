@@ -17,6 +17,7 @@ from triton_users.ledger.timeline import Timeline
 from triton_users.report import ReportFolder, RunInfo, build_report, render_text
 from triton_users.report.build import State, utc
 from triton_users.run.checkpoint import Checkpoint
+from triton_users.witness.seen import Seen
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +28,12 @@ TICK_S = 1.0
 class Reporting:
     """From the first second of a run to its report."""
 
-    def __init__(self, info: RunInfo, parent: Path, epoch: str, poll: Callable[[], None]) -> None:
+    def __init__(
+        self, info: RunInfo, parent: Path, epoch: str, poll: Callable[[], None], seen: Callable[[], Seen] = Seen
+    ) -> None:
         """`epoch` names what is counted (`ledger.Collector.epoch`); `poll` is called every second of the run.
+
+        `seen` tells what was seen of the server so far.
 
         Raises OSError when the report's folder cannot be made.
         """
@@ -38,6 +43,7 @@ class Reporting:
         self._load_s: float | None = None
         """How far into the run its users had the order to stop."""
         self._poll = poll
+        self._seen = seen
         self._collector = ledger.Collector(epoch)
         self._timeline = Timeline()
         self.folder = ReportFolder(parent, info.started)
@@ -102,6 +108,7 @@ class Reporting:
             load_s=self._load_s or now_s,
             state=state,
             intended=self._intended,
+            seen=self._seen(),
         )
 
     def stopping(self) -> None:
@@ -115,20 +122,17 @@ class Reporting:
         at_the_end: Sequence[str] = (),
         notes: Sequence[str] = (),
         slow_questions: Sequence[tuple[float, float]] = (),
-        batches: Mapping[str, Mapping[int, int]] | None = None,
     ) -> int:
         """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
 
         `at_the_end`: what was wrong with how it ended. `notes`: what a person should know beside that.
-        `slow_questions`: see `RunInfo`. `batches`: what the server executed, model -> size of a batch -> executions.
+        `slow_questions`: see `RunInfo`.
         A run whose report cannot be written has not passed.
         """
         self._ticker.kill(block=False)
         self._checkpoint.stop()
         notes = [*self._info.notes, *notes]
         self._info = replace(self._info, at_the_end=at_the_end, notes=notes, slow_questions=slow_questions)
-        counted = {name: {str(size): n for size, n in sizes.items()} for name, sizes in (batches or {}).items()}
-        self._info = replace(self._info, server={**self._info.server, "batches": counted})
         report = self.report(state)
         try:
             self.folder.write(report)

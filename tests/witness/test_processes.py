@@ -1,0 +1,59 @@
+"""The processes of a real Triton as the kernel tells them."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import psutil
+import pytest
+
+from triton_users import server
+from triton_users.witness.processes import ProcessTree
+from triton_users.witness.series import Key
+
+
+@pytest.mark.triton
+def test_the_whole_tree_is_added_up_and_each_models_stubs_are_told(triton: server.EmbeddedTriton) -> None:
+    found = ProcessTree(triton.pid).read(0.0)
+    every = [psutil.Process(triton.pid), *psutil.Process(triton.pid).children(recursive=True)]
+
+    assert found[Key("processes")] == len(every)
+    assert found[Key("threads")] == pytest.approx(sum(each.num_threads() for each in every), abs=20)
+    assert found[Key("descriptors")] == pytest.approx(sum(each.num_fds() for each in every), abs=20)
+    assert found[Key("stub_memory", "MiB", "custom_sequence_int32")] > 5
+    resident = sum(each.memory_info().rss for each in every) / 2**20
+    assert 0.2 * resident < found[Key("memory", "MiB")] <= 1.05 * resident
+
+
+def test_a_process_that_is_gone_has_no_values() -> None:
+    assert ProcessTree(2**22 + 1).read(0.0) == {}
+
+
+def test_a_process_without_children_is_a_tree_of_its_own() -> None:
+    assert ProcessTree(os.getpid()).read(0.0)[Key("processes")] >= 1
+
+
+@pytest.mark.triton
+def test_a_stub_that_was_killed_is_named_with_its_model_and_the_others_are_not(tmp_path: object) -> None:
+    with server.EmbeddedTriton(models=["custom_nobatch_zero_1_float32", "custom_nobatch_sequence_int32"]) as triton:
+        tree = ProcessTree(triton.pid)
+        tree.read(1.0)
+        assert tree.deaths == []
+        [stub] = [
+            each for each in psutil.Process(triton.pid).children(recursive=True) if "zero_1" in " ".join(each.cmdline())
+        ][:1]
+        stub.kill()
+        until = time.monotonic() + 10
+        while not tree.deaths and time.monotonic() < until:
+            tree.read(2.0)
+            time.sleep(0.05)
+        tree.read(3.0)
+
+    [death] = tree.deaths
+    assert (death.model, death.pid, death.from_s <= 2.0, death.to_s) == (
+        "custom_nobatch_zero_1_float32",
+        stub.pid,
+        True,
+        None,
+    )

@@ -1,0 +1,97 @@
+"""What a server counted over a run, though it or a model of it was started again in the middle. Knows no clock.
+
+counting = Counting()
+counting.begin(statistics, now_s)
+counting.take(statistics, now_s, reconnected=False)       # again and again
+counting.total, counting.restarts, counting.several
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from triton_users.witness.statistics import ModelCounts, Statistics
+
+MAX_RESTARTS = 50
+"""Restarts that are kept; a report needs no more."""
+TURNS = 3
+"""So many times the counters of one server do not go back within TURNS_S without a lost connection."""
+TURNS_S = 30.0
+"""In seconds. Picked arbitrarily: a model that is loaded so often is not ready for moments that others see."""
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Counters that began anew."""
+
+    model: str
+    """"" for the whole server."""
+    from_s: float
+    """When it last answered before, in the caller's seconds."""
+    to_s: float
+    """When it answered again."""
+
+
+class Counting:
+    """Adds up what is counted between any two answers, so that nothing seen is lost when counters begin anew.
+
+    All counters of a server that was started again go back, and so does the connection to it. Without that it was the
+    model. Counters that go back again and again on one connection, each time to no less than before, are those of
+    several servers behind one address.
+    """
+
+    def __init__(self) -> None:
+        self.total: Statistics = {}
+        """Model -> what was counted since `begin`."""
+        self.restarts: list[Restart] = []
+        self.several = False
+        """Whether the answers are those of several servers: the total means nothing then."""
+        self._last: Statistics = {}
+        self._last_s = 0.0
+        self._away: dict[str, float] = {}
+        self._turns: dict[str, list[tuple[float, int]]] = {}
+
+    def begin(self, statistics: Statistics, now_s: float) -> None:
+        """Count from here on; forget what was before."""
+        self.__init__()  # type: ignore[misc]  # as new
+        self._last, self._last_s = statistics, now_s
+
+    def take(self, statistics: Statistics, now_s: float, *, reconnected: bool) -> None:
+        """Take an answer in. `reconnected`: whether the connection was made anew since the last one."""
+        back = [name for name, counts in statistics.items() if counts.began_anew(self._last.get(name, _NOTHING))]
+        for name, counts in statistics.items():
+            grown = counts if name in back else counts.since(self._last.get(name, _NOTHING))
+            if grown != _NOTHING or name not in self.total:
+                self.total[name] = self.total.get(name, _NOTHING).plus(grown)
+        for name in self._last.keys() - statistics.keys():
+            self._away.setdefault(name, self._last_s)
+        restarted = bool(back) and reconnected
+        if restarted:
+            self._restarted(Restart("", self._last_s, now_s))
+        for name in statistics:
+            since_s = self._away.pop(name, None)
+            if since_s is not None and not restarted:
+                self._restarted(Restart(name, since_s, now_s))
+            elif name in back and not restarted:
+                self._turned(name, statistics[name], now_s)
+        # What is away for now is still known: its counters may go on where they were.
+        self._last, self._last_s = {**self._last, **statistics}, now_s
+        for name in self._away:
+            self._last.pop(name, None)
+
+    def _turned(self, name: str, counts: ModelCounts, now_s: float) -> None:
+        turns = [each for each in self._turns.get(name, []) if now_s - each[0] <= TURNS_S]
+        self._turns[name] = turns = [*turns, (now_s, counts.success)][-TURNS:]
+        lows = [low for _, low in turns]
+        if len(turns) == TURNS and lows == sorted(lows) and lows[0] > 0:
+            self.several = True
+            self.restarts = [each for each in self.restarts if each.model != name]
+        if not self.several:
+            self._restarted(Restart(name, self._last_s, now_s))
+
+    def _restarted(self, restart: Restart) -> None:
+        if len(self.restarts) < MAX_RESTARTS:
+            self.restarts.append(restart)
+
+
+_NOTHING = ModelCounts()
