@@ -23,6 +23,8 @@ FORBIDDEN = {
     "server": {"locust", "tritonclient"} | {f"triton_users.{part}" for part in ("scenarios", "users", "plugin", "run")},
     "inputs": {"locust", "gevent"}
     | {f"triton_users.{part}" for part in ("client", "scenarios", "users", "stress", "plugin", "run", "report")},
+    "capacity": {"locust", "gevent", "tritonclient"}
+    | {f"triton_users.{part}" for part in ("run", "report", "plugin", "scenarios", "client")},
     "judge": {"locust", "gevent", "tritonclient"} | {f"triton_users.{part}" for part in ("run", "report", "plugin")},
     "report": {"locust", "gevent", "tritonclient"} | {f"triton_users.{part}" for part in ("users", "plugin", "run")},
     "exports": {"locust", "tritonclient"} | {f"triton_users.{part}" for part in ("users", "plugin", "run", "web")},

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from triton_users.arrivals.settings import ArrivalSettings
+from triton_users.capacity.settings import CapacitySettings
 from triton_users.declaration import Option, Value, declared, digits, names, read, typed
 from triton_users.exports.options import ExportSettings
 from triton_users.inputs.options import ModelSettings
@@ -40,6 +41,7 @@ GROUPS: dict[str, type] = {
     "What runs": Settings,
     "What models are sent": ModelSettings,
     "When users start": ArrivalSettings,
+    "How much load holds": CapacitySettings,
     "Which server": ServerSettings,
     "How users connect": ConnectionSettings,
     "What fails a run": JudgingSettings,

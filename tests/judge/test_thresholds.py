@@ -1,16 +1,15 @@
 """Thresholds as people write them, and what they are held against."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.judge.ledgers import NAMES, ledger, own_requests
-from triton_users.judge.metrics import MEASURES, METRICS, metric
+from triton_users.judge.metrics import METRICS, metric
 from triton_users.judge.thresholds import Check, Threshold, apply, check_names, four_digits, parse_thresholds
 from triton_users.judge.verdict import judge
-from triton_users.ledger import Histogram, Ledger
+from triton_users.ledger import Ledger
+from triton_users.ledger.measures import MEASURES
 from triton_users.settings import UsageError
 
 
@@ -30,9 +29,9 @@ def percentiles() -> st.SearchStrategy[str]:
     percent = st.integers(1, 9999).map(lambda n: f"p{n / 100:g}")
 
     def name(measure: str, which: str) -> str:
-        return f"{measure + '_' if measure else ''}{which}{MEASURES[measure].suffix}"
+        return MEASURES[measure].field(f"{measure}_{which}") if measure else f"{which}_ms"
 
-    return st.builds(name, st.sampled_from(list(MEASURES)), st.one_of(percent, st.just("max")))
+    return st.builds(name, st.sampled_from(["", *MEASURES]), st.one_of(percent, st.just("max")))
 
 
 @given(
@@ -55,9 +54,9 @@ def test_a_threshold_written_out_is_read_back(scenario: str, name: str, or_equal
         ("p99_ms<5<6", "is not"),
         ("a:b:p99_ms<5", "is not"),
         ("latency<50", "there is no metric 'latency'; it must be one of: failure_ratio"),
-        ("p99<50", "latency of an answered request is a time in ms; write p99_ms"),
+        ("p99<50", "latency is a time in ms; write p99_ms"),
         ("max<50", "write max_ms"),
-        ("responses_p99_ms<50", "responses to a request is a count; write responses_p99"),
+        ("responses_p99_ms<50", "responses is a count; write responses_p99"),
         ("first_byte_p99_ms<50", "before pNN or max may stand: first_response_, inter_response_"),
         ("p100_ms<50", "a percentile is over 0 and under 100; the largest value is max"),
         ("p0_ms<50", "a percentile is over 0 and under 100"),
@@ -245,20 +244,23 @@ def test_what_is_no_percentile_needs_no_number_of_requests(text: str) -> None:
     assert checked(text, latencies(1, 0)).result == "pass"
 
 
-@pytest.mark.parametrize("name", [f"{measure}_p50{MEASURES[measure].suffix}" for measure in MEASURES if measure])
+@pytest.mark.parametrize("name", [measure.field(f"{name}_p50") for name, measure in MEASURES.items()])
 def test_a_measure_that_no_request_has_does_not_pass(name: str) -> None:
     check = checked(f"{name}<1000", latencies(1000, 0))
     assert (check.value, check.passed, check.finding) == (None, False, "does not hold: there is no data")
 
 
-def test_a_count_may_have_a_lower_limit_and_then_the_small_values_are_those_outside(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    counts = Histogram()
-    for number in range(2000):
-        counts.record(1 if number < 10 else 8)
-    monkeypatch.setitem(MEASURES, "responses", replace(MEASURES["responses"], of=lambda row: counts))
-    check = checked("responses_p1>=8", latencies(1, 0))
+def test_a_percentile_of_another_measure_is_of_its_values_alone() -> None:
+    counted = latencies(1000, 0)
+    counted.row("ResNet", "m").measure({"first_response": [5_000] * 700, "inter_response": [2_000] * 400})
+    assert checked("ResNet:first_response_p99_ms<6", counted).result == "pass"
+    few = checked("inter_response_p99_ms<6", counted)
+    assert few.finding.startswith("not enough responses to say: it is 2, with 0 of 400 responses outside the limit")
+
+
+def test_a_count_may_have_a_lower_limit_and_then_the_small_values_are_those_outside() -> None:
+    counted = latencies(1, 0)
+    counted.row("ResNet", "m").measure({"responses": [1] * 10 + [8] * 1990})
+    check = checked("responses_p1>=8", counted)
     assert (check.value, check.passed) == (8.0, True)
-    assert (check.sample.outside, check.sample.values) == (10, 2000)
-    assert check.sample.needed == 2010
+    assert (check.sample.outside, check.sample.values, check.sample.needed) == (10, 2000, 2010)

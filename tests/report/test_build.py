@@ -3,11 +3,13 @@
 import cProfile
 import json
 import pstats
+from dataclasses import replace
 from importlib import resources
 
 import jsonschema
 import pytest
 
+from tests.capacity.answers import FOUND
 from tests.report.conftest import STARTED
 from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Recorder
@@ -269,3 +271,22 @@ def test_models_that_were_never_sent_a_request_are_named() -> None:
     report = build_report(info, collector, Timeline(), now_s=1.0, state="finished")
     assert report["server"]["unsent"] == ["forgotten"]
     assert "never sent a request: forgotten" in render_text(report)
+
+
+def test_a_search_for_the_capacity_is_in_the_report_as_the_schema_has_it(report_of) -> None:
+    made = report_of(capacity=FOUND)
+    VALIDATOR.validate(json.loads(json.dumps(made, allow_nan=False)))
+    capacity = made["capacity"]
+    assert (capacity["over"], capacity["held"], capacity["failed"], capacity["limited_by"]) == (
+        "rate",
+        297,
+        308,
+        "server",
+    )
+    assert [level["load"] for level in capacity["levels"]] == [100, 200, 400, 283, 336, 297, 308, 308, 297]
+
+
+def test_a_search_that_found_less_than_wanted_fails_the_run_at_its_end_and_not_before(report_of) -> None:
+    wanted = {"capacity": replace(FOUND, at_least=500.0), "allow_failure": ["ResNet"], "thresholds": ()}
+    assert report_of(**wanted)["verdict"]["reasons"][0].startswith("the capacity is not at least 500 arrivals/s")
+    assert report_of(state="running", **wanted)["verdict"]["reasons"] == []

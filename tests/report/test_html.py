@@ -10,6 +10,7 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
+from tests.capacity.answers import FOUND
 from tests.web.chromium import chromium, drawn, pixels, prefer_dark, texts
 from tests.web.locusts import wait_for
 from tests.web.values import HOSTILE, LARGE_ID
@@ -204,3 +205,19 @@ def test_without_scripts_the_page_shows_the_text(shown: Any, report: dict[str, A
         assert not browser.find_element(By.CSS_SELECTOR, "header").is_displayed()
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_search_for_the_capacity_has_its_curve_and_its_levels(shown: Any, report_of: Any) -> None:
+    browser = shown(report_of(capacity=FOUND))
+    assert "297 arrivals/s held; 308 arrivals/s did not" in texts(browser, "#capacity-found")[0]
+    loads, _, p99 = browser.execute_script("return document.querySelector('#capacity-curve').plot.data")
+    assert loads == [100, 200, 283, 297, 308, 336, 400]
+    assert p99[0] == pytest.approx(5.0, rel=0.01)
+    assert p99[-1] == pytest.approx(900.0, rel=0.01)
+    assert texts(browser, "#capacity .badge")[-2:] == ["failed", "too high"]
+    assert pixels(browser, "#capacity-curve", "p99")
+    assert pixels(browser, "#capacity-curve", "bad")
+
+
+def test_a_run_without_a_search_shows_no_capacity(shown: Any, report: dict[str, Any]) -> None:
+    assert not shown(report).find_element(By.CSS_SELECTOR, "#capacity").is_displayed()

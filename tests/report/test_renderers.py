@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.capacity.answers import FOUND
 from tests.report.conftest import make_report
 from triton_users.judge.thresholds import parse_thresholds
 from triton_users.ledger import Collector, Recorder
@@ -348,3 +349,15 @@ def test_milliseconds_show_about_three_digits(value, shown: str) -> None:
 @pytest.mark.parametrize(("count", "shown"), [(0, "0 B"), (1023, "1,023 B"), (1536, "1.5 KiB"), (2**50, "1,024.0 TiB")])
 def test_bytes_are_shown_in_the_unit_that_fits(count: int, shown: str) -> None:
     assert size(count) == shown
+
+
+def test_text_has_the_curve_of_a_search_by_load_with_what_was_found(report_of) -> None:
+    text = render_text(report_of(capacity=FOUND))
+    found = "297 arrivals/s held; 308 arrivals/s did not: p99_ms<50 does not hold: it is 71.2."
+    assert f"Capacity (arrivals/s; p99_ms<50,failure_ratio<0.1%): {found}" in " ".join(text.split())
+    lines = [line for line in text.split("\n") if re.match(r" *\d+ .*(held|failed|too high)$", line)]
+    assert [int(line.split()[0]) for line in lines] == [100, 200, 283, 297, 297, 308, 308, 336, 400]
+    bars = {int(line.split()[0]): max(map(len, re.findall("#+", line))) for line in lines}
+    assert bars[100] < bars[200] < bars[283] <= bars[297] < bars[308]
+    assert re.search(r"#>  too high$", lines[-1])
+    assert max(map(len, text.split("\n"))) <= WIDTH

@@ -75,6 +75,16 @@ class FakeCommand:
     def quit(self) -> None:
         self.asked.append("quit")
 
+    @property
+    def target_users(self) -> int:
+        return int(self.options.num_users)
+
+    def set_users(self, users: int) -> None:
+        self.asked.append(f"{users} users")
+
+    def end_run(self) -> None:
+        self.asked.append("end run")
+
     def refuse_to_start(self, why: str) -> NoReturn:
         raise Refused(why)
 
@@ -180,6 +190,9 @@ class FakeNodes:
 
     def poll(self) -> Mapping[str, Any] | None:
         return self.snapshot
+
+    def ask(self) -> None:
+        self.asked.append("ask")
 
     def with_users(self) -> list[str]:
         return self.workers

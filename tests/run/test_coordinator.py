@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 import pytest
 
+from tests.capacity.answers import FOUND
 from tests.run.fakes import HOST, FakeCommand, FakeNodes, Refused, options, target
 from triton_users.ledger import Recorder
 from triton_users.run import coordinator as module
@@ -286,3 +287,127 @@ class TestTheHost:
     @pytest.fixture
     def no_embedded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module.server, "EmbeddedTriton", lambda **_: pytest.fail("there is a host"))
+
+
+SEARCH = ("--find-capacity", "p99_ms<50")
+
+
+def begun(folder: Path, *arguments: str, search: Any = None, monkeypatch: pytest.MonkeyPatch | None = None) -> Run:
+    """A run with a search that has its users; `search` is what the search does, else it waits."""
+    if monkeypatch is not None:
+        monkeypatch.setattr(module.CapacitySearch, "run", search)
+    run = Run(folder, *SEARCH, *arguments)
+    run.coordinator.start()
+    run.coordinator.spawned()
+    gevent.sleep(0)
+    return run
+
+
+def test_a_search_that_has_its_answer_ends_the_run_which_passes_by_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(search: Any) -> None:
+        search.levels.extend(FOUND.levels)
+        search.told(search.answer())
+
+    run = begun(tmp_path, search=found, monkeypatch=monkeypatch)
+    assert "end run" in run.command.asked
+    run.count(run.epoch)
+    run.end()
+    (report,) = run.reports()
+    assert (report["capacity"]["held"], report["capacity"]["stopped"]) == (297, "")
+    assert (run.command.exit_code, report["verdict"]["reasons"]) == (0, [])
+
+
+def test_a_search_that_finds_less_than_is_asked_for_fails_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun(
+        tmp_path,
+        "--capacity-at-least",
+        "300",
+        search=lambda search: search.levels.extend(FOUND.levels) or search.told(search.answer()),
+        monkeypatch=monkeypatch,
+    )
+    run.count(run.epoch)
+    run.end()
+    assert run.command.exit_code == 1
+    assert run.reports()[0]["verdict"]["reasons"][0].startswith("the capacity is not at least 300 arrivals/s: 297")
+
+
+def test_a_run_that_is_ended_in_the_middle_of_a_search_reports_what_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def long(search: Any) -> None:
+        search.levels.extend(FOUND.levels[:2])
+        search.told(search.answer())
+        gevent.sleep(60)
+
+    run = begun(tmp_path, search=long, monkeypatch=monkeypatch)
+    run.count(run.epoch)
+    run.end()
+    capacity = run.reports()[0]["capacity"]
+    assert (capacity["held"], capacity["stopped"], capacity["settled"]) == (200, "the run was ended", False)
+    assert "end run" not in run.command.asked
+
+
+def test_a_search_that_breaks_off_ends_the_run_and_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(search: Any) -> None:
+        raise ValueError("a mistake of ours")
+
+    run = begun(tmp_path, search=broken, monkeypatch=monkeypatch)
+    assert "end run" in run.command.asked
+    run.count(run.epoch)
+    run.end()
+    assert run.command.exit_code == 1
+    assert "it broke off: a mistake of ours" in run.reports()[0]["verdict"]["reasons"][0]
+
+
+def test_a_search_that_is_done_before_the_run_time_is_not_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun(
+        tmp_path,
+        search=lambda search: search.levels.extend(FOUND.levels) or search.told(search.answer()),
+        monkeypatch=monkeypatch,
+    )
+    run.command.run_time_s = 3600.0
+    run.count(run.epoch)
+    run.end()
+    assert run.command.exit_code == 0
+
+
+def test_the_rate_of_a_search_is_not_that_of_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begun(tmp_path, search=lambda _: None, monkeypatch=monkeypatch)
+    assert run.command.options.rate == "100"
+    run.end()
+    assert run.command.options.rate == ""
+
+
+def test_requests_that_fail_at_loads_that_are_too_high_fail_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(search: Any) -> None:
+        search.levels.extend(FOUND.levels)
+        search.told(search.answer())
+
+    run = begun(tmp_path, search=found, monkeypatch=monkeypatch)
+    recorder = Recorder("w", run.epoch)
+    recorder.row("", "m").record(1_000, 0, 1, 1)
+    recorder.row("", "m").record_error("[StatusCode.UNAVAILABLE] the queue is full", 1, 0)
+    run.coordinator.merge(recorder.snapshot(0.1, final=True))
+    run.end()
+    assert run.command.exit_code == 0
+    assert any("the queue is full" in warning for warning in run.reports()[0]["verdict"]["warnings"])
+
+
+def test_wrong_answers_fail_a_search_whatever_the_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begun(
+        tmp_path,
+        search=lambda search: search.levels.extend(FOUND.levels) or search.told(search.answer()),
+        monkeypatch=monkeypatch,
+    )
+    run.count(run.epoch, outcome="failed")
+    run.end()
+    assert run.command.exit_code == 1
+    assert "Timeout failed 1 of 1 runs" in run.reports()[0]["verdict"]["reasons"][0]

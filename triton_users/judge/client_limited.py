@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
@@ -119,11 +120,16 @@ def event_loop_lag(state: WorkerState) -> Histogram:
     return Histogram.load(dumped) if dumped else Histogram()
 
 
-def findings(workers: Iterable[WorkerState], limits: Limits) -> list[Finding]:
-    """Where a limit was passed: one finding for each worker, cause and unbroken stretch of time, in order of time."""
+def findings(
+    workers: Iterable[WorkerState], limits: Limits, begun_s: float = 0.0, ended_s: float = math.inf
+) -> list[Finding]:
+    """Where a limit was passed: one finding for each worker, cause and unbroken stretch of time, in order of time.
+
+    Of the windows whose middle is between `begun_s` and `ended_s`, in seconds of the run.
+    """
     found: list[Finding] = []
     for state in workers:
-        windows = windows_of(state)
+        windows = [each for each in windows_of(state) if begun_s <= (each.start_s + each.end_s) / 2 <= ended_s]
         for what in LIMITED:
             if limit := getattr(limits, what):
                 found += _stretches(state.worker, what, limit, windows)

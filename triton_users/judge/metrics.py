@@ -1,6 +1,6 @@
-"""What a threshold can be set on: metrics by name, and measures that percentiles can be of. Pure functions of counts.
+"""What a threshold can be set on: metrics by name, and percentiles of any measure. Pure functions of counts.
 
-To add a measure, add its line to MEASURES: from it alone come `NAME_p99_ms<...`, its messages and its documentation.
+Each of `ledger.MEASURES` can be named before a percentile: a new one there is one here as well.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from triton_users.declaration import UsageError
 from triton_users.judge import samples
 from triton_users.ledger import Histogram, Row, ScenarioCounts
 from triton_users.ledger.histogram import middle_us
+from triton_users.ledger.measures import MEASURES, Measure
+
+LATENCY = Measure("Latency", "from a request's sending, or when it was due, to its end")
+"""What a percentile is of that names no measure."""
 
 
 @dataclass(frozen=True)
@@ -26,41 +30,6 @@ class Measured:
     outside: Row
     """Those among them that belong to no run of a scenario that it speaks of."""
     duration_s: float
-
-
-@dataclass(frozen=True)
-class Measure:
-    """Something that each request, or each response, has a value of."""
-
-    meaning: str
-    values: str
-    """What there is one value of: "requests" or "responses"."""
-    of: Callable[[Row], Histogram | None]
-    """None: nothing in this row has one."""
-    is_time: bool = True
-    """Microseconds, shown as ms; else a count."""
-
-    @property
-    def suffix(self) -> str:
-        """What ends the names of its metrics."""
-        return "_ms" if self.is_time else ""
-
-
-def _named(name: str) -> Callable[[Row], Histogram | None]:
-    return lambda row: row.measures.get(name)
-
-
-MEASURES: Mapping[str, Measure] = {
-    "": Measure("latency of an answered request", "requests", lambda row: row.latency),
-    "first_response": Measure("time to the first response of a request", "requests", _named("first_response")),
-    "inter_response": Measure("time from one response of a request to the next", "responses", _named("inter_response")),
-    "responses": Measure("responses to a request", "requests", _named("responses"), is_time=False),
-    "service": Measure("time from when a request was really sent to its answer", "requests", _named("service")),
-    "issue_delay": Measure(
-        "time from when a request should have been sent until it was", "requests", _named("issue_delay")
-    ),
-}
-"""Prefix in a metric's name -> the measure; without one it is the latency."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +56,17 @@ class Metric:
     sample: Callable[[Measured, Callable[[float], bool], bool], Sample] | None = None
     """Of what is measured, whether a value keeps the limit, and whether that is an upper one; None: it is no percentile
     and needs no number of requests."""
+    percent: float | None = None
+    """Which percentile it is, if it is one."""
+
+    def fewest(self, *, is_upper: bool) -> int:
+        """The fewest values that can say that it keeps a limit: with none outside."""
+        return 1 if self.percent is None else samples.needed(0, _allowed(self.percent, is_upper))
+
+
+def _allowed(percent: float, is_upper: bool) -> float:
+    """The share of values that may be outside a limit on this percentile."""
+    return (100 - percent if is_upper else percent) / 100
 
 
 def _failure_ratio(of: Measured) -> float | None:
@@ -118,7 +98,7 @@ RATIOS = ("failure_ratio", "goodput")
 
 NAMES = "failure_ratio, goodput, requests_per_s, runs, pNN_ms (any percentile: p50_ms, p99.9_ms), max_ms"
 """All metrics, in a few words."""
-PREFIXES = ", ".join(f"{name}_" for name in MEASURES if name)
+PREFIXES = ", ".join(f"{name}_" for name in MEASURES)
 
 _PERCENTILE = re.compile(r"(?:(?P<measure>\w+)_)??(?:p(?P<percent>\d{1,3}(?:\.\d{1,6})?)|max)(?P<suffix>_ms)?")
 
@@ -128,47 +108,48 @@ def metric(name: str) -> Metric:
     if name in METRICS:
         return METRICS[name]
     match = _PERCENTILE.fullmatch(name)
-    prefix = (match["measure"] or "") if match else ""
-    if match is None or prefix not in MEASURES:
+    measure = None if match is None else MEASURES.get(match["measure"]) if match["measure"] else LATENCY
+    if match is None or measure is None:
         raise UsageError(
             f"there is no metric {name!r}; it must be one of: {NAMES}; before pNN or max may stand: {PREFIXES}"
         )
-    measure, percent = MEASURES[prefix], match["percent"]
-    if (match["suffix"] or "") != measure.suffix:
+    percent, right = match["percent"], measure.field(name.removesuffix("_ms"))
+    if name != right:
         kind = "a time in ms" if measure.is_time else "a count"
-        right = name.removesuffix("_ms") + measure.suffix
-        raise UsageError(f"there is no metric {name!r}: {measure.meaning} is {kind}; write {right}")
+        raise UsageError(f"there is no metric {name!r}: {measure.title.lower()} is {kind}; write {right}")
+    at_most, scale = (True, 1e3) if measure.is_time else (None, 1.0)
     if percent is None:
-        return Metric(True if measure.is_time else None, _largest(measure))
+        return Metric(at_most, _largest(match["measure"], scale))
     if not 0 < float(percent) < 100:
         raise UsageError(f"there is no metric {name!r}: a percentile is over 0 and under 100; the largest value is max")
-    return _percentile(measure, float(percent))
+    return _percentile(match["measure"], float(percent), at_most, scale)
 
 
-def _scale(measure: Measure) -> float:
-    return 1e3 if measure.is_time else 1.0
+def _histogram(of: Measured, measure: str | None) -> Histogram:
+    """The values of a measure, None for the latency; empty where no request has one."""
+    return of.requests.measures.get(measure, Histogram()) if measure else of.requests.latency
 
 
-def _largest(measure: Measure) -> Callable[[Measured], float | None]:
+def _largest(measure: str | None, scale: float) -> Callable[[Measured], float | None]:
     def value(of: Measured) -> float | None:
-        histogram = measure.of(of.requests)
-        return histogram.max_us / _scale(measure) if histogram is not None and histogram.counts else None
+        histogram = _histogram(of, measure)
+        return histogram.max_us / scale if histogram.counts else None
 
     return value
 
 
-def _percentile(measure: Measure, percent: float) -> Metric:
+def _percentile(measure: str | None, percent: float, at_most: bool | None, scale: float) -> Metric:
     def value(of: Measured) -> float | None:
-        histogram = measure.of(of.requests)
-        found = None if histogram is None else histogram.quantile(percent / 100)
-        return None if found is None else found / _scale(measure)
+        found = _histogram(of, measure).quantile(percent / 100)
+        return None if found is None else found / scale
 
-    def sample(of: Measured, keeps: Callable[[float], bool], at_most: bool) -> Sample:
-        histogram = measure.of(of.requests) or Histogram()
-        largest, scale, values = histogram.max_us, _scale(measure), histogram.total
+    def sample(of: Measured, keeps: Callable[[float], bool], is_upper: bool) -> Sample:
+        histogram = _histogram(of, measure)
+        largest, values = histogram.max_us, histogram.total
         outside = sum(count for key, count in histogram if not keeps(min(middle_us(key), largest) / scale))
-        allowed = (100 - percent if at_most else percent) / 100
+        allowed = _allowed(percent, is_upper)
         few = not samples.enough(values, outside, allowed)
-        return Sample(values, outside, samples.needed(outside, allowed) if few else 0, measure.values)
+        needed = samples.needed(outside, allowed) if few else 0
+        return Sample(values, outside, needed, "responses" if measure == "inter_response" else "requests")
 
-    return Metric(True if measure.is_time else None, value, sample)
+    return Metric(at_most, value, sample, percent)

@@ -98,6 +98,7 @@ def judge(
     consequences: Iterable[str] = (),
     at_the_start: Iterable[str] = (),
     at_the_end: Iterable[str] = (),
+    overloaded: bool = False,
 ) -> Verdict:
     """The verdict on everything that was counted.
 
@@ -109,6 +110,7 @@ def judge(
     late (`lateness.sentences`), which is only reported. `gone`: when the server could not be reached
     (`outages.sentence`), which is then the first reason, and `consequences` the scenarios whose failures come of that,
     which are one reason together. `at_the_start`, `at_the_end`: what was wrong with its beginning and its end.
+    `overloaded`: it made more load than the server takes, on purpose, so that requests that failed are only reported.
 
     It fails when a scenario failed that is not allowed to, or in a way that it is not allowed to, when a request or the
     users' code failed outside of any scenario, when nothing ran, when requests at the end had waited for
@@ -119,8 +121,8 @@ def judge(
     the run is `running`, what has not run yet fails nothing.
     """
     found, first = _Findings(), first_failures or {}
-    _failed_runs(found, total, frozenset(allow_failure), first)
-    _outside(found, total, first)
+    _failed_runs(found, total, frozenset(allow_failure), first, overloaded)
+    _outside(found, total, first, overloaded)
     _did_not_run(found, total, weights, tuple(asked_by_name), users, running)
     _unanswered(found, total)
     for check in checks:
@@ -151,13 +153,17 @@ def _of_that_failed(found: _Findings, consequences: Iterable[str]) -> str:
     return f"; of that failed {', '.join(found.counts[name] for name in followed)}" if followed else ""
 
 
-def _failed_runs(found: _Findings, total: Ledger, allowed: frozenset[str], first: Mapping[str, str]) -> None:
+def _failed_runs(
+    found: _Findings, total: Ledger, allowed: frozenset[str], first: Mapping[str, str], overloaded: bool
+) -> None:
     for name, counts in total.scenarios.items():
         if not counts.failed:
             continue
         line = f"{name} failed {counts.failed} of {counts.runs} runs"
         behind = f"; {first[name]}" if name in first else ""
-        if name not in allowed:
+        if overloaded and not counts.unexcused and counts.failed <= total.requests_of(name).failed:
+            found.warnings.append(f"{line} since requests failed, which is what the levels are judged by{behind}")
+        elif name not in allowed:
             found.fail(name, [line + behind], f"{name} ({counts.failed} of {counts.runs} runs)")
         elif counts.unexcused:
             found.blame(name, f"{line}, {counts.unexcused} of them in a way that is never allowed{behind}")
@@ -167,19 +173,27 @@ def _failed_runs(found: _Findings, total: Ledger, allowed: frozenset[str], first
             found.warnings.append(f"{line}; its failures are allowed{behind}")
 
 
-def _outside(found: _Findings, total: Ledger, first: Mapping[str, str]) -> None:
+def _outside(found: _Findings, total: Ledger, first: Mapping[str, str], overloaded: bool) -> None:
     """What failed outside of any scenario: requests of the users' own, and exceptions of their code."""
     rows = {model: row for model, row in total.rows_of("").items() if row.failed}
-    lines = [_failed_requests(model, row) for model, row in sorted(rows.items(), key=lambda item: -item[1].failed)]
+    requests = [_failed_requests(model, row) for model, row in sorted(rows.items(), key=lambda item: -item[1].failed)]
     errors = {text for row in rows.values() for text in row.errors}
     raised = {text: n for text, n in total.exceptions.items() if text.partition(": ")[2] not in errors}
-    lines += [f"users' code raised {text} ({n} times)" for text, n in sorted(raised.items(), key=lambda item: -item[1])]
-    if len(lines) > MAX_KINDS:
-        lines[MAX_KINDS:] = [f"{len(lines) - MAX_KINDS} more kinds of failures outside of any scenario"]
-    if lines:
+    code = [f"users' code raised {text} ({n} times)" for text, n in sorted(raised.items(), key=lambda item: -item[1])]
+    failed = sum(row.failed for row in rows.values())
+    if overloaded:
+        found.warnings += _some(requests)
+        requests, failed = [], 0
+    if lines := _some([*requests, *code]):
         lines[0] += f"; {first['']}" if "" in first else ""
-        failed = sum(row.failed for row in rows.values())
         found.fail("", lines, f"{failed} requests outside of any scenario" if failed else "users' own code")
+
+
+def _some(lines: list[str]) -> list[str]:
+    """These lines, in a bounded number."""
+    if len(lines) <= MAX_KINDS:
+        return lines
+    return [*lines[:MAX_KINDS], f"{len(lines) - MAX_KINDS} more kinds of failures outside of any scenario"]
 
 
 def _failed_requests(model: str, row: Row) -> str:

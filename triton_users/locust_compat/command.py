@@ -13,6 +13,9 @@ from locust.runners import MasterRunner
 from triton_users.locust_compat.start_gate import refuse_to_start_without_a_traceback
 from triton_users.locust_compat.tasks import tags_in_force, users_that_have_not_ended
 
+SPAWN_RATE = 100.0
+"""Users a second that are started when their number changes. Above this Locust warns."""
+
 CARRIED = "triton_run"
 """The name of the option that carries a run to the workers."""
 
@@ -100,6 +103,23 @@ class LocustCommand:
     def users(self) -> list[Any]:
         """The users that run here now."""
         return users_that_have_not_ended(self._environment.runner)
+
+    @property
+    def target_users(self) -> int:
+        """How many users this run is to have, of all workers together."""
+        runner: Any = self._environment.runner
+        users: int = runner.target_user_count
+        return users
+
+    def set_users(self, users: int) -> None:
+        """Have the run that goes on have so many users, soon."""
+        runner: Any = self._environment.runner
+        runner.start(users, SPAWN_RATE)
+
+    def end_run(self) -> None:
+        """End the run that goes on soon, and a headless command with it. Returns at once."""
+        runner: Any = self._environment.runner
+        gevent.spawn(runner.quit if self._environment.web_ui is None else runner.stop)
 
     def exit_with(self, code: int) -> None:
         """Settle the command's exit code."""

@@ -11,6 +11,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
+from triton_users.capacity.answer import Answer
 from triton_users.judge import arrivals, client_limited, lateness, outages
 from triton_users.judge.thresholds import Check, Threshold, apply
 from triton_users.judge.verdict import Verdict, judge
@@ -63,6 +64,8 @@ class RunInfo:
     limits: client_limited.Limits = field(default_factory=client_limited.Limits)
     fail_on_bottleneck: bool = False
     fail_on_too_few_requests: bool = False
+    capacity: Answer | None = None
+    """What a search for the highest load that holds has found so far; None: there is none."""
     arrivals: str = ""
     """What an open loop's schedule is, in words; "" for a closed one."""
     fail_on_missed_rate: bool = False
@@ -118,7 +121,9 @@ def build_report(
         uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
         bottlenecks=client_limited.sentences(found),
         fail_on_bottleneck=info.fail_on_bottleneck,
-        missed_rate=arrivals.sentences(
+        missed_rate=()
+        if info.capacity is not None  # each level says so of itself
+        else arrivals.sentences(
             total.arrivals,
             intended=intended,
             load_s=load_s,
@@ -132,9 +137,11 @@ def build_report(
         gone=outages.sentence(gone, len(collector.workers)),
         consequences=_consequences(gone, evidence),
         at_the_start=info.at_the_start,
-        at_the_end=info.at_the_end,
+        at_the_end=[*info.at_the_end, *(info.capacity.reasons() if info.capacity is not None and not running else ())],
+        overloaded=info.capacity is not None,
         first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
     )
+    notes = [*info.notes, *(info.capacity.warnings() if info.capacity is not None and not running else ())]
     requests = {name: total.requests_of(name) for name in _names(info, total)}
     scenarios = [
         _scenario(name, info, total, of, verdict, evidence.get(name), load_s, running) for name, of in requests.items()
@@ -148,7 +155,7 @@ def build_report(
         "duration_s": round(now_s, 3),
         "seed": info.seed,
         "reproduce": info.reproduce,
-        "verdict": _verdict(verdict, workers, info.notes, _headline(verdict, state, now_s)),
+        "verdict": _verdict(verdict, workers, notes, _headline(verdict, state, now_s)),
         "server": {
             **plain(dict(info.server)),
             "unsent": _unsent(info, collector),
@@ -159,6 +166,7 @@ def build_report(
         "settings": plain({**info.settings, "goodput": [str(each) for each in info.goodput]}),
         "totals": {**_totals(scenarios, requests.values(), load_s), **_reconnects(total)},
         "arrivals": _arrivals(info, total, intended),
+        "capacity": info.capacity.dump() if info.capacity is not None else None,
         "scenarios": scenarios,
         "exceptions": dict(sorted(total.exceptions.items(), key=lambda item: -item[1])),
         "timeline": points,

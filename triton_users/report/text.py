@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from triton_users.judge.client_limited import hms
+from triton_users.report import curve
 from triton_users.report.build import unchecked
 
 WIDTH = 120
@@ -36,7 +37,7 @@ _MEASURED = (
 def render_text(report: dict[str, Any]) -> str:
     """The whole report, ending in a line end."""
     parts = [_headline(report), _scenarios(report), _totals(report)]
-    for section in (_arrivals, _measures, _time, _thresholds, _verdict, _workers, _notes, _failures):
+    for section in (_capacity, _arrivals, _measures, _time, _thresholds, _verdict, _workers, _notes, _failures):
         if text := section(report):
             parts.append(text)
     parts.append(_facts(report))
@@ -137,6 +138,16 @@ def _event_loop_lag(workers: list[dict[str, Any]]) -> list[str]:
     lag, name = max(known, key=lambda each: each[0]["p99"])
     which = f"worker {name}" if len(workers) == 1 else f"worker {name}, the slowest of {len(workers)}"
     return [f"Event-loop lag: p99 {milliseconds(lag['p99'])} ms, max {milliseconds(lag['max'])} ms ({which})."]
+
+
+def _capacity(report: dict[str, Any]) -> str:
+    """What a search for the highest load that holds found, and the curve of latency over load."""
+    capacity = report.get("capacity")
+    if capacity is None:
+        return ""
+    found = _wrapped(f"Capacity ({capacity['unit']}; {capacity['limits']}): {capacity['sentence']}.")
+    rows = curve.rows(capacity)
+    return f"{found}\n{table(curve.HEADS, rows, right={0, 1, 2, 3, 4})}" if rows else found
 
 
 def _arrivals(report: dict[str, Any]) -> str:

@@ -75,6 +75,7 @@ def _common(report: dict[str, Any], since_s: float, most_findings: int) -> dict[
     return {
         **{name: report[name] for name in _ONCE},
         "arrivals": report.get("arrivals"),
+        "capacity": report.get("capacity"),
         "seed": exact(report["seed"]),
         "scenarios": table(report),
         "points": points(report["timeline"], since_s),

@@ -12,10 +12,12 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
+import gevent
 from gevent.lock import RLock
 
 from triton_users import server
 from triton_users.arrivals.settings import ArrivalSettings
+from triton_users.capacity.settings import CapacitySettings
 from triton_users.declaration import read
 from triton_users.exports.options import ExportSettings
 from triton_users.exports.serving import PrometheusServer
@@ -26,6 +28,7 @@ from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
 from triton_users.run import reproduce
+from triton_users.run.capacity import CapacitySearch, lend_a_rate, plan_of, search_of
 from triton_users.run.configuration import (
     RunConfiguration,
     check_descriptors,
@@ -38,6 +41,7 @@ from triton_users.run.configuration import (
     weights,
 )
 from triton_users.run.embedded import Embedded
+from triton_users.run.loads import ClusterLoads
 from triton_users.run.locust import Command
 from triton_users.run.models import own_models, settle
 from triton_users.run.open_loop import names_of
@@ -67,6 +71,7 @@ class Nodes(Protocol):
     def poll(self) -> Mapping[str, Any] | None: ...
     def with_users(self) -> list[str]: ...
     def arrivals(self, order: Order) -> None: ...
+    def ask(self) -> None: ...
     def reset(self, epoch: str) -> None: ...
     def stopping(self, stop_timeout_s: float) -> None: ...
     def hurry(self) -> None: ...
@@ -91,6 +96,9 @@ class Coordinator:
         self._watch: ServerWatch | None = None
         self._pace: Pace | None = None
         self._sampler: Sampler | None = None
+        self._lent_rate = False
+        self._search: CapacitySearch | None = None
+        self._searching: gevent.Greenlet[..., None] | None = None
         self.reporting: Reporting | None = None
 
     @property
@@ -119,6 +127,7 @@ class Coordinator:
         settings = self._settings(drawn_seed=1)
         judging_from(options)
         read(ConnectionSettings, options)
+        lend_a_rate(search_of(options, shaped=command.shaped), options)
         self._paced(settings.seed)
         read(WitnessSettings, options)
         report_dir_from(options)
@@ -183,6 +192,11 @@ class Coordinator:
 
     def spawned(self) -> None:
         """All users are there, at the start or after their number was changed."""
+        self._pace_users()
+        if self._search is not None and self._searching is None:
+            self._searching = gevent.spawn(self._find_capacity, self._search)
+
+    def _pace_users(self) -> None:
         pace = self._pace
         if pace is None:
             return
@@ -191,7 +205,7 @@ class Coordinator:
             self._nodes.arrivals(pace.order())
             return
         rate = read(ArrivalSettings, self._command.options).rate
-        if rate is not None and rate.text != pace.rate:
+        if self._search is None and rate is not None and rate.text != pace.rate:
             self.set_rate(rate.text)  # it came with the number of users
         else:
             self._share_anew(pace)
@@ -211,6 +225,7 @@ class Coordinator:
     def stopping(self) -> None:
         """The run ends now: what comes until `stopped` is the time that its users take to stop."""
         self._count_intended()
+        self._end_search()
         self._stopping_s = min(self._stopping_s, time.monotonic())
         if self.reporting is not None:
             self.reporting.stopping()
@@ -255,6 +270,8 @@ class Coordinator:
         command, options = self._command, self._command.options
         settings = self._settings(drawn_seed=new_seed())
         judging = judging_from(options)
+        searched = search_of(options, shaped=command.shaped)
+        self._lent_rate = lend_a_rate(searched, options)
         self._pace = self._paced(settings.seed)
         self.use(read(ServerSettings, options))
         preflight = self._preflight(settings)
@@ -279,12 +296,15 @@ class Coordinator:
         info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
         if self._pace is not None:
             paced = read(ArrivalSettings, options)
-            info = replace(info, arrivals=paced.described, fail_on_missed_rate=paced.fail_on_missed_rate)
+            described = "as the search had it" if searched.searches else paced.described
+            info = replace(info, arrivals=described, fail_on_missed_rate=paced.fail_on_missed_rate)
         info = replace(info, **judging, reproduce=self._reproduce(settings.seed))
         if not runs_scenarios(command.user_classes):
             info = replace(info, weights={})
         sampler = self._sampler = self._sampler_for(connection, preflight)
         self.reporting = Reporting(info, report_dir_from(options), configuration.epoch, self._poll, sampler.seen)
+        self._search = self._searched(searched, self.reporting) if searched.searches else None
+        self._searching = None
         self._watch = ServerWatch(self.host, connection, preflight.found)
         self._watch.start()
         sampler.start()
@@ -304,6 +324,39 @@ class Coordinator:
             metrics_urls=(embedded.metrics_url, *urls) if ours else urls,
             pid=embedded.pid if ours else 0,
         )
+
+    def _searched(self, settings: CapacitySettings, reporting: Reporting) -> CapacitySearch:
+        options = self._command.options
+        limits = judging_from(options)["limits"]
+        loads = ClusterLoads(self._command, self._nodes, reporting, self._poll, self._pace, limits)
+        search = CapacitySearch(
+            settings,
+            plan_of(settings, options, self._command.target_users),
+            loads,
+            options.find_capacity,
+            reporting.capacity,
+            sleep=gevent.sleep,
+        )
+        reporting.capacity(search.answer())
+        return search
+
+    def _find_capacity(self, search: CapacitySearch) -> None:
+        try:
+            search.run()
+        except Exception as error:  # a run that nobody steers any more must not go on
+            logger.exception("The search for the capacity broke off")
+            search.broke_off(f"it broke off: {error}")
+        self._command.end_run()
+
+    def _end_search(self) -> None:
+        """The run ends: what is known of the capacity by now is what is found."""
+        search, searching = self._search, self._searching
+        if search is None:
+            return
+        if searching is None or not searching.ready():
+            search.broke_off("the run was ended")
+        if searching is not None and searching is not gevent.getcurrent():
+            searching.kill()
 
     def _settings(self, drawn_seed: int) -> Settings:
         command = self._command
@@ -357,12 +410,13 @@ class Coordinator:
         command, options = self._command, self._command.options
         connection, judging = read(ConnectionSettings, options), judging_from(options)
         scenarios = runs_scenarios(command.user_classes)
+        thresholds = (*judging["thresholds"], *read(CapacitySettings, options).find_capacity)
         own = own_models(command.user_classes)
         return look_at(
             self.host,
             connection,
             settings,
-            judging["thresholds"],
+            thresholds,
             scenarios=scenarios,
             own_models=own,
             goodput=judging["goodput"],
@@ -394,6 +448,8 @@ class Coordinator:
             finally:
                 if self._sampler is not None:
                     self._sampler.stop()
+                if self._lent_rate:
+                    self._command.options.rate = ""
                 if self._watch is not None:
                     self._watch.stop()
 
@@ -415,7 +471,7 @@ class Coordinator:
 
     def _cut_short(self) -> str:
         """How far the run came, when it was given a run time and did not come so far."""
-        wanted_s = self._command.run_time_s
+        wanted_s = self._command.run_time_s if self._search is None else None  # a search ends when it is done
         ran_s = min(self._stopping_s, time.monotonic()) - self._begun_s
         if not wanted_s or ran_s >= wanted_s - RUN_TIME_MARGIN_S:
             return ""

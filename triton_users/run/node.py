@@ -168,6 +168,7 @@ class Node:
         gauges = {
             "users": len(users),
             "open_sequences": sum(open_sequences(session).open_at(session.clock()) for session in sessions),
+            **(self._open_loop.gauges(users) if self._open_loop is not None else {}),
         }
         return self.recorder.snapshot(
             self.elapsed_s(),

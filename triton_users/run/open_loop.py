@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
@@ -62,6 +62,14 @@ class OpenLoop:
         self._dispatcher.expire()
         self._timetable.change(max(0.0, self.now_s()), parts_of(order, self._trace), shares_of(order, self._worker))
         self._dispatcher.changed()
+
+    def gauges(self, users: Iterable[Any]) -> dict[str, int]:
+        """How many of these users are at a task, and for how long the oldest arrival has waited for one, in ms."""
+        waits_s = self.now_s() - self._timetable.next_s
+        return {
+            "in_flight": sum(_concerns(user) for user in users) - self._dispatcher.idle,
+            "arrival_waits_ms": int(1e3 * waits_s) if 0 < waits_s < math.inf else 0,
+        }
 
     def expire(self) -> None:
         """Count what has waited for too long, before counts are told."""

@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 
 from triton_users import ledger
+from triton_users.capacity.answer import Answer
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import ReportFolder, RunInfo, build_report, render_text
 from triton_users.report.build import State, utc
@@ -110,6 +111,20 @@ class Reporting:
             intended=self._intended,
             seen=self._seen(),
         )
+
+    def capacity(self, answer: Answer) -> None:
+        """What a search for the highest load that holds has found so far."""
+        self._info = replace(self._info, capacity=answer)
+
+    @property
+    def collector(self) -> ledger.Collector:
+        """All counts so far, to be read."""
+        return self._collector
+
+    @property
+    def now_s(self) -> float:
+        """Seconds of the run."""
+        return self._now_s()
 
     def stopping(self) -> None:
         """The users have the order to stop: no load is made from here on, whatever they still wait for."""

@@ -26,6 +26,7 @@ STOPPED_MESSAGE = "triton_stopped"
 RESET_MESSAGE = "triton_reset"
 HURRY_MESSAGE = "triton_hurry"
 ARRIVALS_MESSAGE = "triton_arrivals"
+REPORT_MESSAGE = "triton_report"
 KEY = "triton_ledger"
 """Where a snapshot stands in Locust's stats message."""
 
@@ -55,6 +56,7 @@ class SnapshotSender:
         worker.listen(HURRY_MESSAGE, lambda _: self.hurry())
         worker.listen(RESET_MESSAGE, self._reset)
         worker.listen(ARRIVALS_MESSAGE, node.follow)
+        worker.listen(REPORT_MESSAGE, lambda _: worker.report())
 
     def start(self, configuration: RunConfiguration) -> None:
         """Begin a run, and report at once: the master then knows this node even if it dies the next moment."""
@@ -120,6 +122,10 @@ class SnapshotCollector:
         """None: workers send their snapshots by themselves."""
         return None
 
+    def ask(self) -> None:
+        """Have all workers send their snapshots now."""
+        self._master.send(REPORT_MESSAGE, {})
+
     def with_users(self) -> list[str]:
         """The workers that have users now, to share the arrivals."""
         return self._master.workers_with_users()
@@ -184,6 +190,9 @@ class LocalNode:
     def poll(self) -> Mapping[str, Any] | None:
         """The counts so far; None before the first run."""
         return self._node.snapshot(final=False)
+
+    def ask(self) -> None:
+        """`poll` has them."""
 
     def with_users(self) -> list[str]:
         """This node alone."""

@@ -17,6 +17,7 @@ from triton_users.declaration import read, shown, typed
 from triton_users.inputs.options import ModelSettings
 from triton_users.ledger.plain import cut
 from triton_users.options import judging_from, own_options, report_dir_from, settings_from
+from triton_users.run.capacity import search_of
 from triton_users.run.configuration import no_models_for_nobody, only_tagged
 from triton_users.run.models import own_models, settle
 from triton_users.run.preflight import look_at
@@ -64,11 +65,10 @@ def refusal(
             _check_running({**changes, "host": host}, {**vars(options), "host": in_force})
         else:
             report_dir_from(candidate)
+            thresholds = (*judging["thresholds"], *search_of(candidate, shaped=shaped).find_capacity)
             use(wanted, host)
             goodput = judging["goodput"]
-            look_at(
-                host, connection, settings, judging["thresholds"], scenarios=scenarios, own_models=own, goodput=goodput
-            )
+            look_at(host, connection, settings, thresholds, scenarios=scenarios, own_models=own, goodput=goodput)
             settle(host, connection, settings, read(ModelSettings, candidate), user_classes)
     except (ValueError, OSError, ServerError) as error:  # UsageError and the transport's TargetError are ValueErrors
         text = cut(str(error), 2_000)

@@ -5,11 +5,11 @@ import { el, hms, plain, short } from "./format.js";
 
 const TIMES = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800]; // seconds
 const DRAG = 6; // pixels that make a drag, not a click
-const charts = new Set();
+export const charts = new Set(); // all that have a plot which `repaint` draws again
 const shades = new Map(); // colour -> its value in the theme in force
 
 /** A colour of base.css as a canvas takes it. */
-function shade(name) {
+export function shade(name) {
   if (!shades.has(name)) shades.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
   return shades.get(name);
 }

@@ -1,5 +1,6 @@
 // The page: shows what is known of a run, from the live page's answers or from a report with everything in it.
 
+import { showCapacity } from "./capacity.js";
 import { repaint } from "./chart.js";
 import { showClient } from "./client.js";
 import { Failures } from "./failures.js";
@@ -41,6 +42,7 @@ function draw() {
   showTiles(latest.totals, live && last);
   scenarios.draw(latest.scenarios);
   showThresholds(latest.verdict.thresholds);
+  showCapacity(latest.capacity);
   showPoints(live);
   showFailuresNote(latest);
   showExceptions(Object.entries(latest.exceptions));
