@@ -126,4 +126,4 @@ def _install_coordinator(environment: Environment, coordinator: Coordinator) -> 
     events.quitting.add_listener(lambda **_: coordinator.quit())
     events.quit.add_listener(lambda **_: coordinator.quitted())
     if environment.web_ui is not None:
-        web.register(environment, lambda: coordinator.reporting, coordinator.use)
+        web.register(environment, lambda: coordinator.reporting, coordinator.set_rate, coordinator.use)

@@ -335,3 +335,52 @@ def test_nothing_is_left_when_the_master_cannot_start(tmp_path: Path) -> None:
 def post(url: str) -> None:
     with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10) as answer:
         assert answer.status == 200
+
+
+def test_at_a_rate_a_worker_that_joins_late_takes_its_share_of_the_arrivals(
+    tmp_path: Path, triton: EmbeddedTriton
+) -> None:
+    """No arrival is issued twice, and none is lost."""
+    port = str(free_port())
+    with ExitStack() as stack:
+        options = ["--master", "--enable-rebalancing", "--master-bind-port", port, "-H", grpc(triton)]
+        options += ["-u", "20", "-r", "20", "--rate", "100", "--arrivals", "poisson", "--stop-timeout", "5"]
+        coordinator = stack.enter_context(locust(tmp_path / "coordinator", *options))
+        first = stack.enter_context(locust(tmp_path / "first", "--worker", "--master-port", port))
+        cases.until_sending([coordinator, first], 1)
+        late = stack.enter_context(locust(tmp_path / "late", "--worker", "--master-port", port))
+        cases.until_sending([coordinator, late], 1)
+        until("both have sent for a while", lambda: cases.sending_for_s(late) > 3.0)
+        coordinator.interrupt()
+        assert coordinator.wait() == 0, coordinator.log()
+        both = coordinator.report()["arrivals"]
+        assert both["issued"] == first.journalled() + late.journalled(), coordinator.log()
+        assert both["intended"] == pytest.approx(both["issued"], abs=30), both  # what was due in the last moments
+
+
+def test_at_a_rate_the_arrivals_of_a_killed_worker_are_told_and_the_others_take_its_share(
+    tmp_path: Path, triton: EmbeddedTriton
+) -> None:
+    port = str(free_port())
+    with ExitStack() as stack:
+        options = ["--master", "--expect-workers", "2", "--master-bind-port", port, "-H", grpc(triton)]
+        options += ["-u", "20", "-r", "20", "--rate", "200", "--stop-timeout", "5"]
+        coordinator = stack.enter_context(locust(tmp_path / "coordinator", *options))
+        killed, left = (
+            stack.enter_context(locust(tmp_path / name, "--worker", "--master-port", port))
+            for name in ("killed", "left")
+        )
+        cases.until_sending([coordinator, killed, left], 2)
+        killed.kill()
+
+        def rate() -> float:
+            (noted,) = left.journal().values()
+            return sum(at > noted[-1] - 1.0 for at in noted)
+
+        until("the other worker sends all", lambda: rate() > 150, limit_s=30.0)
+        coordinator.interrupt()
+        assert coordinator.wait() == 0, coordinator.log()
+        report = coordinator.report()
+        assert report["arrivals"]["issued"] < report["arrivals"]["intended"]
+        told = [line for line in report["verdict"]["warnings"] if "neither issued nor missed" in line]
+        assert "their worker was lost" in told[0]

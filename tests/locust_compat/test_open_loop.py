@@ -24,6 +24,7 @@ class Door:
     def __init__(self) -> None:
         self.arrivals: Queue[str] = Queue()
         self.waiting = 0
+        self.left: list[User] = []
 
     def arrive(self, user: User) -> Callable[..., Any] | None:
         self.waiting += 1
@@ -37,7 +38,7 @@ class Door:
 @pytest.fixture
 def door() -> Iterator[Door]:
     made = Door()
-    start_tasks_on_arrival(made.arrive, lambda user: not hasattr(user, "closed"))
+    start_tasks_on_arrival(made.arrive, made.left.append, lambda user: not hasattr(user, "closed"))
     yield made
     start_tasks_one_after_the_other()
 
@@ -46,7 +47,7 @@ def test_locust_s_users_still_know_no_arrivals() -> None:
     """When one of these fails, see whether `start_tasks_on_arrival` can go, or has to be another one."""
     start_tasks_one_after_the_other()
     assert TaskSet.execute_next_task.__module__ == TaskSet.wait.__module__ == "locust.user.task"
-    assert not hasattr(User, "arrive")
+    assert User.stop.__module__ == "locust.user.users"
 
 
 def test_a_task_starts_when_something_arrives_and_its_wait_time_does_not_count(door: Door) -> None:
@@ -68,6 +69,7 @@ def test_a_task_starts_when_something_arrives_and_its_wait_time_does_not_count(d
     until(lambda: done == ["visit"] * 3 and door.waiting == 2)
     runner.quit()
     assert door.waiting == 0
+    assert len(door.left) == 2
 
 
 def test_what_arrives_may_name_another_task(door: Door) -> None:

@@ -14,6 +14,7 @@ from locust.env import Environment
 
 from tests.report.conftest import make_report
 from triton_users import web
+from triton_users.declaration import UsageError
 from triton_users.events import add_hooks
 from triton_users.options import add_options
 from triton_users.web import form
@@ -38,6 +39,10 @@ class FakeReporting:
         return self.made
 
 
+def no_rate(text: str) -> None:
+    raise UsageError(f"rate: no run takes {text}")
+
+
 @pytest.fixture
 def ui(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Environment, FlaskClient]]:
     """Makes Locust's web UI with ours in it, without a server or a socket."""
@@ -52,7 +57,7 @@ def ui(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Environment, Flas
         add_hooks(environment)
         environment.create_local_runner()
         web_ui = environment.create_web_ui("127.0.0.1", 0, delayed_start=True, **arguments)
-        web.register(environment, lambda: reporting)  # type: ignore[arg-type,return-value]  # a fake
+        web.register(environment, lambda: reporting, no_rate)  # type: ignore[arg-type,return-value]  # a fake
         web_ui.app.secret_key = "test"
         return environment, web_ui.app.test_client()
 

@@ -112,7 +112,7 @@ def test_what_a_test_was_started_with_does_not_change_while_it_runs(
 ) -> None:
     reported = form.refusal({**GOOD, **change}, options, HOST, running=True)
     assert reported.startswith(message)
-    assert "number of users and the ramp up can change" in reported
+    assert "number of users, the ramp up and a rate can change" in reported
 
 
 def test_a_running_test_takes_a_form_that_repeats_what_is_in_force(options: Namespace) -> None:

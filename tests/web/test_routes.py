@@ -28,7 +28,7 @@ def test_tabs_of_others_stay(ui: Any) -> None:
     environment, _ = ui()
     web_ui = environment.create_web_ui("127.0.0.1", 0, delayed_start=True)
     web_ui.template_args["extended_tabs"] = [{"title": "Mine", "key": "mine"}]
-    web.register(environment, lambda: None)
+    web.register(environment, lambda: None, lambda _: None)
     assert [tab["key"] for tab in web_ui.template_args["extended_tabs"]] == ["mine", "scenarios"]
 
 

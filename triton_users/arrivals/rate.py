@@ -141,7 +141,7 @@ def _number(text: str, phase: str) -> float:
         number = math.nan
     if not 0 <= number <= MAX_RATE:
         raise UsageError(
-            f"rate: {shown(phase)}: {shown(text)} is no number of arrivals a second from 0 to {MAX_RATE:.0f}; "
+            f"rate: {_within(phase, text)}{shown(text)} is no number of arrivals a second from 0 to {MAX_RATE:.0f}; "
             f"write {EXAMPLE}"
         )
     return number
@@ -152,6 +152,12 @@ def _seconds(text: str, phase: str) -> float:
     seconds = sum(float(match[unit] or 0) * of for unit, of in (("h", 3600), ("m", 60), ("s", 1))) if match else 0.0
     if not 0 < seconds <= MAX_S:
         raise UsageError(
-            f"rate: {shown(phase)}: {shown(text)} is no length of time over 0; write for instance 90, 10s, 5m or 1h30m"
+            f"rate: {_within(phase, text)}{shown(text)} is no length of time over 0; "
+            "write for instance 90, 10s, 5m or 1h30m"
         )
     return seconds
+
+
+def _within(phase: str, text: str) -> str:
+    """Where a wrong text stands, unless it is all there is."""
+    return "" if phase == text else f"{shown(phase)}: "

@@ -13,16 +13,20 @@ _ENDED = "triton_task_ended"
 """Set on a task set between the end of a task and the wait that follows it."""
 
 _own_execute_next_task: Callable[[TaskSet], None] = TaskSet.execute_next_task
+_own_stop: Callable[[User, bool], bool] = User.stop
 _own_wait: Callable[[TaskSet], None] = TaskSet.wait
 
 
 def start_tasks_on_arrival(
-    arrive: Callable[[User], Callable[..., Any] | None], concerns: Callable[[User], bool] = lambda _: True
+    arrive: Callable[[User], Callable[..., Any] | None],
+    leave: Callable[[User], None],
+    concerns: Callable[[User], bool] = lambda _: True,
 ) -> None:
     """From here on each task of the users that this concerns waits for `arrive`, and none waits after it has ended.
 
     `arrive` is called in the user's greenlet and returns when something has arrived for it: a task in place of the one
-    that was picked, or None for that one. While it waits the user can be stopped at once, as one in its `wait_time`.
+    that was picked, or None for that one. While it waits the user can be stopped at once, as one in its `wait_time`:
+    `leave` is called first, since one that is being killed must not be given anything.
 
     Locust's users are a closed loop: what is between two tasks is `wait_time`, which knows the end of the task before
     only, and no event says that a user is free. Seen in 2.46 and 2.47. Can go when there is a place of one's own
@@ -56,12 +60,18 @@ def start_tasks_on_arrival(
         if self.user._state == LOCUST_STATE_STOPPING:
             raise StopUser
 
+    def stop(self: User, force: bool = False) -> bool:
+        leave(self)
+        return _own_stop(self, force)
+
+    User.stop = stop  # type: ignore[method-assign]
     TaskSet.execute_next_task = execute_next_task  # type: ignore[method-assign]
     TaskSet.wait = wait  # type: ignore[method-assign]
 
 
 def start_tasks_one_after_the_other() -> None:
     """As Locust itself does. Safe to call at any time."""
+    User.stop = _own_stop  # type: ignore[assignment, method-assign]
     TaskSet.execute_next_task = _own_execute_next_task  # type: ignore[method-assign]
     TaskSet.wait = _own_wait  # type: ignore[method-assign]
 

@@ -93,13 +93,14 @@ def build_report(
     load_s: float | None = None,
     intended: int = 0,
     seen: Seen | None = None,
+    rates: Sequence[tuple[float, str]] = (),
 ) -> dict[str, Any]:
     """The report as of `now_s` seconds into the run, with the verdict.
 
     `load_s`: for how long its users made load, which rates go by; they may have taken some time to stop. `seen`: what
     was seen of the server.
 
-    `intended`: how many arrivals of an open loop were due by then.
+    `intended`: how many arrivals of an open loop were due by then. `rates`: from when on which rate held.
 
     `state`: "finished" (it ended by itself), "interrupted" (somebody ended it: what it counted is all there) or
     "running" (a checkpoint: if the file stays like this, the program was killed, and what came later is lost).
@@ -165,7 +166,7 @@ def build_report(
         "client": client(),
         "settings": plain({**info.settings, "goodput": [str(each) for each in info.goodput]}),
         "totals": {**_totals(scenarios, requests.values(), load_s), **_reconnects(total)},
-        "arrivals": _arrivals(info, total, intended),
+        "arrivals": _arrivals(info, total, intended, rates),
         "capacity": info.capacity.dump() if info.capacity is not None else None,
         "scenarios": scenarios,
         "exceptions": dict(sorted(total.exceptions.items(), key=lambda item: -item[1])),
@@ -254,13 +255,14 @@ def _scenario(
     }
 
 
-def _arrivals(info: RunInfo, total: Ledger, intended: int) -> dict[str, Any] | None:
+def _arrivals(info: RunInfo, total: Ledger, intended: int, rates: Sequence[tuple[float, str]]) -> dict[str, Any] | None:
     """What became of an open loop's arrivals; None of a closed one."""
     if not info.arrivals:
         return None
     counts = total.arrivals
     return {
         "schedule": info.arrivals,
+        "rates": [{"from_s": round(max(0.0, from_s), 3), "rate": rate} for from_s, rate in rates],
         "intended": max(intended, counts.ended),
         "issued": counts.issued,
         "within_1ms": round(counts.prompt / counts.issued, 6) if counts.issued else None,

@@ -156,8 +156,9 @@ def _arrivals(report: dict[str, Any]) -> str:
     if arrivals is None:
         return ""
     delay, share = arrivals["delay_ms"], arrivals["within_1ms"]
+    changed = "".join(f"; from {hms(each['from_s'])} on {each['rate']} a second" for each in arrivals["rates"][1:])
     lines = [
-        f"Arrivals: {arrivals['schedule']}. {number(arrivals['intended'])} were due, "
+        f"Arrivals: {arrivals['schedule']}{changed}. {number(arrivals['intended'])} were due, "
         f"{number(arrivals['issued'])} issued"
         + ("" if share is None else f", {100 * share:.4g} % of them within 1 ms of their time")
         + f"; {number(arrivals['waited_for_a_user'])} waited for a user, {number(arrivals['late'])} were late though "

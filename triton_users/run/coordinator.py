@@ -45,9 +45,9 @@ from triton_users.run.loads import ClusterLoads
 from triton_users.run.locust import Command
 from triton_users.run.models import own_models, settle
 from triton_users.run.open_loop import names_of
-from triton_users.run.pace import Order, Pace
+from triton_users.run.pace import LEAD_S, Order, Pace
 from triton_users.run.preflight import Preflight, look_at
-from triton_users.run.reporting import Reporting
+from triton_users.run.reporting import TICK_S, Reporting
 from triton_users.run.sampling import Sampler
 from triton_users.run.watch import ServerWatch
 from triton_users.server.options import ServerSettings
@@ -59,6 +59,13 @@ logger = logging.getLogger(__name__)
 
 RUN_TIME_MARGIN_S = 1.0
 """How much earlier than its run time a run may seem to end, in seconds: Locust's clock for it starts before ours."""
+
+WORKERS_REPORT_S = 7.0
+"""After so many seconds each worker has reported twice (Locust's 3 s)."""
+AGAIN_S = 5.0
+"""For so many seconds workers are sent their order each second, of which the one that was fastest sets their clock."""
+UNDER_WAY_S = 60.0
+"""How long after the last arrival, and the wait it may have, requests may be under way in a run without a run time."""
 
 EXIT_USAGE = 2
 """The exit code after a user's mistake."""
@@ -99,6 +106,9 @@ class Coordinator:
         self._lent_rate = False
         self._search: CapacitySearch | None = None
         self._searching: gevent.Greenlet[..., None] | None = None
+        self._spawned = False
+        self._over_s = math.inf
+        """When the last arrival of the run was due, in seconds of the cluster."""
         self.reporting: Reporting | None = None
 
     @property
@@ -160,7 +170,8 @@ class Coordinator:
 
     def start(self) -> None:
         """Settle a new run and have its nodes begin it; one that cannot run is refused."""
-        self._begun_s, self._stopping_s = time.monotonic(), math.inf
+        self._begun_s, self._stopping_s, self._over_s = time.monotonic(), math.inf, math.inf
+        self._spawned = False
         try:
             configuration = self._configure()
         except (UsageError, OSError, server.ServerError) as error:
@@ -198,17 +209,21 @@ class Coordinator:
 
     def _pace_users(self) -> None:
         pace = self._pace
-        if pace is None:
-            return
-        if not pace.begun:
-            pace.begin(self._nodes.with_users())
-            self._nodes.arrivals(pace.order())
+        self._spawned = True
+        if pace is None or not pace.begun:
+            self._begin_arrivals()
             return
         rate = read(ArrivalSettings, self._command.options).rate
         if self._search is None and rate is not None and rate.text != pace.rate:
             self.set_rate(rate.text)  # it came with the number of users
         else:
             self._share_anew(pace)
+
+    def _begin_arrivals(self) -> None:
+        """Once the users are there. Locust may say so before it has heard of any worker's users."""
+        if self._pace is not None and self._spawned and not self._pace.begun and (users := self._nodes.with_users()):
+            self._pace.begin(users)
+            self._send(self._pace)
 
     def set_rate(self, text: str) -> None:
         """Have arrivals come at another rate on the whole cluster, within a second: `--rate` as a person writes it.
@@ -220,7 +235,7 @@ class Coordinator:
             raise UsageError("rate: there is no run that goes on with a rate; start one with --rate")
         self._pace.set_rate(text)
         self._command.options.rate = text
-        self._nodes.arrivals(self._pace.order())
+        self._send(self._pace)
 
     def stopping(self) -> None:
         """The run ends now: what comes until `stopped` is the time that its users take to stop."""
@@ -373,9 +388,13 @@ class Coordinator:
 
     def _poll(self) -> None:
         self._count_intended()
-        if self._pace is not None and self._pace.begun and self._stopping_s == math.inf:
-            self._share_anew(self._pace)
+        if self._pace is not None and self._stopping_s == math.inf:
+            self._begin_arrivals()
+            if self._pace.begun:
+                self._share_anew(self._pace)
         self.merge(self._nodes.poll())
+        if self._pace is not None and self._stopping_s == math.inf:
+            self._end_with_the_schedule(self._pace)
 
     def _paced(self, seed: int) -> Pace | None:
         """What arrives in the run that these options are for; None where users run one task after the other."""
@@ -397,9 +416,29 @@ class Coordinator:
                 f"it can name: {', '.join(sorted(known))}"
             )
 
+    def _send(self, pace: Pace) -> None:
+        """A rate begins."""
+        self._nodes.arrivals(pace.order())
+        if self.reporting is not None:
+            self.reporting.rate_is(pace.rate, LEAD_S)
+
+    def _end_with_the_schedule(self, pace: Pace) -> None:
+        """End a headless run that has no other end, once all that was to arrive has been dealt with."""
+        command, reporting = self._command, self.reporting
+        if not pace.over() or not command.options.headless or command.run_time_s or reporting is None:
+            return
+        over_s = pace.now_s() - self._over_s if self._over_s < math.inf else 0.0
+        self._over_s = min(self._over_s, pace.now_s())
+        reported = over_s >= (WORKERS_REPORT_S if command.distributed else TICK_S)
+        if (reported and not reporting.under_way()) or over_s > command.options.arrival_wait_s + UNDER_WAY_S:
+            logger.info("All arrivals have come: the run ends")
+            self._over_s = math.inf
+            self._pace = None
+            command.quit()
+
     def _share_anew(self, pace: Pace) -> None:
         """Workers that have come or gone since take their share, or leave it to the others."""
-        if pace.workers_are(self._nodes.with_users()):
+        if pace.workers_are(self._nodes.with_users()) or pace.now_s() < AGAIN_S:
             self._nodes.arrivals(pace.order())
 
     def _count_intended(self) -> None:

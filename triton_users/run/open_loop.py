@@ -17,6 +17,7 @@ from triton_users.locust_compat.open_loop import start_tasks_on_arrival, start_t
 from triton_users.run.alarm import make_alarm
 from triton_users.run.pace import Order, parts_of, shares_of, trace_of
 from triton_users.settings import UsageError
+from triton_users.system.timer import clock_id
 
 
 class OpenLoop:
@@ -51,16 +52,24 @@ class OpenLoop:
         """Seconds of the cluster; before the first order minus infinity."""
         return time.perf_counter() - self._zero_s
 
+    @property
+    def idle(self) -> int:
+        """How many users wait for an arrival."""
+        return self._dispatcher.idle
+
     def start(self) -> None:
         """From here on users wait for arrivals."""
-        start_tasks_on_arrival(self._arrive, _concerns)
+        start_tasks_on_arrival(self._arrive, self._dispatcher.withdraw, _concerns)
 
     def follow(self, order: Order) -> None:
         """Take over what the master sent."""
-        if self._zero_s == math.inf:
-            self._zero_s = time.perf_counter() - float(order["elapsed_s"])
+        first, self._zero_s = self._zero_s == math.inf, min(self._zero_s, _zero_s(order))
+        shares = shares_of(order, self._worker)
+        from_s = now_s = self.now_s()
+        if first:  # what was due while it was on its way is this worker's all the same
+            from_s = min([now_s, *(share.from_s for share in shares if share.any)])
         self._dispatcher.expire()
-        self._timetable.change(max(0.0, self.now_s()), parts_of(order, self._trace), shares_of(order, self._worker))
+        self._timetable.change(max(0.0, from_s), parts_of(order, self._trace), shares)
         self._dispatcher.changed()
 
     def gauges(self, users: Iterable[Any]) -> dict[str, int]:
@@ -129,6 +138,18 @@ def names_of(user_class: type) -> dict[str, Callable[..., Any]]:
     if isinstance(model, str) and model and len(named) == 1:
         named[model] = next(iter(named.values()))
     return named
+
+
+def _zero_s(order: Order) -> float:
+    """When the cluster's clock showed 0, by this process's own.
+
+    On the master's machine they are one clock. Elsewhere it was so late or earlier, by what the order was under way:
+    of several orders the earliest is right.
+    """
+    clock = clock_id()
+    if clock and clock == order["clock"]:
+        return float(order["zero_s"])
+    return time.perf_counter() - float(order["elapsed_s"])
 
 
 def _concerns(user: Any) -> bool:

@@ -16,15 +16,13 @@ from triton_users.arrivals.settings import Arrivals, ArrivalSettings, parse_kind
 from triton_users.arrivals.timetable import Part, Share, Timetable
 from triton_users.arrivals.trace import TraceFile, read_trace
 from triton_users.settings import UsageError
+from triton_users.system.timer import clock_id
 
-LEAD_S = 0.5
+LEAD_S = 1.0
 """How much later than it is sent a change holds, in seconds: a message takes milliseconds, a busy worker some more."""
 
 KEPT = 2
 """Of the rates and of the shares: the one in force and the one that comes."""
-
-MAX_CHANGES = 200
-"""Changes of the rate that a report names; further ones are made as well."""
 
 Order = Mapping[str, Any]
 """What workers are sent, plain values: see `Pace.order`."""
@@ -51,8 +49,6 @@ class Pace:
         self._shares: list[tuple[float, tuple[str, ...]]] = []
         self._all = Timetable()
         self._intended = 0
-        self.changes: list[tuple[float, str]] = []
-        """When which rate began, in seconds of the cluster, for the report."""
 
     @property
     def begun(self) -> bool:
@@ -112,6 +108,8 @@ class Pace:
         """What a worker must know, to be sent at once."""
         return {
             "elapsed_s": self.now_s(),
+            "zero_s": self._zero_s,
+            "clock": clock_id(),
             "rates": [[from_s, number, rate.text if rate is not None else ""] for from_s, number, rate in self._rates],
             "shares": [[from_s, list(workers)] for from_s, workers in self._shares],
             "kind": self._settings.arrivals.text,
@@ -129,8 +127,6 @@ class Pace:
     def _add(self, from_s: float, rate: Rate | None) -> None:
         number = self._rates[-1][1] + 1 if self._rates else 0
         self._rates = [*_in_force(self._rates, self.now_s()), (from_s, number, rate)]
-        if len(self.changes) < MAX_CHANGES:
-            self.changes.append((from_s, rate.text if rate is not None else self._settings.arrivals.text))
         parts = parts_of(self.order(), self._trace)
         self._all.change(max(0.0, self.now_s()), parts)
 

@@ -22,6 +22,9 @@ from triton_users.witness.seen import Seen
 
 logger = logging.getLogger(__name__)
 
+MAX_RATES = 200
+"""Changes of an open loop's rate that a report names; further ones are made as well."""
+
 TICK_S = 1.0
 """How often the gauges (users, open sequences) are polled, in seconds."""
 
@@ -54,6 +57,7 @@ class Reporting:
         self._intended = 0
         self._intended_s = 0.0
         """How many arrivals were due, and until when they are counted."""
+        self._rates: list[tuple[float, str]] = []
 
     def merge(self, snapshot: Mapping[str, Any]) -> bool:
         """Take in a node's counts; False when they are of another epoch: an earlier run, or before a reset."""
@@ -67,6 +71,15 @@ class Reporting:
         now_s = self._now_s()
         self._timeline.intended(arrivals, self._intended_s, now_s)
         self._intended, self._intended_s = self._intended + arrivals, now_s
+
+    def rate_is(self, text: str, in_s: float) -> None:
+        """Arrivals come at this rate, as a person wrote it, in so many seconds from now on."""
+        if len(self._rates) < MAX_RATES:
+            self._rates.append((self._now_s() + in_s, text))
+
+    def under_way(self) -> int:
+        """How many users are at work on an arrival, as their nodes last said."""
+        return self._collector.gauges(self._now_s()).get("under_way", 0)
 
     def reset(self, epoch: str) -> None:
         """Forget all counts; those that come are of `epoch` from here on, and their report has a folder of its own.
@@ -91,6 +104,7 @@ class Reporting:
             self.folder = folder
             self._begun_s = time.monotonic()
             self._intended, self._intended_s = 0, 0.0
+            self._rates = [(0.0, text) for _, text in self._rates[-1:]]
             self._collector.reset(epoch)
             self._timeline.reset()
         finally:
@@ -110,6 +124,7 @@ class Reporting:
             state=state,
             intended=self._intended,
             seen=self._seen(),
+            rates=self._rates,
         )
 
     def capacity(self, answer: Answer) -> None:

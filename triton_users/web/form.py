@@ -13,6 +13,7 @@ from typing import Any
 
 from locust.util.timespan import parse_timespan
 
+from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.declaration import read, shown, typed
 from triton_users.inputs.options import ModelSettings
 from triton_users.ledger.plain import cut
@@ -20,6 +21,7 @@ from triton_users.options import judging_from, own_options, report_dir_from, set
 from triton_users.run.capacity import search_of
 from triton_users.run.configuration import no_models_for_nobody, only_tagged
 from triton_users.run.models import own_models, settle
+from triton_users.run.pace import trace_of
 from triton_users.run.preflight import look_at
 from triton_users.server import ServerError
 from triton_users.server.options import ServerSettings
@@ -58,6 +60,8 @@ def refusal(
             no_models_for_nobody(settings)
         judging = judging_from(candidate)
         connection, wanted = read(ConnectionSettings, candidate), read(ServerSettings, candidate)
+        arrivals = read(ArrivalSettings, candidate)
+        arrivals.check()
         host, in_force = form.get("host", host).strip(), host
         if not host:
             return "Host: write the address of a Triton, for instance grpc://127.0.0.1:8001"
@@ -65,6 +69,7 @@ def refusal(
             _check_running({**changes, "host": host}, {**vars(options), "host": in_force})
         else:
             report_dir_from(candidate)
+            trace_of(arrivals)
             thresholds = (*judging["thresholds"], *search_of(candidate, shaped=shaped).find_capacity)
             use(wanted, host)
             goodput = judging["goodput"]
@@ -97,11 +102,13 @@ def _check_running(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """What a test was started with stays as it is, or its report would be of another run."""
     secret = {option.name for option in own_options() if option.secret}
     for name in sorted({*(option.name for option in own_options()), "host"} & wanted.keys()):
+        if name == "rate" and now[name] and wanted[name].strip():
+            continue
         if wanted[name] != now[name]:
             is_now = "as it is" if name in secret else f"{shown(str(now[name]))}"
             raise ValueError(
                 f"{_label(name)}: this is {is_now} while the test runs; stop it to change that. "
-                "Only the number of users and the ramp up can change meanwhile"
+                "Only the number of users, the ramp up and a rate can change meanwhile"
             )
 
 

@@ -40,16 +40,20 @@ _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 
 def register(
     environment: Environment,
     reporting: Callable[[], Reporting | None],
+    set_rate: Callable[[str], None],
     use: Callable[[ServerSettings, str], None] = lambda wanted, host: None,
 ) -> None:
     """Add the tab, the live page and the form's check to `environment.web_ui`, before it starts to serve.
 
-    `reporting` gives the newest run's reporting, None before the first run. `use` has the server run that a form wants,
-    for a run against this host, or raises UsageError or ServerError.
+    `reporting` gives the newest run's reporting, None before the first run. `set_rate` changes the rate of a run that
+    goes on; it raises UsageError. `use` has the server run that a form wants, for a run against this host, or raises
+    UsageError or ServerError.
     """
     web_ui: Any = environment.web_ui
     add_a_tab(web_ui, "Scenarios", TAB, _SCRIPT)
-    web_ui.app.register_blueprint(_pages(environment, _Newest(reporting)), url_prefix=f"{base_path(web_ui)}/triton")
+    web_ui.app.register_blueprint(
+        _pages(environment, _Newest(reporting), set_rate), url_prefix=f"{base_path(web_ui)}/triton"
+    )
 
     def refusal(values: Mapping[str, str]) -> str:
         runner = environment.runner
@@ -94,7 +98,7 @@ class _Newest:
         return named, report
 
 
-def _pages(environment: Environment, newest: _Newest) -> Blueprint:
+def _pages(environment: Environment, newest: _Newest, set_rate: Callable[[str], None]) -> Blueprint:
     pages = Blueprint("triton", __name__, static_folder=PAGE, static_url_path="")
     web_ui: Any = environment.web_ui
     pages.before_request(web_ui.auth_required_if_enabled(lambda: None))
@@ -149,6 +153,15 @@ def _pages(environment: Environment, newest: _Newest) -> Blueprint:
         except ValueError:
             return _json({"message": "since must be a number of seconds and failures a whole number"}, 400)
         return _json({**about(run), **view.live(report, since_s=since_s, failures_known=failures_known)})
+
+    @pages.post("/rate")
+    def rate() -> Response:
+        """The field `rate`, as `--rate` has it: arrivals come at it from now on."""
+        try:
+            set_rate(request.form.get("rate", ""))
+        except ValueError as error:
+            return _json({"success": False, "message": str(error)})
+        return _json({"success": True, "message": ""})
 
     @pages.get("/report/<name>")
     def report_file(name: str) -> Response:
