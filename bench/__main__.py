@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import compare, counts, deadline, idle, ledger, null, pictures, procs, soak, streams, throughput
+from bench import compare, counts, deadline, exports, idle, ledger, null, pictures, procs, soak, streams, throughput
 
 #: Measurement -> its module, which has `add_arguments(parser)` and `run(options)`.
 MEASUREMENTS = {
@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "deadline": deadline,
     "idle": idle,
     "soak": soak,
+    "exports": exports,
     "ledger": ledger,
     "counts": counts,
 }

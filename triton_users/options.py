@@ -49,7 +49,7 @@ GROUPS: dict[str, type] = {
     "When the client is the bottleneck": Limits,
     "What the server says of itself": WitnessSettings,
     "Reports": ReportSettings,
-    "Prometheus": ExportSettings,
+    "Exports": ExportSettings,
 }
 """Heading -> the dataclass whose fields are options."""
 

@@ -22,7 +22,7 @@ from triton_users.locust_compat.start_gate import on_test_start
 from triton_users.locust_compat.worker import LocustWorker
 from triton_users.run.configuration import RunConfiguration
 from triton_users.run.coordinator import EXIT_USAGE, Coordinator
-from triton_users.run.node import Node
+from triton_users.run.node import LOCAL, Node
 from triton_users.run.snapshots import LocalNode, SnapshotCollector, SnapshotSender
 from triton_users.settings import UsageError
 
@@ -102,7 +102,7 @@ def _install_master(environment: Environment, command: LocustCommand, runner: Ma
 
 
 def _install_local(environment: Environment, command: LocustCommand) -> Callable[[], None]:
-    node = Node(command, "local")
+    node = Node(command, LOCAL)
     node.listen(environment.events)
     coordinator = Coordinator(command, LocalNode(node))
     _install_coordinator(environment, coordinator)

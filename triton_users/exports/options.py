@@ -23,3 +23,8 @@ class ExportSettings:
         "address that it listens on; it asks for no password, so give another than loopback in a trusted network only",
         settled=True,
     )
+    request_log: str = option(
+        "",
+        "file with a line for each request, `.csv` or `.jsonl`, packed with `.gz` behind it; a worker puts its name "
+        "into the file's. `triton-users requests FILE` reads it",
+    )

@@ -2,7 +2,7 @@
 
 Names and units follow Prometheus' conventions (base units, `_total` for counters; prometheus.io/docs/practices/naming).
 Counters begin at 0 with each run and each reset of the statistics, which Prometheus' `rate` and `increase` allow for.
-What they are is listed in docs/prometheus.md.
+What they are is listed in docs/exports.md.
 """
 
 from __future__ import annotations

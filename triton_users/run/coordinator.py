@@ -20,6 +20,7 @@ from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.capacity.settings import CapacitySettings
 from triton_users.declaration import read
 from triton_users.exports.options import ExportSettings
+from triton_users.exports.request_log import file_for
 from triton_users.exports.serving import PrometheusServer
 from triton_users.inputs import load
 from triton_users.inputs.options import ModelSettings
@@ -142,6 +143,8 @@ class Coordinator:
         read(WitnessSettings, options)
         report_dir_from(options)
         exports = read(ExportSettings, options)
+        if exports.request_log:
+            file_for(exports.request_log)
         if exports.prometheus_port:
             self._prometheus = PrometheusServer(exports, lambda: self.reporting)
         self._host = host_of_classes(command.user_classes)

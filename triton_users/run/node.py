@@ -18,6 +18,8 @@ from triton_users import ledger
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.client.rpc_events import RequestFailure
 from triton_users.declaration import read
+from triton_users.exports.options import ExportSettings
+from triton_users.exports.request_log import RequestLog, file_for
 from triton_users.judge.goodput import Limits, is_good, limits_for, parse_goodput
 from triton_users.ledger.lateness import LATE_S
 from triton_users.ledger.plain import cut
@@ -40,6 +42,8 @@ from triton_users.users import TritonGrpcUser, own_host
 
 logger = logging.getLogger(__name__)
 
+LOCAL = "local"
+"""The name of the node of a run without workers."""
 HURRY_LIMIT_S = 8.0
 """How long users that are stopping may take when somebody ends the run, in seconds: answers that are under way, and
 what their scenarios close, have five."""
@@ -62,12 +66,15 @@ class Node:
         self._goodput: Limits = ()
         self._limits: dict[tuple[str, str], Limits] = {}
         """Those of `_goodput` that each row's requests are held against."""
+        self._requests: Any = None
+        self._request_log: RequestLog | None = None
         descriptors.raise_limit()
         self._slot_scenarios: frozenset[str] = frozenset()
         self._open_loop: OpenLoop | None = None
 
     def listen(self, events: Any) -> None:
         """Count what these events say, Locust's and ours (`events.add_hooks`)."""
+        self._requests = events.request
         events.request.add_listener(self._on_request)
         events.scenario_finished.add_listener(self._on_scenario_finished)
         events.deadline_exceeded.add_listener(self._on_deadline_exceeded)
@@ -107,6 +114,7 @@ class Node:
             counts = self.recorder.ledger.arrivals
             self._open_loop = OpenLoop(arrivals, self.recorder.worker, counts, configuration.trace)
             self._open_loop.start()
+        self._begin_request_log()
         look_early()
         gc.collect()
         gc.freeze()  # what lives by now lives to the end: later collections need not look at it, so they pause less
@@ -119,6 +127,13 @@ class Node:
         self.reset(configuration.epoch)
         self._self_check.start()
         return run
+
+    def _begin_request_log(self) -> None:
+        if name := read(ExportSettings, self._command.options).request_log:
+            self._request_log = RequestLog(
+                file_for(name, "" if self.recorder.worker == LOCAL else self.recorder.worker)
+            )
+            self._requests.add_listener(self._request_log.taken)
 
     def follow(self, order: Order) -> None:
         """Take over what the master says of arrivals; of no use where there is no run, or none with a rate."""
@@ -145,6 +160,10 @@ class Node:
     def end(self) -> None:
         """Stop watching this process, and remove what the run left on disk. Safe to call twice."""
         self._self_check.stop()
+        log, self._request_log = self._request_log, None
+        if log is not None:
+            self._requests.remove_listener(log.taken)
+            log.close()
         open_loop, self._open_loop = self._open_loop, None
         if open_loop is not None:
             open_loop.close()

@@ -1,0 +1,96 @@
+"""What exports cost: a line of the request log in each format, its size, and a scrape of Prometheus."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector as PrometheusCollector
+
+from bench import table
+from triton_users.exports.prometheus import metrics
+from triton_users.exports.request_log import ENDINGS, RequestLog, file_for
+from triton_users.ledger import Ledger
+
+REQUESTS = 200_000
+
+
+class _Response:
+    id = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="lines of each log (default %(default)s)")
+    parser.add_argument("--pin", action="store_true", help="for the machine's description only")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
+
+
+def run(options: argparse.Namespace) -> list[dict[str, Any]]:
+    results: dict[str, float] = {}
+    for ending in ENDINGS:
+        results |= _log(ending, options.requests)
+    results["a scrape of 40 rows, ms"] = _scrape()
+    print(table.render(["exports", "cost"], [[name, value] for name, value in results.items()]), flush=True)
+    return [results]
+
+
+def _log(ending: str, requests: int) -> dict[str, float]:
+    draw = random.Random(1)
+    latencies = [draw.lognormvariate(0.0, 1.0) for _ in range(1_000)]
+    with tempfile.TemporaryDirectory() as folder:
+        log = RequestLog(file_for(f"{folder}/log{ending}"))
+        taken_s, cpu_s = 0.0, time.process_time()
+        for number in range(0, requests, 1_000):
+            start_s = time.perf_counter()
+            for i, latency in enumerate(latencies):
+                log.taken(
+                    response_time=latency,
+                    response_length=90,
+                    response=_Response,
+                    start_time=1.7e9 + number + i / 1e3,
+                    scenario="SequenceValid",
+                    model="custom_sequence_int32",
+                    method="ModelInfer",
+                    request_length=120,
+                )
+            taken_s += time.perf_counter() - start_s
+            log._write_waiting()  # as the greenlet does, so that only `taken` is in the first figure
+        log.close()
+        cpu_s = time.process_time() - cpu_s
+        size = log.path.stat().st_size
+    return {
+        f"{ending}: on the path of a request, us": taken_s / requests * 1e6,
+        f"{ending}: CPU of a line in all, us": cpu_s / requests * 1e6,
+        f"{ending}: a million requests, MiB": size / requests * 1e6 / 2**20,
+    }
+
+
+def _scrape() -> float:
+    ledger = Ledger()
+    draw = random.Random(1)
+    for number in range(40):
+        row = ledger.row("scenario", f"model {number}")
+        for _ in range(2_000):
+            row.record(int(draw.lognormvariate(6.5, 1.0)), 12, 120, 90)
+    report: dict[str, Any] = {
+        "seed": 1, "started": "", "server": {}, "duration_s": 1.0, "state": "running", "verdict": {"reasons": []},
+        "selfcheck": {"findings": []},
+    }  # fmt: skip
+
+    class Of(PrometheusCollector):
+        def collect(self) -> Any:
+            return metrics(ledger, report, {"users": 1})
+
+    registry = CollectorRegistry()
+    registry.register(Of())
+    times = []
+    for _ in range(10):
+        start_s = time.perf_counter()
+        generate_latest(registry)
+        times.append(time.perf_counter() - start_s)
+    return min(times) * 1e3
