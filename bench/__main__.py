@@ -5,12 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import compare, counts, deadline, exports, idle, ledger, null, pictures, procs, soak, streams, throughput
+from bench import (
+    compare,
+    counts,
+    deadline,
+    exports,
+    idle,
+    ledger,
+    models,
+    null,
+    pictures,
+    procs,
+    soak,
+    streams,
+    throughput,
+)
 
 #: Measurement -> its module, which has `add_arguments(parser)` and `run(options)`.
 MEASUREMENTS = {
     "throughput": throughput,
     "null": null,
+    "models": models,
     "streams": streams,
     "pictures": pictures,
     "deadline": deadline,

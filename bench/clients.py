@@ -38,12 +38,13 @@ class LocustClient:
     """What the locustfile reads from BENCH_CASE."""
     endless: bool = True
     """Locust's own run time is too short by however long its imports took."""
+    options: Sequence[str] = ()
 
     def command(self, address: str, seconds: float, folder: Path) -> Sequence[str]:
         return [
             *[sys.executable, "-m", "locust", "-f", str(ROOT / "bench" / "users" / self.locustfile)],
             *["--headless", "-u", str(self.users), "-r", str(self.users), "-H", f"grpc://{address}"],
-            *["--stop-timeout", str(STOP_LIMIT_S)],
+            *["--stop-timeout", str(STOP_LIMIT_S), *self.options],
         ]
 
     def env(self) -> Mapping[str, str]:
@@ -80,13 +81,14 @@ class PerfAnalyzer:
     options: Sequence[str] = ()
     name: str = "perf_analyzer"
     endless: bool = False
+    input_data: str = "zero"
 
     def command(self, address: str, seconds: float, folder: Path) -> Sequence[str]:
         window_ms = math.ceil(1000 * seconds / PERF_ANALYZER_WINDOWS)
         binary, _ = self._installed()
         return [
             *[*binary, "-m", self.model, "-u", address, "-i", "grpc", "--shared-memory", "none"],
-            *["--concurrency-range", str(self.concurrency), "--input-data", "zero"],
+            *["--concurrency-range", str(self.concurrency), "--input-data", self.input_data],
             *["--measurement-mode", "time_windows", "--measurement-interval", str(window_ms)],
             *["--max-trials", str(PERF_ANALYZER_WINDOWS), "--stability-percentage", "999"],
             *["-f", str(folder / "report.csv"), *self.options],

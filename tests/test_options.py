@@ -158,6 +158,15 @@ def test_models_may_be_allowed_to_fail_those_of_a_locustfile_too() -> None:
     assert settings.allow_failure == ("bert", "mine")
 
 
+def test_an_option_may_come_from_the_environment_which_the_command_line_overrides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (("MODELS", "bert=3,densenet"), ("SEED", "5"), ("GRPC_INSECURE", "true")):
+        monkeypatch.setenv(f"LOCUST_{name}", value)
+    options = parse("--seed", "6")
+    assert (options.models, options.seed, options.grpc_insecure) == ("bert=3,densenet", 6, True)
+
+
 def test_a_list_that_is_given_in_several_parts_is_one_list() -> None:
     options = parse("--models", "bert", "--models", "densenet=2", "--trials", "onnx", "--report-dir", "a",
                     "--report-dir", "b")  # fmt: skip

@@ -37,6 +37,10 @@ def main(arguments: Sequence[str]) -> int:
                 raise ValueError(f"the server at {options.host} has no index of its models; name them")
             for name in names:
                 print(described(client, name), flush=True)
+            if names:
+                print(
+                    f'to put some under load: --models "{names[0]}", with commas between, and what stands behind "add"'
+                )
         finally:
             client.close()
     except (ValueError, OSError, InferenceServerException) as error:  # a mistake in an option is a ValueError

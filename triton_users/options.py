@@ -65,7 +65,8 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         return
     setattr(parser, _MARK, True)
     for option in own_options():
-        add_option(parser, option, **({"include_in_web_ui": False} if option.secret or option.settled else {}))
+        hidden = {"include_in_web_ui": False} if option.secret or option.settled else {}
+        add_option(parser, option, env_var=f"LOCUST_{option.name.upper()}", **hidden)
     # Locust's own default is every interface, with no login: not for a tool that starts load on a click.
     parser.set_defaults(web_host="127.0.0.1")
     if hold_starts_that_come_before_init():  # Locust's web UI makes parsers too, long after

@@ -72,6 +72,7 @@ def _install_worker(environment: Environment, command: LocustCommand, runner: Wo
         try:
             sender.start(RunConfiguration.unpack(packed))
         except UsageError as error:  # input data that this machine does not have
+            sender.refuse(str(error))
             command.refuse_to_start(str(error))
 
     def quitting(**_: Any) -> None:
@@ -93,6 +94,7 @@ def _install_worker(environment: Environment, command: LocustCommand, runner: Wo
 def _install_master(environment: Environment, command: LocustCommand, runner: MasterRunner) -> Callable[[], None]:
     collector = SnapshotCollector(LocustMaster(runner), command)
     coordinator = Coordinator(command, collector)
+    collector.on_refusal = coordinator.refused
     listen_before_those_already_there(
         environment.events.worker_report, lambda data, **_: collector.take_out_of(data, coordinator.merge)
     )

@@ -160,6 +160,9 @@ def make(folder: Path) -> Path:
     for datatype in DATATYPES:
         both = tensor("input", "IN", datatype, 3) + tensor("output", "OUT", datatype, 3)
         write(folder, f"echo_{datatype.lower()}", ECHO, both + "max_batch_size: 4\n", datatype=datatype)
+    both = tensor("input", "IN", "FP32", 3) + tensor("output", "OUT", "FP32", 3, more='label_filename: "labels.txt"')
+    write(folder, "scores", ECHO, both + "max_batch_size: 4\n", datatype="FP32")
+    (folder / "scores" / "labels.txt").write_text("CAT\nDOG\nOWL\n")
     both = tensor("input", "IN", "FP32", -1, 2) + tensor("output", "OUT", "FP32", -1, 2)
     write(folder, "open_shape", ECHO, both, datatype="FP32")
     inputs = tensor("input", "IN", "INT32", 4) + tensor("input", "MORE", "INT32", 4, more="optional: true")

@@ -36,6 +36,7 @@ def test_models_run_alone_each_with_its_own_line_its_weight_and_its_thresholds(
     assert (sums["status"], sums["weight"], texts["weight"]) == ("passed", 3, 1)
     assert sums["runs"] > texts["runs"] > 0
     assert sums["answers_checked"] == sums["requests"]
+    assert ended.report["settings"]["input_data"] == {"sum": "sum.json"}
     assert "--models sum=3,echo_bytes --input-data sum=sum.json" in ended.report["reproduce"]
     junit = next(tmp_path.glob("reports/*/junit.xml")).read_text()
     assert 'name="sum"' in junit
@@ -56,6 +57,22 @@ def test_a_wrong_answer_fails_the_run_with_its_place_unless_its_model_may_fail(
     allowed = run(any_triton, tmp_path / "allowed", *arguments, "--allow-failure", "sum", sum=WRONG)
     assert allowed.exit_code == 0, allowed.output
     assert allowed.scenario("sum")["status"] == "failures allowed"
+
+
+def test_the_best_classes_are_asked_for_and_compared_by_label_or_score(
+    any_triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    steps = [{"IN": [0.1, 0.7, 0.2]}, {"IN": [0.5, 0.1, 0.4]}]
+    right = {"data": steps, "validation_data": [{"OUT": ["DOG", "OWL"]}, {"OUT": ["0.5:0:CAT", "2"]}]}
+    options = ("--models", "scores", "--input-data", "scores=scores.json", "--class-count", "scores=2")
+    ended = run(any_triton, tmp_path, *options, "--model-batch-size", "scores=2", scores=right)
+    assert ended.exit_code == 0, ended.output
+    assert ended.scenario("scores")["answers_checked"] == ended.scenario("scores")["requests"] > 0
+    (tmp_path / "wrong").mkdir()
+    wrong = {**right, "validation_data": [{"OUT": ["CAT", "OWL"]}, {"OUT": ["CAT", "OWL"]}]}
+    ended = run(any_triton, tmp_path / "wrong", *options, scores=wrong)
+    assert ended.exit_code == 1, ended.output
+    assert "OUT[0] is '0.700000:1:DOG', not 'CAT'" in ended.report["verdict"]["reasons"][0]
 
 
 def test_tags_choose_among_the_models(any_triton: EmbeddedTriton, tmp_path: Path) -> None:

@@ -173,6 +173,16 @@ def test_a_sequence_is_sent_in_order_with_its_start_and_end_and_every_sum_is_com
     assert played.checked == 20
 
 
+def test_a_wrong_sum_comes_with_its_correlation_id(client: Any) -> None:
+    spec = describe(client, "accumulate", 5)
+    steps = [Step({"IN": ints(spec, "IN", 5)}, {"OUT": ints(spec, "OUT", 6)})]
+    played = scenario(client, spec, StepList([steps, steps]))
+    plan = played.plan(random.Random(3))
+    with pytest.raises(ScenarioFailure, match=r"OUT\[0\] is 5, not 6") as raised:
+        played.run(plan)
+    assert raised.value.evidence["correlation_id"] == 2**50 + plan.offset
+
+
 def test_a_sequence_without_data_of_the_users_own_has_the_length_of_the_other_scenarios(client: Any) -> None:
     spec = describe(client, "accumulate", 5)
     played = scenario(client, spec, random_data(spec, 1))

@@ -31,6 +31,32 @@ def test_integers_must_be_the_same(datatype: str) -> None:
     assert str(found) == "OUT[2] is 4, not 3; 1 of 3 elements differ, the largest difference is 1"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "same"),
+    [
+        ("0.6:3:VULTURE", True),
+        ("0.60001:3:VULTURE", True),
+        ("VULTURE", True),
+        ("3", True),
+        ("0.7:3:VULTURE", False),
+        ("0.6:4:VULTURE", False),
+        ("0.6:3:EAGLE", False),
+        ("0.6", False),
+        ("EAGLE", False),
+        ("4", False),
+        ("", False),
+        ("?:3:VULTURE", False),
+    ],
+)
+def test_a_class_is_what_its_label_its_index_or_all_of_it_says_with_a_score_that_is_near(
+    wanted: str, same: bool
+) -> None:
+    spec = TensorSpec("OUT", "BYTES", (1,), labels=True, classes=1)
+    expected = Tensor(spec, (1,), answered("BYTES", [wanted]))
+    found = compare(expected, answered("BYTES", ["0.600000:3:VULTURE"]), (1,), None)
+    assert (found is None) is same
+
+
 def test_texts_and_truths_must_be_the_same() -> None:
     assert str(compare(tensor("BYTES", ["a", "b"]), answered("BYTES", ["a", "c"]), (2,), None)).startswith(
         "OUT[1] is 'c', not 'b'; 1 of 2"

@@ -111,8 +111,8 @@ class FakeWorker:
     def listen(self, message: str, listener: Callable[[Any], None], *, concurrent: bool = False) -> None:
         self.listeners[message] = listener
 
-    def send(self, message: str) -> None:
-        self.asked.append(message)
+    def send(self, message: str, data: Mapping[str, Any] | None = None) -> None:
+        self.asked.append(message if data is None else (message, dict(data)))
 
     def report(self) -> None:
         report: dict[str, Any] = {}
@@ -138,11 +138,14 @@ class FakeMaster:
         """`unheard_s`: worker -> how long ago it was heard."""
         self.silence = dict(unheard_s)
         self.asked: list[Any] = []
-        self.listeners: dict[str, Callable[[str], None]] = {}
+        self.listeners: dict[str, Callable[..., None]] = {}
         self.discounted: list[dict[str, Any]] = []
         self.on_send: Callable[[str], None] = lambda message: None
 
     def listen(self, message: str, listener: Callable[[str], None]) -> None:
+        self.listeners[message] = listener
+
+    def listen_to_data(self, message: str, listener: Callable[[str, Any], None]) -> None:
         self.listeners[message] = listener
 
     def send(self, message: str, data: Mapping[str, Any]) -> None:

@@ -411,3 +411,28 @@ def test_wrong_answers_fail_a_search_whatever_the_load(tmp_path: Path, monkeypat
     run.end()
     assert run.command.exit_code == 1
     assert "Timeout failed 1 of 1 runs" in run.reports()[0]["verdict"]["reasons"][0]
+
+
+def test_a_worker_that_cannot_take_part_fails_the_run_and_ends_it_where_nobody_watches(tmp_path: Path) -> None:
+    run = Run(tmp_path, distributed=True)
+    run.coordinator.start()
+    run.count(run.epoch)
+    run.coordinator.refused("worker w2 cannot take part: no data")
+    assert "quit" in run.command.asked
+    run.end()
+    (report,) = run.reports()
+    assert report["verdict"]["reasons"] == ["worker w2 cannot take part: no data"]
+    assert run.command.exit_code == 1
+
+
+def test_a_refusal_is_forgotten_with_its_run(tmp_path: Path) -> None:
+    run = Run(tmp_path, headless=False, distributed=True)
+    run.coordinator.start()
+    run.coordinator.refused("worker w2 cannot take part: no data")
+    assert "quit" not in run.command.asked
+    run.count(run.epoch)
+    run.end()
+    run.coordinator.start()
+    run.count(run.epoch)
+    run.end()
+    assert [report["verdict"]["passed"] for report in run.reports()] == [False, True]

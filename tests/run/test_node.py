@@ -6,14 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
 from gevent.event import Event
+from gevent.monkey import get_original
 from locust import User, task
 from locust.env import Environment
 
 from tests.run.fakes import FakeCommand, configuration, options
 from triton_users.client.rpc_events import RequestFailure
 from triton_users.events import add_hooks
+from triton_users.inputs.model import ModelSpec
+from triton_users.inputs.traffic import ModelTraffic
 from triton_users.report import RunInfo
 from triton_users.run import reporting
 from triton_users.run.node import Node
@@ -168,3 +172,22 @@ def test_a_wait_for_a_model_that_was_at_work_is_counted_and_says_nothing_against
         events.request_unanswered.fire(scenario="ResNet", model="m", method="ModelInfer", waited_s=waited_s, busy=busy)
     unanswered = node.recorder.ledger.rows["ResNet", "m"].unanswered
     assert (unanswered.total, unanswered.max_us) == (2, 2_000_000)
+
+
+def test_a_worker_that_reads_a_large_file_is_not_silent_meanwhile(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    native_sleep = get_original("time", "sleep")
+    heartbeats: list[None] = []
+
+    def read_slowly(*_: Any) -> None:
+        for _ in range(500):
+            native_sleep(0.01)
+            if heartbeats:
+                return
+        raise AssertionError("nobody else ran for 5 s")
+
+    monkeypatch.setattr(ModelTraffic, "pool", read_slowly)
+    gevent.spawn(heartbeats.append, None)
+    model = ModelTraffic(ModelSpec("m", (), ()))
+    node.start(replace(configuration(), models=(model,)))
+    assert heartbeats
+    node.end()

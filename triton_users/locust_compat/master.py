@@ -96,6 +96,10 @@ class LocustMaster:
         """Call `listener` with the worker's name for each such message."""
         self._runner.register_message(message, lambda msg, **_: listener(msg.node_id))
 
+    def listen_to_data(self, message: str, listener: Callable[[str, Any], None]) -> None:
+        """Call `listener` with the worker's name and what it sent, for each such message."""
+        self._runner.register_message(message, lambda msg, **_: listener(msg.node_id, msg.data))
+
     def send(self, message: str, data: Mapping[str, Any]) -> None:
         """Send a message to all workers."""
         self._runner.send_message(message, dict(data))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from locust.runners import WorkerRunner
@@ -87,9 +87,9 @@ class LocustWorker:
         """
         self._runner.register_message(message, lambda msg, **_: listener(msg.data), concurrent=concurrent)
 
-    def send(self, message: str) -> None:
+    def send(self, message: str, data: Mapping[str, Any] | None = None) -> None:
         """Send a message to the master."""
-        self._runner.send_message(message)
+        self._runner.send_message(message, None if data is None else dict(data))
 
     def report(self) -> None:
         """Send a report now."""

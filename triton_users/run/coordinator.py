@@ -98,6 +98,8 @@ class Coordinator:
         self._ending = RLock()
         self._quitting = RLock()
         self._interrupted = False
+        self._refusals: list[str] = []
+        """Of workers that cannot take part in the newest run."""
         self._configuration: RunConfiguration | None = None
         self._begun_s = 0.0
         self._stopping_s = math.inf
@@ -175,6 +177,7 @@ class Coordinator:
         """Settle a new run and have its nodes begin it; one that cannot run is refused."""
         self._begun_s, self._stopping_s, self._over_s = time.monotonic(), math.inf, math.inf
         self._spawned = False
+        self._refusals.clear()
         try:
             configuration = self._configure()
         except (UsageError, OSError, server.ServerError) as error:
@@ -183,6 +186,13 @@ class Coordinator:
             logger.warning("%s is left out: %s", name, reason)
         self._settle(configuration)
         self._nodes.start(configuration)
+
+    def refused(self, why: str) -> None:
+        """A worker cannot take part: the run is not what was asked for, so it fails, and headless it ends."""
+        logger.error("%s", why)
+        self._refusals.append(why)
+        if self._command.options.headless:
+            self._command.quit()
 
     def merge(self, snapshot: Mapping[str, Any] | None) -> bool:
         """Take in a node's counts, None when it has none yet; False when they are of another epoch."""
@@ -294,7 +304,8 @@ class Coordinator:
         self.use(read(ServerSettings, options))
         preflight = self._preflight(settings)
         connection = read(ConnectionSettings, options)
-        models = settle(self.host, connection, settings, read(ModelSettings, options), command.user_classes)
+        sent = read(ModelSettings, options)
+        models = settle(self.host, connection, settings, sent, command.user_classes)
         if command.distributed:
             load.forget()  # the workers read the input data too; here it was tried
         configuration = RunConfiguration(
@@ -311,6 +322,7 @@ class Coordinator:
         if self._pace is not None:
             self._check_names(self._pace, configuration)
         info = _info(configuration, self.host, connection)
+        info = replace(info, settings={**info.settings, **(asdict(sent) if settings.models else {})})
         info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
         if self._pace is not None:
             paced = read(ArrivalSettings, options)
@@ -499,7 +511,7 @@ class Coordinator:
         lost = "it ended because all its workers were lost" if reporting.all_lost else ""
         server = self._watch.at_the_end(reporting.begun_s) if self._watch is not None else []
         died = self._embedded.how_it_ended()
-        return [reason for reason in (died, self._cut_short(), lost, *server) if reason]
+        return [reason for reason in (died, *self._refusals, self._cut_short(), lost, *server) if reason]
 
     def _ending_of(self, reporting: Reporting) -> dict[str, Any]:
         at_the_end, watch, begun_s = self._at_the_end(reporting), self._watch, reporting.begun_s

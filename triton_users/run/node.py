@@ -26,7 +26,7 @@ from triton_users.ledger.plain import cut
 from triton_users.locust_compat.stack_of_stop import look_early
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
 from triton_users.run.locust import Command
-from triton_users.run.models import adopt
+from triton_users.run.models import adopt, in_a_thread
 from triton_users.run.open_loop import OpenLoop
 from triton_users.run.pace import Order
 from triton_users.run.preflight import with_perf_analyzer
@@ -106,7 +106,7 @@ class Node:
         for name in weights(settings, run.left_out) if scenarios else ():
             known[name].prepare(run.shared, settings)
         for model in configuration.models:
-            run.shared[pool_key(model.name)] = model.pool(settings.seed)
+            run.shared[pool_key(model.name)] = in_a_thread(model.pool, settings.seed)
         adopt(configuration.models, self._command.user_classes, known)
         self._slot_scenarios = frozenset(name for name, each in known.items() if each.waits_for_a_slot)
         arrivals = read(ArrivalSettings, self._command.options)

@@ -25,6 +25,7 @@ STOP_MESSAGE = "triton_stop"
 STOPPED_MESSAGE = "triton_stopped"
 RESET_MESSAGE = "triton_reset"
 HURRY_MESSAGE = "triton_hurry"
+REFUSED_MESSAGE = "triton_refused"
 ARRIVALS_MESSAGE = "triton_arrivals"
 REPORT_MESSAGE = "triton_report"
 KEY = "triton_ledger"
@@ -64,6 +65,10 @@ class SnapshotSender:
         self._stopping = self._stopped = False
         self._worker.accept_users(True)
         self._worker.report()
+
+    def refuse(self, why: str) -> None:
+        """This worker cannot take part in the run."""
+        self._worker.send(REFUSED_MESSAGE, {"why": why})
 
     def add_to(self, report: dict[str, Any]) -> None:
         """Put the node's snapshot into a report that is about to be sent."""
@@ -105,7 +110,13 @@ class SnapshotCollector:
         self._master = master
         self._command = command
         self._waiting: set[str] = set()
+        self.on_refusal: Callable[[str], None] = logger.error
+        """Called with a sentence when a worker cannot take part in the run."""
         master.listen(STOPPED_MESSAGE, self._waiting.discard)
+        master.listen_to_data(REFUSED_MESSAGE, self._refused)
+
+    def _refused(self, worker: str, data: Mapping[str, Any]) -> None:
+        self.on_refusal(f"worker {worker} cannot take part: {data['why']}")
 
     def take_out_of(self, report: dict[str, Any], merge: Callable[[Mapping[str, Any]], bool]) -> None:
         """Give a report's snapshot to `merge`, which says False when it is of another epoch: nothing of it counts."""

@@ -76,7 +76,7 @@ class ModelLoad(Scenario):
     def plan(self, draw: random.Random) -> ModelPlan:
         streams, settings = self._pool.streams, self.session.settings
         seed = draw.getrandbits(32) if self._make is not None else 0
-        stream = draw.randrange(len(streams)) if streams else 0
+        stream = draw.randrange(len(streams)) if len(streams) > 1 else 0
         steps = streams[stream] if streams else 1
         if not self.spec.sequences:
             return ModelPlan(stream, draw.randrange(steps), seed=seed)
@@ -138,9 +138,11 @@ class ModelLoad(Scenario):
                 encoded = self._encode(plan, request, request_id, position)
                 sent[self._opened.send(EncodedRequest(self.spec.name, request_id, encoded))] = request
             self._receive(self._opened, sent)
-        except BaseException:
+        except BaseException as error:
             self._opened.close()  # whatever still comes on it is of a run that is over
             self._opened = None
+            if isinstance(error, ScenarioFailure) and self.spec.sequences:
+                error.evidence["correlation_id"] = self.session.correlation_ids[plan.offset]
             raise
         return plan.length
 
