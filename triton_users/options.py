@@ -23,6 +23,7 @@ from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import Limits
 from triton_users.judge.goodput import GoodputSettings
 from triton_users.judge.thresholds import JudgingSettings
+from triton_users.judge.trends import TrendLimits
 from triton_users.locust_compat.command_line import act_before_locust_forks
 from triton_users.locust_compat.interrupts import take_interrupts_that_locust_does_not_expect
 from triton_users.locust_compat.master_port import keep_forked_workers_from_another_runs_master
@@ -46,6 +47,7 @@ GROUPS: dict[str, type] = {
     "How users connect": ConnectionSettings,
     "What fails a run": JudgingSettings,
     "What a good request is": GoodputSettings,
+    "What must not get worse while a run lasts": TrendLimits,
     "When the client is the bottleneck": Limits,
     "What the server says of itself": WitnessSettings,
     "Reports": ReportSettings,
@@ -105,7 +107,7 @@ def judging_from(options: Namespace) -> dict[str, Any]:
             "thresholds: there is a limit of the goodput, but nothing says what a good request is; give for instance "
             '--goodput "latency_ms<200"'
         )
-    return {**vars(judging), **vars(goodput), "limits": read(Limits, options)}
+    return {**vars(judging), **vars(goodput), "limits": read(Limits, options), "trends": read(TrendLimits, options)}
 
 
 def report_dir_from(options: Namespace) -> Path:

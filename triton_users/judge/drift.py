@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from triton_users.judge.client_limited import digits, hms
@@ -27,6 +28,9 @@ FEWEST = {"p50 latency": 20, "p99 latency": 200, "rate of answers": 20}
 
 EACH_HALF = 0.2
 """The least share of a drift that each half of the time has in it; after a step one half has none."""
+
+SAME_RATE = 0.1
+"""Rates of an open loop that differ by less, as a share of the usual one, are the same load."""
 
 Span = tuple[float, float]
 
@@ -83,28 +87,33 @@ class Window:
         return None if us is None else max(us, 1.0) / 1e6
 
 
-def judge_drift(points: Sequence[Point], limit_percent: float, left_out: Iterable[Span] = ()) -> list[Drift]:
+def judge_drift(
+    points: Sequence[Point], limit_percent: float, left_out: Iterable[Span] = (), *, open_loop: bool = False
+) -> list[Drift]:
     """What can be said of each scenario; nothing of those with too few requests, and nothing of a short run.
 
-    `points`: the run's history. `left_out`: when the client, or its machine, was the limit.
+    `points`: the run's history. `left_out`: when the client, or its machine, was the limit. Equal load is the same
+    number of users; of an `open_loop` it is the same rate, which then says nothing of the server itself.
     """
     busy = list(left_out)
     loaded = [point for point in points if point.gauges.get("users")]
     if not loaded:
         return []
-    users = _usual_users(loaded)
     begun_s = loaded[0].start_s + WARM_UP_S
     judged = [point for point in points if point.start_s >= begun_s]
+    usual = _usual_rate(judged) if open_loop else _usual_users(loaded)
     even = [
         point
         for point in judged
-        if point.gauges.get("users") == users and not any(a < point.end_s and point.start_s < b for a, b in busy)
+        if not any(a < point.end_s and point.start_s < b for a, b in busy)
+        and (abs(_rate(point) - usual) <= SAME_RATE * usual if open_loop else point.gauges.get("users") == usual)
     ]
     left_out_s = sum(point.span_s for point in judged) - sum(point.span_s for point in even)
     if sum(point.span_s for point in even) < SHORTEST_S:
         return []
+    measures = [what for what in FEWEST if not (open_loop and what == "rate of answers")]
     names = dict.fromkeys(name for point in even for name in point.scenarios)
-    found = [_drift(name, what, windows(even, name), limit_percent, left_out_s) for name in names for what in FEWEST]
+    found = [_drift(name, what, windows(even, name), limit_percent, left_out_s) for name in names for what in measures]
     return [each for each in found if each is not None]
 
 
@@ -137,6 +146,14 @@ def _usual_users(points: Sequence[Point]) -> int:
     for point in points:
         spans[point.gauges["users"]] += max(1, round(point.span_s))
     return spans.most_common(1)[0][0]
+
+
+def _rate(point: Point) -> float:
+    return sum(part.requests for part in point.scenarios.values()) / point.span_s
+
+
+def _usual_rate(points: Sequence[Point]) -> float:
+    return median(map(_rate, points)) if points else 0.0
 
 
 def _drift(scenario: str, what: str, over: Sequence[Window], limit_percent: float, left_out_s: float) -> Drift | None:

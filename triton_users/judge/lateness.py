@@ -41,12 +41,12 @@ def sentences(
     asked = list(questions)
     if not asked and not any(state.lateness[1] for state in workers):
         return []  # as nearly always: the report is made every second
-    busy = {id(state): _busy(state, limits) for state in workers}
+    too_busy = {id(state): busy(state, limits) for state in workers}
     away = [(outage.from_s, outage.to_s) for outage in gone]
-    return [*_stood_still(workers, busy, asked, away), *_late(workers, busy, away)]
+    return [*_stood_still(workers, too_busy, asked, away), *_late(workers, too_busy, away)]
 
 
-def _busy(state: WorkerState, limits: Limits) -> list[Span]:
+def busy(state: WorkerState, limits: Limits) -> list[Span]:
     """When this worker, or the machine it shares, was too slow to say anything of the server."""
     spans = [(found.start_s, found.end_s) for found in findings([state], limits)]
     return spans + [
@@ -54,12 +54,12 @@ def _busy(state: WorkerState, limits: Limits) -> list[Span]:
     ]
 
 
-def _late(workers: Sequence[WorkerState], busy: dict[int, list[Span]], away: list[Span]) -> list[str]:
+def _late(workers: Sequence[WorkerState], too_busy: dict[int, list[Span]], away: list[Span]) -> list[str]:
     rows: dict[tuple[str, str], list[_Late]] = {}
     for state in workers:
         for scenario, model, at_s, latency_s, usual_s in state.lateness[1]:
             end_s = at_s + state.began_s
-            if not any(_touch((end_s - latency_s, end_s), span) for span in (*busy[id(state)], *away)):
+            if not any(_touch((end_s - latency_s, end_s), span) for span in (*too_busy[id(state)], *away)):
                 rows.setdefault((scenario, model), []).append(_Late(end_s, latency_s, usual_s))
     lines = []
     for (scenario, model), late in sorted(rows.items(), key=lambda item: -len(item[1]))[:MAX_TOLD]:
@@ -74,9 +74,9 @@ def _late(workers: Sequence[WorkerState], busy: dict[int, list[Span]], away: lis
 
 
 def _stood_still(
-    workers: Sequence[WorkerState], busy: dict[int, list[Span]], questions: list[Span], away: list[Span]
+    workers: Sequence[WorkerState], too_busy: dict[int, list[Span]], questions: list[Span], away: list[Span]
 ) -> list[str]:
-    slow = [span for spans in busy.values() for span in spans] + away
+    slow = [span for spans in too_busy.values() for span in spans] + away
     times = [
         question
         for question in questions

@@ -96,6 +96,7 @@ def judge(
     late: Iterable[str] = (),
     gone: str = "",
     consequences: Iterable[str] = (),
+    worse: Iterable[str] = (),
     at_the_start: Iterable[str] = (),
     at_the_end: Iterable[str] = (),
     overloaded: bool = False,
@@ -109,16 +110,16 @@ def judge(
     `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `late`: what came far too
     late (`lateness.sentences`), which is only reported. `gone`: when the server could not be reached
     (`outages.sentence`), which is then the first reason, and `consequences` the scenarios whose failures come of that,
-    which are one reason together. `at_the_start`, `at_the_end`: what was wrong with its beginning and its end.
+    which are one reason together. `worse`: what leaked or got slower while it lasted (`trends.Trends.reasons`).
+    `at_the_start`, `at_the_end`: what was wrong with its beginning and its end.
     `overloaded`: it made more load than the server takes, on purpose, so that requests that failed are only reported.
 
     It fails when a scenario failed that is not allowed to, or in a way that it is not allowed to, when a request or the
     users' code failed outside of any scenario, when nothing ran, when requests at the end had waited for
     much longer than any answer took, when a scenario that was asked for by name did not run, when another one did not
     although its weight made that all but impossible, when a threshold does not hold, when counts could not be read,
-    when something was wrong with its beginning or its end, and, if wanted, when the client was the bottleneck or the
-    rate was not kept. While
-    the run is `running`, what has not run yet fails nothing.
+    when something got worse while it lasted, was wrong with its beginning or its end, and, if wanted, when the client
+    was the bottleneck or the rate was not kept. While the run is `running`, what has not run yet fails nothing.
     """
     found, first = _Findings(), first_failures or {}
     _failed_runs(found, total, frozenset(allow_failure), first, overloaded)
@@ -135,7 +136,7 @@ def judge(
         elif check.passed and check.few:
             found.warnings.append(line)
     found.reasons += [f"counts are missing: {why}" for why in uncounted]
-    found.reasons += [*at_the_start, *at_the_end]
+    found.reasons += [*worse, *at_the_start, *at_the_end]
     found.warnings += late
     (found.reasons if fail_on_missed_rate else found.warnings).extend(missed_rate)
     (found.reasons if fail_on_bottleneck else found.warnings).extend(bottlenecks)

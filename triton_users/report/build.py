@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from importlib import metadata
@@ -14,6 +14,7 @@ from typing import Any, Literal
 from triton_users.capacity.answer import Answer
 from triton_users.judge import arrivals, client_limited, lateness, outages
 from triton_users.judge.thresholds import Check, Threshold, apply
+from triton_users.judge.trends import Pool, TrendLimits, Trends, trends
 from triton_users.judge.verdict import Verdict, judge
 from triton_users.ledger import MEASURES, Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
@@ -73,6 +74,9 @@ class RunInfo:
     """"name", "version", "address" and "models" (a list of names) of the server under test."""
     reproduce: str = ""
     """The command that makes the same plan again."""
+    trends: TrendLimits = field(default_factory=TrendLimits)
+    pool: Pool | None = None
+    """What an embedded server keeps on purpose."""
     notes: Sequence[str] = ()
     """What a person should know of this run beside what it counted; fails nothing."""
     at_the_start: Sequence[str] = ()
@@ -112,6 +116,7 @@ def build_report(
     evidence = collector.evidence()
     found = client_limited.findings(collector.workers.values(), info.limits)
     gone = outages.outages(collector.workers.values())
+    with_time = Trends() if running else _with_time(info, collector, timeline, seen)
     verdict = judge(
         total,
         weights=info.weights,
@@ -137,6 +142,7 @@ def build_report(
         late=lateness.sentences(list(collector.workers.values()), info.limits, info.slow_questions, gone),
         gone=outages.sentence(gone, len(collector.workers)),
         consequences=_consequences(gone, evidence),
+        worse=with_time.reasons(),
         at_the_start=info.at_the_start,
         at_the_end=[*info.at_the_end, *(info.capacity.reasons() if info.capacity is not None and not running else ())],
         overloaded=info.capacity is not None,
@@ -163,6 +169,7 @@ def build_report(
             "batches": server_side.batches(seen),
         },
         "server_side": server_side.section(seen, total),
+        "trends": with_time.dump(),
         "client": client(),
         "settings": plain({**info.settings, "goodput": [str(each) for each in info.goodput]}),
         "totals": {**_totals(scenarios, requests.values(), load_s), **_reconnects(total)},
@@ -178,6 +185,21 @@ def build_report(
             "findings_left_out": max(0, len(found) - MAX_FINDINGS),
         },
     }
+
+
+def _with_time(info: RunInfo, collector: Collector, timeline: Timeline, seen: Seen) -> Trends:
+    """What got worse while the run lasted."""
+    workers = list(collector.workers.values())
+    limits = info.trends if info.capacity is None else replace(info.trends, drift_percent=0.0)  # its load is its own
+    return trends(
+        limits,
+        seen.samples,
+        workers,
+        timeline.points,
+        pool=info.pool,
+        left_out=[span for state in workers for span in lateness.busy(state, info.limits)],
+        open_loop=bool(info.arrivals),
+    )
 
 
 @cache  # each version is read from a file

@@ -37,7 +37,18 @@ _MEASURED = (
 def render_text(report: dict[str, Any]) -> str:
     """The whole report, ending in a line end."""
     parts = [_headline(report), _scenarios(report), _totals(report)]
-    for section in (_capacity, _arrivals, _measures, _time, _thresholds, _verdict, _workers, _notes, _failures):
+    for section in (
+        _capacity,
+        _arrivals,
+        _measures,
+        _time,
+        _thresholds,
+        _verdict,
+        _trends,
+        _workers,
+        _notes,
+        _failures,
+    ):
         if text := section(report):
             parts.append(text)
     parts.append(_facts(report))
@@ -248,6 +259,29 @@ def _verdict(report: dict[str, Any]) -> str:
             *(_wrapped(f"- {warning}", "  ") for warning in verdict["warnings"]),
         ]
     )
+
+
+def _trends(report: dict[str, Any]) -> str:
+    """Whether anything got worse while the run lasted; what did is in the verdict."""
+    lines = trend_lines(report["trends"])
+    return "\n".join(["Over time", *(_wrapped(f"- {line}", "  ") for line in lines)]) if lines else ""
+
+
+def trend_lines(trends: dict[str, Any]) -> list[str]:
+    """Each answer of leaks and drift in a sentence, those that share one in one; nothing of what the verdict says."""
+    lines: list[str] = []
+    groups: dict[str, list[str]] = {}
+    for each in trends["memory"]:
+        if each["answer"] == "none seen" or each["name"].startswith("the server"):
+            if each["answer"] != "leak":
+                lines.append(each["text"])
+        elif each["answer"] != "leak":
+            groups.setdefault("memory: too short to say of", []).append(each["name"])
+    for each in trends["drift"]:
+        said = {"none seen": "no drift seen", "too short to say": "drift: too short to say"}.get(each["answer"])
+        if said:
+            groups.setdefault(f"{said} of the {each['what']} of", []).append(each["scenario"] or "the requests")
+    return [*lines, *(f"{said} {', '.join(names)}" for said, names in groups.items())]
 
 
 def _workers(report: dict[str, Any]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from triton_users.report.text import trend_lines
+
 MAX_FAILURES = 30
 """Failures sent to the live page with their evidence; about 1.5 kB each. report.json has all that were kept."""
 MAX_FIRST = 15
@@ -76,6 +78,7 @@ def _common(report: dict[str, Any], since_s: float, most_findings: int) -> dict[
         **{name: report[name] for name in _ONCE},
         "arrivals": report.get("arrivals"),
         "capacity": report.get("capacity"),
+        "trends": trend_lines(report.get("trends") or {"memory": [], "drift": []}),
         "seed": exact(report["seed"]),
         "scenarios": table(report),
         "points": points(report["timeline"], since_s),

@@ -324,6 +324,8 @@ class Coordinator:
         info = _info(configuration, self.host, connection)
         info = replace(info, settings={**info.settings, **(asdict(sent) if settings.models else {})})
         info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
+        if self.host == self._embedded.host:
+            info = replace(info, pool=self._embedded.pool)
         if self._pace is not None:
             paced = read(ArrivalSettings, options)
             described = "as the search had it" if searched.searches else paced.described

@@ -10,7 +10,9 @@ import logging
 from gevent.lock import RLock
 
 from triton_users import server
+from triton_users.judge.trends import Pool
 from triton_users.server.options import ServerSettings
+from triton_users.server.process import KEPT_STATES, STATE_MIB
 from triton_users.settings import UsageError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,11 @@ class Embedded:
     def metrics_url(self) -> str:
         """Where its metrics are; "" when none runs."""
         return self._triton.metrics_url if self._triton is not None else ""
+
+    @property
+    def pool(self) -> Pool:
+        """What it keeps on purpose, and fills in its first minutes or hours."""
+        return Pool(KEPT_STATES * STATE_MIB, f"its pool of {KEPT_STATES} request states")
 
     def start(self, wanted: ServerSettings) -> None:
         """Install what is missing and start it. A ServerError when that cannot be."""

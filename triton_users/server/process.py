@@ -49,6 +49,9 @@ RETRIES = {"Address already in use": 4, "boost::interprocess::lock_exception": 3
 #: streams, and with this many kept not once in 100,000. More would cost gigabytes: 4,096 took 4.4 in 45 minutes.
 KEPT_STATES = 256
 
+#: What each of them takes once it has been used, in MiB (the 4.4 GB above): so much memory the server keeps on purpose.
+STATE_MIB = 1.1
+
 #: How often a start that hangs is ended for another. The last one may take all of its time: a model may well wait for
 #: something while it is loaded.
 STALLED_RETRIES = 2

@@ -75,6 +75,8 @@ function showVerdict(live) {
   list(box.lastChild, verdict.reasons);
   byId("warnings").hidden = !verdict.warnings.length;
   list(byId("warnings").lastChild, verdict.warnings);
+  byId("trends").hidden = !latest.trends.length;
+  list(byId("trends").lastChild, latest.trends);
   byId("state").replaceChildren(badge(state));
   byId("clock").textContent = live ? `${hms(now)} · ${count(latest.locust.users)} users` : `${started} to ${until} · ${hms(now)}`;
 }
