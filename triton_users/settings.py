@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from triton_users.declaration import UsageError as UsageError
-from triton_users.declaration import check, lines, names, option
+from triton_users.declaration import check, lines, names, option, shown
 
 TRIALS = ("custom", "custom_nobatch", "onnx", "onnx_nobatch", "plan", "plan_nobatch", "libtorch")
 """Model families of Triton's own tests; a sequence model is called `{trial}_sequence_{int32|float32}`."""
@@ -42,6 +44,33 @@ def _weights(text: str) -> dict[str, int]:
             raise UsageError(f"weights: {part!r} is not NAME=WEIGHT with a whole number, for instance Timeout=60")
         weights[name.strip()] = int(number)
     return weights
+
+
+IMAGE_MODEL = "resnet_v1_50"
+"""The image model of Triton's own test, and of the folder models/."""
+
+IMAGE_PRESETS = ("reference", "inception", "caffe", "torchvision", "unit", "raw")
+"""The ways to prepare pictures that have a name (`image_model.preprocessing.PRESETS`)."""
+
+
+def _of_colours(name: str, text: str) -> tuple[float, ...]:
+    """Three numbers, or one for all three colours; nothing where none is given."""
+    try:
+        numbers = tuple(float(part) for part in names(text))
+    except ValueError:
+        numbers = (math.nan,)
+    if len(numbers) not in (0, 1, 3) or not all(map(math.isfinite, numbers)):
+        raise UsageError(f"{name}: {shown(text)} is not one number, or three for red, green and blue: 123,117,104")
+    return numbers * 3 if len(numbers) == 1 else numbers
+
+
+def _size(text: str) -> tuple[int, ...]:
+    parts = text.lower().split("x")
+    if not text.strip():
+        return ()
+    if len(parts) != 2 or not all(part.strip().isdecimal() and 0 < int(part) <= 8192 for part in parts):
+        raise UsageError(f"image-size: {shown(text)} is not HEIGHTxWIDTH, each from 1 to 8192, for instance 224x224")
+    return int(parts[0]), int(parts[1])
 
 
 def _models(text: str) -> dict[str, int]:
@@ -158,11 +187,63 @@ class Settings:
         low=1,
         high=2047,
     )
-    batch_size: int = option(32, "Pictures in one request to the image model.", unit="pictures", low=1, high=1024)
+    batch_size: int = option(
+        32,
+        "Pictures in one request to the image model; fewer where it takes no so many.",
+        unit="pictures",
+        low=1,
+        high=1024,
+    )
     pictures: str = option(
         "",
         "Folder of pictures for an image model of your own: labels.csv with lines FILE,LABEL, or a sub-folder for each "
         "label. Empty: the folder pictures beside TRITON_USERS_RESNET, else this project's drawings.",
+    )
+    image_model: str = option(
+        IMAGE_MODEL, "The image model that ResNet sends pictures to: any classifier, with --pictures that it knows."
+    )
+    image_preset: str = option(
+        "reference",
+        "How pictures are prepared: as for the reference's ResNet (minus 123,117,104), for Inception and MobileNet (-1 "
+        "to 1), Caffe's networks (BGR, minus their means), torchvision (cropped, normalised), 0 to 1, or 0 to 255.",
+        choices=IMAGE_PRESETS,
+    )
+    image_mean: tuple[float, ...] = option(
+        "",
+        "What is subtracted from red, green and blue (0 to 255), in place of the preset's, for instance 123,117,104.",
+        read=partial(_of_colours, "image-mean"),
+    )
+    image_scale: tuple[float, ...] = option(
+        "",
+        "What each of them is multiplied with after that, in place of the preset's, for instance 0.0078125.",
+        read=partial(_of_colours, "image-scale"),
+    )
+    image_channels: str = option(
+        "", "In which order the colours are sent, in place of the preset's.", choices=("", "RGB", "BGR")
+    )
+    image_filter: str = option(
+        "",
+        "How pictures are resized, in place of the preset's.",
+        choices=("", "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"),
+    )
+    image_crop: float = option(
+        -1.0,
+        "How much of a picture's shorter side the model sees, of its middle, in place of the preset's; 0: the whole "
+        "picture, stretched; -1: the preset's.",
+        unit="of the side",
+        low=-1,
+        high=1,
+    )
+    image_size: tuple[int, ...] = option(
+        "", "HEIGHTxWIDTH of the pictures for a model that takes any, else 224x224.", read=_size
+    )
+    image_layout: str = option(
+        "", "Order of the input's dimensions, where its shape does not say.", choices=("", "NHWC", "NCHW")
+    )
+    image_input: str = option("", "Its input, where it has several.")
+    image_output: str = option("", "Its output with the classes, where it has several.")
+    image_top_k: int = option(
+        1, "A picture is right when its label is among so many best classes.", unit="classes", low=1, high=1000
     )
     idle_limit_s: float = option(
         7.0,

@@ -78,7 +78,7 @@ def test_a_wrong_answer_fails_the_run_with_its_place(tmp_path: Path) -> None:
 def test_its_models_may_be_named_by_option(tmp_path: Path) -> None:
     data = ("--models", "double", "--input-data", "double=double.json")
     with kserve() as host:
-        checked = run(host, tmp_path, *data, "--processes", "2", classes=())
+        checked = run(host, tmp_path, *data, "--processes", "2", "-t", "9s", classes=())
         (tmp_path / "random").mkdir()
         drawn = run(host, tmp_path / "random", "--models", "double", "--shape", "double:IN=3,4", classes=())
     assert checked.exit_code == drawn.exit_code == 0, checked.output + drawn.output

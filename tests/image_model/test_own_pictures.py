@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from triton_users.image_model.own_pictures import OWN_NETWORK, PicturesError, own_folder, read
+from triton_users.image_model import own_pictures
+from triton_users.image_model.own_pictures import OWN_NETWORK, PicturesError, own_folder
 from triton_users.image_model.pictures import preprocess
+from triton_users.image_model.preprocessing import PRESETS
+from triton_users.image_model.tensors import ImageTensors
 
 RED = Image.new("RGB", (300, 200), (255, 0, 0))
+
+
+def read(folder: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    return own_pictures.read(folder, ImageTensors("in", "out"), PRESETS["reference"])
 
 
 def test_a_folder_for_each_label(tmp_path: Path) -> None:

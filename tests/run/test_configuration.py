@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from locust import HttpUser, User
 
+from triton_users.image_model.tensors import ImageTensors
 from triton_users.inputs.model import ModelSpec, TensorSpec
 from triton_users.inputs.random_data import Ranges
 from triton_users.inputs.traffic import ModelTraffic
@@ -35,12 +36,15 @@ VALUES = {
     "tuple[str, ...]": st.lists(TEXTS, max_size=3).map(tuple),
     "tuple[tuple[str, str], ...]": st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple),
     "frozenset[str]": st.frozensets(TEXTS, max_size=3),
+    "tuple[float, ...]": st.lists(st.floats(allow_nan=False), max_size=3).map(tuple),
+    "tuple[int, ...]": st.lists(st.integers(0, 9), max_size=2).map(tuple),
+    "ImageTensors | None": st.sampled_from([None, ImageTensors("in", "out", layout="NCHW", most=8)]),
     "Mapping[str, int]": st.dictionaries(TEXTS, st.integers(0, 9), max_size=3),
 }
 """A field's type, as it is written -> its values."""
 
 
-INPUT = TensorSpec("IN", "INT32", (4,))
+INPUT = TensorSpec("IN", "INT32", (4,), open_shape=(-1,))
 MODEL = ModelTraffic(ModelSpec("m", (INPUT,), (), max_batch_size=4), "m.json", 4)
 OTHER = ModelTraffic(ModelSpec("n", (INPUT,), (INPUT,), steps=("m",)), ranges={"": Ranges((1, 2))})
 

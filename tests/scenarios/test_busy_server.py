@@ -18,8 +18,8 @@ from tests.scenarios.real import open_session
 from triton_users import server
 from triton_users.scenarios import ALL
 from triton_users.scenarios.base import ScenarioFailure, Session, Skip
-from triton_users.scenarios.models import IMAGE_MODEL
 from triton_users.scenarios.resnet import ResNet
+from triton_users.settings import IMAGE_MODEL
 
 pytestmark = pytest.mark.triton
 

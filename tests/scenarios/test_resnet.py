@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from PIL import Image
 from tests.scenarios.fakes import FakeClient, Request, make_session, status_error
 from triton_users.image_model.own_pictures import OWN_NETWORK
 from triton_users.image_model.pictures import reference_pictures
+from triton_users.image_model.preprocessing import PRESETS
+from triton_users.image_model.tensors import ImageTensors
 from triton_users.scenarios.base import ScenarioFailure, Target
-from triton_users.scenarios.resnet import Classified, Gallery, ResNet, ResNetPlan, tensor_fault
-from triton_users.settings import Settings
+from triton_users.scenarios.resnet import Classified, Gallery, ResNet, ResNetPlan, preprocessing
+from triton_users.settings import IMAGE_PRESETS, Settings
 
 LABELS = ("VULTURE", "ZEBRA", "LEMON")
 ARRAYS = np.stack([np.full((224, 224, 3), number, np.float32) for number in range(3)])
@@ -164,38 +167,6 @@ def test_a_batch_of_wrong_labels_alone_may_be_another_network() -> None:
         scenario(all_wrong, batch_size=4).run(PLAN)
 
 
-class Tensor(NamedTuple):
-    """What ModelMetadata says of one."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-
-
-OUTPUT = Tensor("resnet_v1_50/predictions/Softmax:0", "FP32", [-1, 1000])
-
-
-@pytest.mark.parametrize("shape", [[-1, 224, 224, 3], [-1, -1, -1, 3], [32, 224, 224, 3]])
-def test_tensors_that_fit(shape: list[int]) -> None:
-    assert tensor_fault([Tensor("input:0", "FP32", shape)], [OUTPUT]) == ""
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        (Tensor("input:0", "FP32", [-1, 3, 224, 224]), "shape [-1, 3, 224, 224] (channels, rows, columns); it must be"),
-        (Tensor("input:0", "FP32", [-1, 299, 299, 3]), "has the shape [-1, 299, 299, 3]; it must be [-1, 224, 224, 3]"),
-        (Tensor("input:0", "UINT8", [-1, 224, 224, 3]), "is UINT8; it must be FP32"),
-        (Tensor("data", "FP32", [-1, 224, 224, 3]), "has no input input:0, its inputs are data"),
-    ],
-)
-def test_tensors_that_do_not_fit_are_told_and_leave_it_out(given: Tensor, told: str) -> None:
-    fault = tensor_fault([given], [OUTPUT])
-    assert told in fault
-    target = Target("a:1", frozenset(["resnet_v1_50"]), image_model_fault=fault)
-    assert told in ResNet.unavailable(target, Settings(seed=1))
-
-
 def test_a_network_of_the_users_needs_pictures_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = Target("a:1", frozenset(["resnet_v1_50"]))
     monkeypatch.setenv(OWN_NETWORK, str(tmp_path / "own.onnx"))
@@ -205,8 +176,47 @@ def test_a_network_of_the_users_needs_pictures_of_the_users(tmp_path: Path, monk
     settings = Settings(seed=1, pictures=str(tmp_path / "photos"))
     assert ResNet.unavailable(target, settings) == ""
     shared: dict[str, Any] = {}
-    ResNet.prepare(shared, settings)
+    ResNet.prepare(shared, target, settings)
     assert (shared["gallery"].labels, shared["gallery"].own) == (("cat",), True)
+
+
+def test_another_model_needs_pictures_that_it_knows(tmp_path: Path) -> None:
+    target = Target("a:1", frozenset(["densenet"]))
+    settings = Settings(seed=1, image_model="densenet")
+    assert "nothing says what densenet must answer; give --pictures" in ResNet.unavailable(target, settings)
+    unready = ResNet.unavailable(Target("a:1", frozenset(["resnet_v1_50"])), settings)
+    assert unready == "the image model densenet is not ready on the server; load it, or give ResNet weight 0"
+    strange = Target("a:1", frozenset(["densenet"]), image_model_fault="its input has five dimensions")
+    assert ResNet.unavailable(strange, settings).startswith("its input has five dimensions")
+
+
+def test_a_label_may_be_among_the_best_classes() -> None:
+    def second(request: Request) -> np.ndarray:
+        return np.array([[b"0.5:9:FOX", entry[0], b"0.1:8:CAT"] for entry in classes(request)], object)
+
+    assert scenario(second, image_top_k=3).run(PLAN) == 1
+    with pytest.raises(ScenarioFailure, match=r"picture 0 is ZEBRA, the answer was '0.5:9:FOX, 0.1:8:CAT'"):
+        scenario(lambda request: np.delete(second(request), 1, 1), image_top_k=2).run(PLAN)
+    with pytest.raises(ScenarioFailure, match=r"classes of shape \(4, 1\) for a batch of 4 pictures, not \(4, 3\)"):
+        scenario(image_top_k=3).run(PLAN)
+
+
+@pytest.mark.parametrize(("most", "exactly", "pictures"), [(0, 0, 32), (8, 0, 8), (0, 4, 4), (64, 0, 32)])
+def test_a_batch_has_what_the_model_takes(most: int, exactly: int, pictures: int) -> None:
+    tensors = ImageTensors("in", "out", most=most, exactly=exactly)
+    session = make_session(FakeClient(classes), target=Target("a:1", frozenset(), image=tensors), batch_size=32)
+    session.shared["gallery"] = Gallery(ARRAYS, LABELS)
+    assert len(ResNet(session).plan(random.Random(1)).pictures) == pictures
+
+
+def test_the_options_take_the_place_of_the_preset_s() -> None:
+    assert preprocessing(Settings()) == PRESETS["reference"]
+    own = Settings(image_preset="torchvision", image_mean=(1.0, 2.0, 3.0), image_channels="BGR", image_crop=0.0)
+    assert preprocessing(own) == replace(PRESETS["torchvision"], mean=(1.0, 2.0, 3.0), channels="BGR", crop=0.0)
+
+
+def test_the_presets_are_those_that_the_option_names() -> None:
+    assert tuple(PRESETS) == IMAGE_PRESETS
 
 
 def test_each_plan_fills_the_batch_and_has_the_vulture() -> None:

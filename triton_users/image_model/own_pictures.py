@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from triton_users.image_model.pictures import MODEL_SIDE, preprocess
+from triton_users.image_model.preprocessing import Preprocessing, prepared
+from triton_users.image_model.tensors import ImageTensors
 
 OWN_NETWORK = "TRITON_USERS_RESNET"
 """Environment variable with the path of an ONNX file to serve in place of the network that this project builds.
@@ -91,28 +92,30 @@ def _from_folders(folder: Path) -> list[tuple[Path, str]]:
     ]
 
 
-def read(folder: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
-    """All pictures as the model takes them, [pictures, 224, 224, 3], and their labels. PicturesError."""
+def read(folder: Path, tensors: ImageTensors, how: Preprocessing) -> tuple[npt.NDArray[np.generic], tuple[str, ...]]:
+    """All pictures as the model takes them, one after the other in the first dimension, and their labels.
+
+    PicturesError.
+    """
     files, labels = zip(*listed(folder), strict=True)
-    return np.stack([load(file) for file in files]), labels
+    return np.stack([load(file, tensors, how) for file in files]), labels
 
 
-def load(picture: Path) -> npt.NDArray[np.float32]:
-    """The picture as the model takes it: FP32 [224, 224, 3]. PicturesError.
+def load(picture: Path, tensors: ImageTensors, how: Preprocessing) -> npt.NDArray[np.generic]:
+    """The picture as the model takes it. PicturesError.
 
-    A file of pixels gets the preprocessing of the model (`pictures.preprocess`); a `.npy` is taken as it is, for
-    networks that want another.
+    A `.npy` is taken as it is, for networks that want a preprocessing of their own.
     """
     try:
         if picture.suffix.lower() != AS_THE_MODEL_TAKES_IT:
             with Image.open(picture) as image:
-                return preprocess(image)
+                return prepared(image, how, tensors)
         array = np.load(picture, allow_pickle=False)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise PicturesError(f"{picture} cannot be read as a picture: {error}") from error
-    if array.shape != (MODEL_SIDE, MODEL_SIDE, 3) or array.dtype != np.float32:
+    if array.shape != tensors.shape or array.dtype != tensors.numpy:
         raise PicturesError(
-            f"{picture} is {array.dtype} of shape {list(array.shape)}; it must be float32 of shape "
-            f"[{MODEL_SIDE}, {MODEL_SIDE}, 3]"
+            f"{picture} is {array.dtype} of shape {list(array.shape)}; it must be {tensors.numpy} of shape "
+            f"{list(tensors.shape)}"
         )
     return np.ascontiguousarray(array)

@@ -17,6 +17,7 @@ from gevent import Greenlet
 from locust import User
 
 from triton_users.declaration import read
+from triton_users.image_model.tensors import ImageTensors
 from triton_users.inputs.traffic import ModelTraffic
 from triton_users.scenarios import ALL, Catalogue, catalogue
 from triton_users.scenarios.base import Target
@@ -264,6 +265,7 @@ class RunConfiguration:
                     **{
                         **target,
                         "models": frozenset(target["models"]),
+                        "image": target["image"] and ImageTensors(**target["image"]),
                         "perf_analyzer": tuple(target["perf_analyzer"]),
                         "perf_analyzer_env": tuple((name, value) for name, value in target["perf_analyzer_env"]),
                     }

@@ -104,7 +104,7 @@ class Node:
         )
         known = configuration.scenarios
         for name in weights(settings, run.left_out) if scenarios else ():
-            known[name].prepare(run.shared, settings)
+            known[name].prepare(run.shared, target, settings)
         for model in configuration.models:
             run.shared[pool_key(model.name)] = in_a_thread(model.pool, settings.seed)
         adopt(configuration.models, self._command.user_classes, known)

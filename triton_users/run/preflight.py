@@ -12,8 +12,9 @@ from triton_users.judge.thresholds import Threshold, check_names
 from triton_users.run.configuration import left_out
 from triton_users.run.server_state import ServerState, listed, server_state, what_answered
 from triton_users.scenarios.base import Target
-from triton_users.scenarios.models import names_of_all
+from triton_users.scenarios.models import REFERENCE_IMAGE_TENSORS, names_of_all
 from triton_users.scenarios.perf_analyzer import PerfAnalyzer
+from triton_users.scenarios.resnet import preprocessing
 from triton_users.settings import SCENARIOS, ConnectionSettings, Settings, UsageError
 from triton_users.transport.target import parse_target
 
@@ -51,14 +52,15 @@ def look_at(
     Raises UsageError when no run can begin.
     """
     any_of_the_nine = scenarios and any(map(settings.weight_of, SCENARIOS))
-    if any_of_the_nine and (folder := own_folder(settings.pictures)):
+    models = {*(settings.models if scenarios else ()), *own_models}
+    candidates = {*(names_of_all(settings.trials, settings.image_model) if any_of_the_nine else ()), *models}
+    found = server_state(host, connection, sorted(candidates), settings)
+    target = _target(host, connection, found)
+    if any_of_the_nine and not found.image_model_fault and (folder := own_folder(settings.pictures)):
         try:
-            read(folder)
+            read(folder, found.image or REFERENCE_IMAGE_TENSORS, preprocessing(settings))
         except PicturesError as error:
             raise UsageError(str(error)) from error
-    models = {*(settings.models if scenarios else ()), *own_models}
-    candidates = {*(names_of_all(settings.trials) if any_of_the_nine else ()), *models}
-    found = server_state(host, connection, sorted(candidates))
     failed, notes = found.failed(), []
     if any_of_the_nine:
         if found.index is None and "ModelReady" in found.unanswered:
@@ -80,7 +82,7 @@ def look_at(
         known = (*settings.names, *own_models)
         check_names(thresholds, found.models, known)
         check_names(goodput, found.models, known, "goodput")
-    target = with_perf_analyzer(_target(host, connection, found), host, connection)
+    target = with_perf_analyzer(target, host, connection)
     damage = server.installed_damage() if scenarios and settings.weight_of(PerfAnalyzer.name) else ""
     if damage and damage in target.perf_analyzer_remedy:
         raise UsageError(f"there is a perf_analyzer for {PerfAnalyzer.name}, but {damage}, or give it weight 0")
@@ -99,6 +101,7 @@ def _target(host: str, connection: ConnectionSettings, found: ServerState) -> Ta
         authority=connection.grpc_authority,
         secure=host.startswith("grpcs://"),
         models=found.models,
+        image=found.image,
         image_model_fault=found.image_model_fault,
         server_version=found.version,
     )

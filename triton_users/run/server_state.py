@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.client import TritonClient
+from triton_users.image_model.tensors import ImageModelError, ImageTensors, resolve
 from triton_users.ledger.plain import cut
-from triton_users.scenarios.models import IMAGE_MODEL
-from triton_users.scenarios.resnet import tensor_fault
-from triton_users.settings import ConnectionSettings, UsageError
+from triton_users.settings import ConnectionSettings, Settings, UsageError
 from triton_users.transport import ChannelOptions
 from triton_users.users import tls_from, with_settings
 
@@ -58,8 +57,10 @@ class ServerState:
     """Its models; None: it has no index, or shows none."""
     models: frozenset[str] = frozenset()
     """Names of the models that are ready, where there is no index of those that were asked for by name."""
+    image: ImageTensors | None = None
+    """The tensors of its image model; None where it has none or does not say."""
     image_model_fault: str = ""
-    """In what the tensors of its image model are not the ones the scenarios use; "" in nothing."""
+    """In what the tensors of its image model are none for pictures; "" in nothing."""
     unanswered: Mapping[str, str] = field(default_factory=dict)
     """Call -> the error that came in place of its answer."""
 
@@ -80,8 +81,12 @@ class ServerState:
         }
 
 
-def server_state(host: str, connection: ConnectionSettings, candidates: Iterable[str]) -> ServerState:
+def server_state(
+    host: str, connection: ConnectionSettings, candidates: Iterable[str], settings: Settings | None = None
+) -> ServerState:
     """What the server at `host` says of itself; without an index, which of the `candidates` are ready.
+
+    `settings`: what the user says of the image model.
 
     Raises UsageError when `host` is no address, when nothing there accepts a connection, and when it answers nothing
     in time.
@@ -122,12 +127,36 @@ def server_state(host: str, connection: ConnectionSettings, candidates: Iterable
                     models.add(name)
                 elif answer is None:
                     break  # it will not answer for the others either
-        image_model = ask("ModelMetadata", client.get_model_metadata, IMAGE_MODEL) if IMAGE_MODEL in models else None
-        fault = tensor_fault(image_model.inputs, image_model.outputs) if image_model else ""
+        image, fault = _image_model(ask, client, models, settings or Settings())
     finally:
         client.close()
     version = f"{metadata.name} {metadata.version}" if metadata is not None else ""
-    return ServerState(ready, version, index, frozenset(models), fault, unanswered)
+    return ServerState(ready, version, index, frozenset(models), image, fault, unanswered)
+
+
+def _image_model(
+    ask: Callable[..., Any], client: TritonClient, models: Collection[str], settings: Settings
+) -> tuple[ImageTensors | None, str]:
+    """The tensors of the image model, and in what they are none for pictures."""
+    name = settings.image_model
+    described = ask("ModelMetadata", client.get_model_metadata, name) if name in models else None
+    if not described:
+        return None, ""
+    configured = ask("ModelConfig", client.get_model_config, name)
+    try:
+        tensors = resolve(
+            name,
+            described.inputs,
+            described.outputs,
+            max_batch_size=configured.config.max_batch_size if configured else 0,
+            input=settings.image_input,
+            output=settings.image_output,
+            layout=settings.image_layout,
+            size=settings.image_size,
+        )
+    except ImageModelError as error:
+        return None, str(error)
+    return tensors, ""
 
 
 def client_for(host: str, connection: ConnectionSettings, limit_s: float) -> TritonClient:
@@ -147,7 +176,7 @@ def index_of(response: Any) -> dict[str, ModelState]:
 
 def what_answered(state: ServerState) -> str:
     """What the server answered and what it refused, with what is likely behind that and what to do."""
-    calls = ("ServerReady", "ServerMetadata", "RepositoryIndex", "ModelReady", "ModelMetadata")
+    calls = ("ServerReady", "ServerMetadata", "RepositoryIndex", "ModelReady", "ModelMetadata", "ModelConfig")
     refused = {call: state.unanswered[call] for call in calls if call in state.unanswered}
     answered = [call for call in calls[:3] if call not in refused]
     told = "; ".join(f"{call}: {error}" for call, error in refused.items())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from triton_users.image_model.tensors import ImageTensors
 from triton_users.settings import Settings
 
 SENT_ELSEWHERE = "models that other processes sent requests to"
@@ -49,6 +50,8 @@ class Target:
     """The `:authority` that its ingress routes by; "" for the address."""
     secure: bool = False
     """Whether its gRPC endpoint wants TLS."""
+    image: ImageTensors | None = None
+    """The tensors of its image model; None where it does not say."""
     image_model_fault: str = ""
     """In what the tensors of its image model are other ones than this project's pictures need; "" in nothing."""
     perf_analyzer: tuple[str, ...] = ()
@@ -137,7 +140,7 @@ class Scenario(ABC):
         self.session = session
 
     @classmethod
-    def prepare(cls, shared: dict[str, Any], settings: Settings) -> None:
+    def prepare(cls, shared: dict[str, Any], target: Target, settings: Settings) -> None:
         """Make what all users of the process share (`Session.shared`), before the first of them starts.
 
         Whatever takes long belongs here: in the middle of a run it would hold up every other user.

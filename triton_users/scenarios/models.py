@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from triton_users.image_model.tensors import ImageTensors
+from triton_users.settings import IMAGE_MODEL
+
 SLOW_MODEL = "custom_zero_1_float32"
 """An identity model with an execution delay of 10 s: a request to it is still executing when its client crashes."""
 
 WITNESS_MODEL = "custom_executing"
 """Tells which requests the slow model of this project is executing (models/custom_executing)."""
 
-IMAGE_MODEL = "resnet_v1_50"
-IMAGE_INPUT = "input:0"
-IMAGE_OUTPUT = "resnet_v1_50/predictions/Softmax:0"
+REFERENCE_IMAGE_TENSORS = ImageTensors("input:0", "resnet_v1_50/predictions/Softmax:0")
+"""Of the image model of Triton's own test, for a server that does not describe it."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,11 @@ PACKAGED_TRIALS = ("custom", "custom_nobatch")
 """The trials whose models are in the folder models/."""
 
 
-def names_of_all(trials: Iterable[str]) -> tuple[str, ...]:
-    """Every model that a scenario might use with these trials."""
+def names_of_all(trials: Iterable[str], image_model: str = IMAGE_MODEL) -> tuple[str, ...]:
+    """Every model that a scenario might use with these trials and this image model."""
     kinds = ("sequence_int32", "sequence_float32", "zero_1_float32")
     of_trials = (f"{trial}_{kind}" for trial in trials for kind in kinds)
-    return tuple(dict.fromkeys([*of_trials, SLOW_MODEL, WITNESS_MODEL, IMAGE_MODEL]))
+    return tuple(dict.fromkeys([*of_trials, SLOW_MODEL, WITNESS_MODEL, image_model]))
 
 
 def how_to_get_a_sequence_model(trials: Sequence[str]) -> str:

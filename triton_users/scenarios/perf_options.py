@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from triton_users.scenarios.base import Target
-from triton_users.scenarios.models import IMAGE_MODEL, IdentityModel, identity_models
+from triton_users.scenarios.models import REFERENCE_IMAGE_TENSORS, IdentityModel, identity_models
 from triton_users.scenarios.sequence_models import SequenceModel, expected_answers, sequence_models
 from triton_users.settings import Settings
 
@@ -65,9 +65,14 @@ def options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
 
 def image_options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
     """The image model in batches; nothing when it is not ready."""
-    if IMAGE_MODEL not in target.models:
+    if settings.image_model not in target.models or target.image_model_fault:
         return ()
-    return (PerfOption(IMAGE_MODEL, ("-b", str(settings.batch_size))),)
+    tensors = target.image or REFERENCE_IMAGE_TENSORS
+    batch = tensors.batch(settings.batch_size)
+    own = (batch,) if tensors.batched and not tensors.declared else ()
+    shape = ",".join(map(str, (*own, *tensors.shape)))
+    sizes = ("--shape", f"{tensors.input}:{shape}") if tensors.open or own else ()
+    return (PerfOption(settings.image_model, (*(("-b", str(batch)) if tensors.declared else ()), *sizes)),)
 
 
 def input_data(option: PerfOption, values: tuple[int, ...]) -> str:

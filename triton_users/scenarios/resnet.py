@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,13 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.client.streamed import StreamedInput
 from triton_users.image_model.own_pictures import OWN_NETWORK, PicturesError, listed, own_folder, read
-from triton_users.image_model.pictures import MODEL_SIDE, preprocess, reference_pictures
+from triton_users.image_model.pictures import reference_pictures
+from triton_users.image_model.preprocessing import PRESETS, Preprocessing, prepared
+from triton_users.image_model.tensors import ImageTensors
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
 from triton_users.scenarios.calls import infer
-from triton_users.scenarios.models import IMAGE_INPUT, IMAGE_MODEL, IMAGE_OUTPUT
-from triton_users.settings import Settings
+from triton_users.scenarios.models import REFERENCE_IMAGE_TENSORS
+from triton_users.settings import IMAGE_MODEL, Settings
 
 LEAST_SCORE = 0.5
 """What our own network gives the right class of one of our drawings at least: it is fitted to give 0.99 and more."""
@@ -44,8 +45,8 @@ class ResNetPlan:
 class Gallery:
     """The pictures of a process as the model takes them."""
 
-    arrays: npt.NDArray[np.float32]
-    """[pictures, 224, 224, 3]"""
+    arrays: npt.NDArray[np.generic]
+    """[pictures, and the shape that the model takes]"""
     labels: tuple[str, ...]
     """What is right for each: the name of the class, whatever its case, or its index."""
     own: bool = False
@@ -63,32 +64,39 @@ class ResNet(Scenario):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.prepare(session.shared, session.settings)
+        self.prepare(session.shared, session.target, session.settings)
         self.gallery: Gallery = session.shared["gallery"]
+        self.tensors = _tensors(session.target)
+        self.batch = self.tensors.batch(session.settings.batch_size)
 
     @classmethod
-    def prepare(cls, shared: dict[str, Any], settings: Settings) -> None:
+    def prepare(cls, shared: dict[str, Any], target: Target, settings: Settings) -> None:
         """Draw or read the pictures and bring them to the model's size: a tenth of a second or more."""
         if "gallery" in shared:
             return
-        folder = own_folder(settings.pictures)
+        folder, tensors, how = own_folder(settings.pictures), _tensors(target), preprocessing(settings)
         if folder is not None:
-            shared["gallery"] = Gallery(*read(folder), own=True)
+            shared["gallery"] = Gallery(*read(folder, tensors, how), own=True)
         else:
             pictures = reference_pictures()
-            arrays = np.stack([preprocess(picture.image) for picture in pictures])
+            arrays = np.stack([prepared(picture.image, how, tensors) for picture in pictures])
             shared["gallery"] = Gallery(arrays, tuple(picture.label for picture in pictures))
 
     @classmethod
     def unavailable(cls, target: Target, settings: Settings) -> str:
-        if IMAGE_MODEL not in target.models:
-            return (
-                f"the image model {IMAGE_MODEL} is not ready on the server; load it (the folder models/ has it once it "
-                f"is built, by `python -m triton_users.server install`), or give {cls.name} weight 0"
-            )
+        model = settings.image_model
+        if model not in target.models:
+            where = " (the folder models/ has it once it is built, by `python -m triton_users.server install`)"
+            load = f"load it{where if model == IMAGE_MODEL else ''}"
+            return f"the image model {model} is not ready on the server; {load}, or give {cls.name} weight 0"
         if target.image_model_fault:
-            return f"{target.image_model_fault}; serve one that does, or give {cls.name} weight 0"
+            return f"{target.image_model_fault}; or give {cls.name} weight 0"
         folder = own_folder(settings.pictures)
+        if folder is None and model != IMAGE_MODEL:
+            return (
+                f"nothing says what {model} must answer; give --pictures a folder of pictures that it knows, or "
+                f"{cls.name} weight 0"
+            )
         if folder is None and os.environ.get(OWN_NETWORK):
             return (
                 f"{OWN_NETWORK} names a network of your own, which knows nothing of this project's drawings; give "
@@ -103,32 +111,35 @@ class ResNet(Scenario):
 
     def plan(self, draw: random.Random) -> ResNetPlan:
         """Any pictures in any order, the first of the gallery at least once."""
-        pictures = [draw.randrange(len(self.gallery.labels)) for _ in range(self.session.settings.batch_size)]
+        pictures = [draw.randrange(len(self.gallery.labels)) for _ in range(self.batch)]
         pictures[draw.randrange(len(pictures))] = 0
         return ResNetPlan(tuple(pictures))
 
     def run(self, plan: ResNetPlan) -> int:
-        batch = [self.gallery.arrays[picture] for picture in plan.pictures]
-        tensor = StreamedInput(IMAGE_INPUT, (len(batch), *batch[0].shape), "FP32", batch)
-        wanted = InferRequestedOutput(IMAGE_OUTPUT, class_count=1)
+        batch, tensors, settings = [self.gallery.arrays[p] for p in plan.pictures], self.tensors, self.session.settings
+        shape = (len(batch), *batch[0].shape) if tensors.batched else batch[0].shape
+        tensor = StreamedInput(tensors.input, shape, tensors.datatype, batch)
+        wanted = InferRequestedOutput(tensors.output, class_count=settings.image_top_k)
         try:
-            result = infer(self.session, self.session.client, IMAGE_MODEL, [tensor], outputs=[wanted])
+            result = infer(self.session, self.session.client, settings.image_model, [tensor], outputs=[wanted])
         except InferenceServerException as exc:
             raise ScenarioFailure(f"a batch of {len(batch)} pictures got no answer: {exc}", requests=1) from exc
-        self._judge(plan, result.as_numpy(IMAGE_OUTPUT))
+        self._judge(plan, result.as_numpy(tensors.output))
         return 1
 
     def _judge(self, plan: ResNetPlan, answer: npt.NDArray[Any] | None) -> None:
-        if answer is None or answer.shape != (len(plan.pictures), 1):
+        if answer is not None and not self.tensors.batched:
+            answer = answer[np.newaxis]
+        asked = (len(plan.pictures), self.session.settings.image_top_k)
+        if answer is None or answer.shape != asked:
             shape = "no classes" if answer is None else f"classes of shape {answer.shape}"
-            raise ScenarioFailure(
-                f"{shape} for a batch of {len(plan.pictures)} pictures, not ({len(plan.pictures)}, 1)", requests=1
-            )
+            raise ScenarioFailure(f"{shape} for a batch of {len(plan.pictures)} pictures, not {asked}", requests=1)
         wrong, impossible = [], []
-        for position, (picture, entry) in enumerate(zip(plan.pictures, answer[:, 0], strict=True)):
-            expected, got = self.gallery.labels[picture], Classified.read(entry)
-            if not got.is_of(expected):
-                wrong.append((position, expected, got.text))
+        for position, (picture, entries) in enumerate(zip(plan.pictures, answer, strict=True)):
+            expected, best = self.gallery.labels[picture], [Classified.read(entry) for entry in entries]
+            got = next((each for each in best if each.is_of(expected)), None)
+            if got is None:
+                wrong.append((position, expected, ", ".join(each.text for each in best)))
             elif why := self._why_impossible(picture, got.score):
                 impossible.append((position, why, got.text))
         if wrong:
@@ -149,7 +160,7 @@ class ResNet(Scenario):
             )
 
     def _hint(self, wrong: int) -> str:
-        if self.gallery.own or wrong < self.session.settings.batch_size:
+        if self.gallery.own or wrong < self.batch:
             return ""
         return "; a network that is not this project's knows none of its drawings: give --pictures that it knows"
 
@@ -195,20 +206,20 @@ class Classified:
         return self.label is not None and self.label.strip().casefold() == expected.strip().casefold()
 
 
-def tensor_fault(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
-    """In what an image model's tensors, as its metadata has them, are not the ones this project uses; "" in none."""
-    wanted = [
-        ("input", {each.name: each for each in inputs}, IMAGE_INPUT, [-1, MODEL_SIDE, MODEL_SIDE, 3]),
-        ("output", {each.name: each for each in outputs}, IMAGE_OUTPUT, [-1, -1]),
-    ]
-    for kind, present, name, shape in wanted:
-        if name not in present:
-            return f"{IMAGE_MODEL} has no {kind} {name}, its {kind}s are {', '.join(present) or 'none'}"
-        seen, datatype = list(present[name].shape), present[name].datatype
-        if datatype != "FP32":
-            return f"the {kind} {name} of {IMAGE_MODEL} is {datatype}; it must be FP32"
-        if len(seen) != len(shape) or any(-1 not in (a, b) and a != b for a, b in zip(seen, shape, strict=True)):
-            order = " (channels, rows, columns)" if seen[1:2] == [3] else ""
-            must = " (rows, columns, channels)" if kind == "input" else " (a score for each class)"
-            return f"the {kind} {name} of {IMAGE_MODEL} has the shape {seen}{order}; it must be {shape}{must}"
-    return ""
+def _tensors(target: Target) -> ImageTensors:
+    return target.image or REFERENCE_IMAGE_TENSORS
+
+
+def preprocessing(settings: Settings) -> Preprocessing:
+    """How the pictures of a run are prepared: as its preset says, and what the options say in place of that."""
+    own: dict[str, Any] = {
+        "mean": settings.image_mean,
+        "scale": settings.image_scale,
+        "channels": settings.image_channels,
+        "filter": settings.image_filter,
+    }
+    if settings.image_crop >= 0:
+        own["crop"] = settings.image_crop
+    return replace(
+        PRESETS[settings.image_preset], **{name: value for name, value in own.items() if value not in ("", ())}
+    )

@@ -61,12 +61,12 @@ class Timeout(Scenario):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.prepare(session.shared, session.settings)
+        self.prepare(session.shared, session.target, session.settings)
         self.models = {m.name: m for m in identity_models(session.settings.trials, session.target.models)}
         self.numbers: npt.NDArray[np.float32] = session.shared["numbers"]
 
     @classmethod
-    def prepare(cls, shared: dict[str, Any], settings: Settings) -> None:
+    def prepare(cls, shared: dict[str, Any], target: Target, settings: Settings) -> None:
         """Draw the numbers that the checks send."""
         if "numbers" not in shared:
             shared["numbers"] = random_numbers()
