@@ -195,7 +195,7 @@ def test_a_list_that_is_given_in_several_parts_is_one_list() -> None:
         (("--models", "bert=many"), "models: 'bert=many' is not NAME or NAME=WEIGHT"),
         (("--models", "=3"), "models: '=3' is not NAME or NAME=WEIGHT"),
         (("--models", "bert,bert=2"), "models: bert is there twice"),
-        (("--models", "bert=0"), "bert is asked for by name but its weight is 0"),
+        (("--models", "bert=0"), "every scenario has weight 0"),
         (("--models", "bert=100001"), "the weight of bert is 100001"),
         (("--models", "ResNet"), "models: ResNet is the name of a scenario"),
     ],

@@ -46,6 +46,9 @@ class TritonModelUser(ScenarioUser):
     tolerances: Mapping[str, Tolerance] = {}
     """By output: by how much floats may differ from what the data expect; else what `inputs.checks` has."""
 
+    class_count: int = 0
+    """How many classes to ask for of outputs that have labels, in place of their scores; 0: the scores."""
+
     ranges: Ranges = Ranges()
     """What random data are like."""
 
@@ -74,7 +77,7 @@ class TritonModelUser(ScenarioUser):
     @classmethod
     def traffic(cls, spec: ModelSpec) -> ModelTraffic:
         """What the class says of its model. UsageError for what the model does not admit."""
-        sized = spec.with_shapes(cls.shapes)
+        sized = spec.with_shapes(cls.shapes).with_classes(cls.class_count)
         return ModelTraffic(
             spec=sized,
             input_data="" if cls.input_data is None else str(cls.input_data),

@@ -313,7 +313,7 @@ class Settings:
     @property
     def asked_by_name(self) -> tuple[str, ...]:
         """Those that must run: one that cannot is an error."""
-        return (*self.scenarios, *self.models)
+        return (*self.scenarios, *(name for name, weight in self.models.items() if weight))
 
     def weight_of(self, scenario: str) -> int:
         """The scenario's weight in this run; 0 when it was not selected."""

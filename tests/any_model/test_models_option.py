@@ -76,7 +76,8 @@ def test_the_best_classes_are_asked_for_and_compared_by_label_or_score(
 
 
 def test_tags_choose_among_the_models(any_triton: EmbeddedTriton, tmp_path: Path) -> None:
-    ended = run(any_triton, tmp_path, "--models", "sum,echo_bytes", "--tags", "echo_bytes")
+    arguments = ("--models", "sum,echo_bytes", "--input-data", "sum=sum.json")
+    ended = run(any_triton, tmp_path, *arguments, "--tags", "echo_bytes", sum=RIGHT)
     assert ended.exit_code == 0, ended.output
     assert names(ended) == ["echo_bytes"]
 

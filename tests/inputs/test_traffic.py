@@ -91,6 +91,9 @@ def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytes
     assert load(path, spec).streams == (2,)
     assert len(reads) == 2
     load(path, model(ints(), max_batch_size=2))
+    forget(but={"m"})
+    load(path, model(ints(), max_batch_size=2))
+    assert len(reads) == 3
     forget()
     load(path, spec)
     assert len(reads) == 4

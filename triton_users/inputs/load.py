@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ def load(path: Path, model: ModelSpec) -> InputData:
     return data
 
 
-def forget() -> None:
-    """Drop what was read, in a process that sends nothing."""
-    _newest.clear()
+def forget(but: Collection[str] = ()) -> None:
+    """Drop what was read for any other model than these."""
+    for model in _newest.keys() - set(but):
+        del _newest[model]
 
 
 def _state(path: Path) -> Any:

@@ -155,7 +155,7 @@ def only_tagged(settings: Settings, tags: Collection[str], excluded: Collection[
     tagged = replace(
         settings,
         weights={name: settings.weights.get(name, DEFAULT_WEIGHTS[name]) if name in kept else 0 for name in ALL},
-        models={name: weight for name, weight in settings.models.items() if name in kept},
+        models={name: weight if name in kept else 0 for name, weight in settings.models.items()},
         load_users=settings.load_users if ImageLoad.name in kept else 0,
     )
     if not any(name in kept for name in settings.names if settings.weight_of(name)):

@@ -101,7 +101,18 @@ def _check(traffic: ModelTraffic, *, in_python: bool) -> None:
 
 def in_a_thread(work: Callable[..., Any], *arguments: Any) -> Any:
     """Do it while other greenlets run: a worker that reads a large file in one go is silent, and counts as missing."""
-    return gevent.get_hub().threadpool.apply(work, arguments)
+    failed: list[UsageError] = []
+
+    def run() -> Any:
+        try:
+            return work(*arguments)
+        except UsageError as error:  # gevent's thread pool prints what is raised there, with its traceback
+            failed.append(error)
+
+    result = gevent.get_hub().threadpool.apply(run)
+    if failed:
+        raise failed[0]
+    return result
 
 
 def adopt(models: Iterable[ModelTraffic], user_classes: Iterable[type], scenarios: Mapping[str, Any]) -> None:

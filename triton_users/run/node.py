@@ -20,6 +20,7 @@ from triton_users.client.rpc_events import RequestFailure
 from triton_users.declaration import read
 from triton_users.exports.options import ExportSettings
 from triton_users.exports.request_log import RequestLog, file_for
+from triton_users.inputs import load
 from triton_users.judge.goodput import Limits, is_good, limits_for, parse_goodput
 from triton_users.ledger.lateness import LATE_S
 from triton_users.ledger.plain import cut
@@ -105,6 +106,7 @@ class Node:
         known = configuration.scenarios
         for name in weights(settings, run.left_out) if scenarios else ():
             known[name].prepare(run.shared, target, settings)
+        load.forget(but={model.name for model in configuration.models})
         for model in configuration.models:
             run.shared[pool_key(model.name)] = in_a_thread(model.pool, settings.seed)
         adopt(configuration.models, self._command.user_classes, known)

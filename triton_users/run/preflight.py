@@ -52,7 +52,7 @@ def look_at(
     Raises UsageError when no run can begin.
     """
     any_of_the_nine = scenarios and any(map(settings.weight_of, SCENARIOS))
-    models = {*(settings.models if scenarios else ()), *own_models}
+    models = {*(name for name in settings.models if scenarios and settings.weight_of(name)), *own_models}
     candidates = {*(names_of_all(settings.trials, settings.image_model) if any_of_the_nine else ()), *models}
     found = server_state(host, connection, sorted(candidates), settings)
     target = _target(host, connection, found)
