@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from bench import (
+    capacity,
     compare,
     counts,
     deadline,
@@ -34,6 +35,7 @@ MEASUREMENTS = {
     "exports": exports,
     "ledger": ledger,
     "counts": counts,
+    "capacity": capacity,
 }
 
 

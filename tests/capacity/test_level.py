@@ -56,11 +56,11 @@ def test_a_level_without_any_answer_did_not_hold() -> None:
 
 
 def test_a_level_of_too_few_requests_is_no_pass_and_says_how_many_it_takes() -> None:
-    found = level(counted(300))
+    found = level(counted(300), load=30.0)
     assert (found.outcome, found.of_server) == ("too few to say", False)
     assert "459" in found.why
     assert missing(found.seen, LIMITS) == 159
-    assert missing(level(counted(300, slow=10)).seen, LIMITS) == 0  # it fails already
+    assert missing(level(counted(300, slow=10), load=30.0).seen, LIMITS) == 0  # it fails already
 
 
 def test_requests_that_pile_up_are_too_high_though_the_limits_still_hold() -> None:
@@ -110,6 +110,13 @@ def test_arrivals_that_wait_since_the_server_is_slow_are_the_servers_limit() -> 
 def test_a_level_in_which_workers_came_or_went_says_nothing() -> None:
     found = level(counted(slow=100), changed="workers came or went meanwhile")
     assert (found.outcome, found.why) == ("not judged", "workers came or went meanwhile")
+
+
+def test_a_level_to_which_fewer_arrivals_came_is_not_that_load() -> None:
+    found = level(counted(1500))
+    assert (found.outcome, found.why) == ("not judged", "150 arrivals a second came, not 200")
+    assert level(counted(1800)).held  # random arrivals differ by as much
+    assert level(counted(1500), is_rate=False).held
 
 
 def test_the_fewest_requests_are_those_of_the_highest_percentile() -> None:

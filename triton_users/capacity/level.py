@@ -6,6 +6,7 @@ found, a client that was too slow, or too few users for the rate, is what the le
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from triton_users.ledger import Histogram, Ledger, Row
 
 Outcome = Literal["held", "failed", "too high", "too few to say", "client-limited", "users busy", "not judged"]
 """`too high`: requests piled up. `users busy`: arrivals waited for users while the server kept the limits. `not
-judged`: workers came or went, or the counts were reset."""
+judged`: workers came or went, the counts were reset, or the rate was not made."""
 
 MISSED_SHARE = 0.01
 """More arrivals than this that were never issued are a rate that was not kept."""
@@ -27,6 +28,9 @@ MISSED_SHARE = 0.01
 NO_FAILURES = Threshold("", "failure_ratio", "<=", 0.0)
 """What holds as well where no limit speaks of failures: else a server that refuses most requests keeps them all."""
 
+
+SHORT_SHARE, SHORT_SPREADS = 0.05, 4.0
+"""Fewer arrivals by more than this share, and so many times what random ones differ by, were not the rate."""
 
 LOADS = ("requests_per_s", "runs")
 """Metrics that say how much was done."""
@@ -110,6 +114,8 @@ def judge_level(seen: Seen, limits: Iterable[Threshold]) -> Level:
         return Level(seen, "not judged", seen.changed)
     checks = apply(limits, seen.counted, seen.duration_s)
     outcome, why = _of_server(seen, checks)
+    if outcome in ("held", "too few to say") and (not_made := _not_made(seen)):
+        return Level(seen, "not judged", not_made, checks)
     if outcome in ("failed", "too high"):
         if seen.limited:
             return Level(seen, "client-limited", f"{'; '.join(seen.limited)}; {why}", checks)
@@ -163,6 +169,14 @@ def _of_server(seen: Seen, checks: Sequence[Check]) -> tuple[Outcome, str]:
         return "failed", not_kept
     few = [f"{check.threshold}: {check.finding}" for check in checks if check.few]
     return ("too few to say", "; ".join(few)) if few else ("held", "")
+
+
+def _not_made(seen: Seen) -> str:
+    """Why this is not the load that was to be measured: fewer arrivals became due on the workers."""
+    due, ended = seen.load * seen.duration_s, seen.counted.arrivals.ended
+    if not seen.is_rate or ended >= (1 - SHORT_SHARE) * due - SHORT_SPREADS * math.sqrt(due):
+        return ""
+    return f"{ended / max(seen.duration_s, 1e-9):,.4g} arrivals a second came, not {seen.load:,.6g}"
 
 
 def _not_kept(seen: Seen) -> str:

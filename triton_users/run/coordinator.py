@@ -217,8 +217,7 @@ class Coordinator:
     def spawned(self) -> None:
         """All users are there, at the start or after their number was changed."""
         self._pace_users()
-        if self._search is not None and self._searching is None:
-            self._searching = gevent.spawn(self._find_capacity, self._search)
+        self._begin_search()
 
     def _pace_users(self) -> None:
         pace = self._pace
@@ -237,6 +236,13 @@ class Coordinator:
         if self._pace is not None and self._spawned and not self._pace.begun and (users := self._nodes.with_users()):
             self._pace.begin(users)
             self._send(self._pace)
+            self._begin_search()
+
+    def _begin_search(self) -> None:
+        """Once arrivals have begun, where it is over their rate."""
+        begun = self._pace is None or self._pace.begun
+        if self._search is not None and self._searching is None and begun:
+            self._searching = gevent.spawn(self._find_capacity, self._search)
 
     def set_rate(self, text: str) -> None:
         """Have arrivals come at another rate on the whole cluster, within a second: `--rate` as a person writes it.

@@ -11,7 +11,7 @@ import gevent
 from triton_users.judge import client_limited
 from triton_users.run.capacity import Sample
 from triton_users.run.locust import Command
-from triton_users.run.pace import Order, Pace
+from triton_users.run.pace import LEAD_S, Order, Pace
 from triton_users.run.reporting import Reporting
 
 RESTING_RATE = "0.001"
@@ -49,6 +49,8 @@ class ClusterLoads:
         self._pace = pace
         self._limits = limits
         self._rate = 0.0
+        self._in_force_s = 0.0
+        """From when on that rate holds, in seconds of the cluster."""
 
     def make(self, load: float) -> None:
         if self._pace is None:
@@ -58,7 +60,9 @@ class ClusterLoads:
             self._set_rate(self._pace, f"{load:g}")
 
     def ready(self, load: float) -> bool:
-        return self._pace is not None or self.sample().users == int(load)
+        if self._pace is not None:
+            return self._pace.now_s() >= self._in_force_s
+        return self.sample().users == int(load)
 
     def rest(self) -> None:
         if self._pace is not None:
@@ -84,6 +88,7 @@ class ClusterLoads:
 
     def _set_rate(self, pace: Pace, text: str) -> None:
         pace.set_rate(text)
+        self._in_force_s = pace.now_s() + LEAD_S
         self._nodes.arrivals(pace.order())
 
     def _hear_all(self) -> None:
