@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.clients import H2load, LocustClient, PerfAnalyzer
@@ -40,10 +42,25 @@ def streams(model: str, length: int, sequences: int) -> list[Client]:
     ]
 
 
-def ours(locustfile: str, users: int, settings: dict[str, Any]) -> list[Client]:
+def repeats(model: str, count: int, users: int, data: Path) -> list[Client]:
+    """On a decoupled model that answers `count` times, as `data` says: a model's scenario, tritonclient's calls, PA."""
+    scenario = ["--models", model, "--input-data", f"{model}={data}"]
+    return [
+        *ours("model.py", users, {}, options=scenario),
+        *ours("repeat.py", users, {"model": model, "count": count}, "ours, tritonclient's calls"),
+        PerfAnalyzer(model, users, ["--streaming"], input_data=str(data)),
+    ]
+
+
+def ours(
+    locustfile: str, users: int, case: dict[str, Any], name: str = "ours", options: Sequence[str] = ()
+) -> list[Client]:
     """Ours as it comes, a connection for each user; and with as many connections as perf_analyzer makes."""
     connections = math.ceil(users / SHARED_BY)
-    clients: list[Client] = [LocustClient("ours", locustfile, users, settings)]
+    clients: list[Client] = [LocustClient(name, locustfile, users, case, options=options)]
     if connections < users:
-        clients.append(LocustClient("ours shared", locustfile, users, {**settings, "connections": connections}))
+        shared, more = {**case, "connections": connections}, ["--connections", str(connections)]
+        clients.append(
+            LocustClient(f"{name} shared", locustfile, users, shared, options=[*options, *more] if options else ())
+        )
     return clients

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -17,6 +18,9 @@ from triton_users.server import EmbeddedTriton, ProgressLine, ServerError
 IDENTITY = "custom_nobatch_zero_1_float32"
 #: Accumulator with two instances of two slots each.
 SEQUENCE = "custom_sequence_int32"
+#: Decoupled: answers as often as its input says. In a folder of its own.
+REPEAT = "repeat"
+REPEAT_FOLDER = Path(__file__).parent / "models"
 
 
 class Triton:
@@ -55,8 +59,12 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def triton(options: argparse.Namespace, models: list[str]) -> Iterator[tuple[str, int | None]]:
+def triton(
+    options: argparse.Namespace, models: list[str], repository: Path | None = None
+) -> Iterator[tuple[str, int | None]]:
     """Address and process id of the server; the process id of a server that ran already is not known.
+
+    `repository`: a folder of models (default: the package's own), for the embedded server.
 
     Raises BenchError when the embedded server cannot be installed or does not start.
     """
@@ -64,7 +72,7 @@ def triton(options: argparse.Namespace, models: list[str]) -> Iterator[tuple[str
         yield options.host.removeprefix("grpc://"), None
         return
     with ProgressLine() as progress:
-        server = EmbeddedTriton(models=models, progress=progress, yielding=False)
+        server = EmbeddedTriton(repository, models=models, progress=progress, yielding=False)
         try:
             with on_cores(compare.pins(options).server):
                 server.start()

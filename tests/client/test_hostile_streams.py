@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import Any
 
 import gevent
@@ -11,9 +12,11 @@ import pytest
 from locust.event import EventHook
 from tritonclient.grpc import InferInput, service_pb2
 
-from tests.transport.peers.h2_server import RESPONSE, H2Server, h2_server
+from tests.transport.peers.h2_server import RESPONSE, H2Connection, H2Server, h2_server
 from triton_users.client.client import TritonClient
+from triton_users.client.encoded import EncodedRequest, EncodedStream, StreamSilent
 from triton_users.client.rpc_events import RpcEvents
+from triton_users.client.stream_requests import Stray, StreamedCall
 
 
 class Hostile:
@@ -58,7 +61,13 @@ class Hostile:
             body = body[5 + size :]
         return found
 
-    def answer(self, request_id: str, *, final: bool | None = True, empty: bool = False, error: str = "") -> None:
+    @property
+    def connection(self) -> H2Connection:
+        return self._server.connections[0]
+
+    def answer(
+        self, request_id: str, *, final: bool | None = True, empty: bool = False, error: str = "", stream_id: int = 1
+    ) -> None:
         made = service_pb2.ModelStreamInferResponse(error_message=error)
         made.infer_response.id = request_id
         if final is not None:
@@ -68,12 +77,12 @@ class Hostile:
             made.infer_response.outputs.add(name="OUT", datatype="INT32", shape=[1])
             made.infer_response.raw_output_contents.append(bytes(4))
         body = made.SerializeToString()
-        connection = self._server.connections[0]
-        connection.h2.send_data(1, b"\0" + len(body).to_bytes(4, "big") + body)
+        connection = self.connection
+        connection.h2.send_data(stream_id, b"\0" + len(body).to_bytes(4, "big") + body)
         connection.flush()
 
     def end(self) -> None:
-        connection = self._server.connections[0]
+        connection = self.connection
         connection.h2.send_headers(1, [("grpc-status", "0")], end_stream=True)
         connection.flush()
 
@@ -162,6 +171,34 @@ def test_an_error_with_the_final_mark_is_one_failure(hostile: Hostile) -> None:
     hostile.answer(a, empty=True, error="no room")
     until(lambda: hostile.rows)
     assert (hostile.rows, hostile.told) == ([("a", "no room")], [("no room", 0)])
+
+
+def test_a_server_that_never_stops_answering_does_not_get_more_time_for_it(hostile: Hostile) -> None:
+    hostile.send("first")
+    stream = EncodedStream(hostile.client.channel)
+    stream.send(EncodedRequest("m", "A", service_pb2.ModelInferRequest(model_name="m", id="A").SerializeToString()))
+    until(lambda: 3 in hostile.connection.requests)
+
+    def answer_for_ever() -> None:
+        while hostile.connection.h2.local_flow_control_window(3) > 1000:
+            hostile.answer("A", final=False, stream_id=3)
+            gevent.sleep(0)
+
+    def read_until_silent() -> StreamedCall | Stray:
+        deadline_s = perf_counter() + 0.3
+        while True:
+            try:
+                _, owner = stream.receive(deadline_s - perf_counter())
+            except StreamSilent:
+                return owner
+
+    server = gevent.spawn(answer_for_ever)
+    with gevent.Timeout(5):
+        owner = read_until_silent()
+    assert not server.ready(), "it still answers"
+    server.kill()
+    assert isinstance(owner, StreamedCall)
+    assert not owner.over
 
 
 def test_each_request_asks_for_its_end(hostile: Hostile) -> None:

@@ -32,18 +32,18 @@ def test_answers_a_b_a_belong_to_the_requests_that_they_name() -> None:
     assert answer(requests, "A", 3.0, final=False) is a
     assert answer(requests, "A", 4.0, empty=True) is a
     assert (a.responses, a.first_s, a.answered_s, a.last_s) == (2, 1.0, 3.0, 4.0)
-    assert a.latency_s == 3.0
+    assert a.ended_s == 3.0
     assert a.gaps is not None
     assert (a.gaps.total, a.gaps.sum_us) == (1, 2_000_000)
     assert b.gaps is None
-    assert not len(requests)
+    assert not requests.waiting()
 
 
 def test_no_response_at_all_is_a_result_and_takes_until_the_final_marker() -> None:
     requests = StreamRequests()
     call = requests.sent("A", "m", 1, 0.5)
     assert answer(requests, "A", 2.0, empty=True) is call
-    assert (call.responses, call.latency_s, call.error) == (0, 1.5, "")
+    assert (call.responses, call.ended_s, call.error) == (0, 2.0, "")
     assert call.over
 
 
@@ -58,7 +58,7 @@ def test_an_answer_to_nothing_is_told() -> None:
     requests = StreamRequests()
     requests.sent("A", "m", 1, 0.0)
     assert answer(requests, "Z") == Stray("Z", "", TO_NOTHING)
-    assert len(requests) == 1
+    assert len(requests.waiting()) == 1
 
 
 def test_an_answer_without_an_id_is_the_oldest_requests_and_says_so() -> None:
@@ -143,9 +143,9 @@ def test_an_end_that_the_user_asked_for_is_known_as_such() -> None:
 def test_a_request_that_was_handed_over_has_not_left_before_it_is_sent() -> None:
     requests = StreamRequests()
     call = requests.add("A", "m")
-    assert (call.sent_s, len(requests)) == (None, 1)
+    assert (call.sent_s, requests.waiting()) == (None, (call,))
     assert requests.sent("A", "m", 7, 1.5) is call
-    assert (call.sent_s, call.sent_bytes, len(requests), requests.taken) == (1.5, 7, 1, 1)
+    assert (call.sent_s, call.sent_bytes, requests.waiting(), requests.taken) == (1.5, 7, (call,), 1)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tritonclient.grpc._utils import _get_inference_request, get_error_grpc
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.rpc_events import RpcEvents, requests_of
-from triton_users.client.stream_requests import StreamedCall, StreamRequests, end_of
+from triton_users.client.stream_requests import StreamedCall, StreamRequests
 from triton_users.client.streamed import StreamedInput, StreamedRequest, streamed_infer
 from triton_users.transport import CallError, CallObserver, Channel, ChannelOptions, RequestFeed, Share, TlsCredentials
 from triton_users.transport.errors import Outcome
@@ -180,13 +180,13 @@ class _Responses:
                     raise
                 text = "the server ended the stream with OK, which this client had not closed"
                 raise CallError(Outcome(grpc.StatusCode.UNAVAILABLE, text)) from None
-            owner, answer = requests.newest, response.infer_response
+            owner = requests.newest
             if not isinstance(owner, StreamedCall):
                 return response
-            if owner.over and not owner.wants_end and not response.error_message and end_of(answer)[0]:
+            if owner.ended_empty and not owner.wants_end:
                 continue
-            if answer.id and answer.id != owner.users_id:
-                answer.id = owner.users_id
+            if owner.users_id != owner.request_id and response.infer_response.id:
+                response.infer_response.id = owner.users_id
             return response
 
     def __getattr__(self, name: str) -> Any:

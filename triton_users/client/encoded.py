@@ -54,7 +54,7 @@ def infer_on_a_stream_of_its_own(channel: Channel | Share, request: EncodedReque
 
 
 class StreamSilent(Exception):
-    """No response came in the time given."""
+    """No further response came in the time given."""
 
 
 class EncodedStream:
@@ -85,8 +85,13 @@ class EncodedStream:
         Raises StreamSilent after `limit_s` seconds; InferenceServerException when the stream has ended instead.
         """
         try:
-            with gevent.Timeout(limit_s, StreamSilent):
+            if self._call.has_more:  # it came in time, and a timer costs more than reading it
                 response = next(self._call)
+            elif limit_s <= 0:  # or a server that never stops would never let the timer fire
+                raise StreamSilent
+            else:
+                with gevent.Timeout(limit_s, StreamSilent):
+                    response = next(self._call)
         except StopIteration:
             raise InferenceServerException(ENDED_EARLY, status="StatusCode.UNKNOWN") from None
         except grpc.RpcError as error:

@@ -138,21 +138,21 @@ class RpcEvents:
             self._stream_request_over(owner)
 
     def _stream_request_over(self, owner: StreamedCall) -> None:
-        begun_s = owner.last_s if owner.sent_s is None else owner.sent_s
-        sizes = owner.sent_bytes, owner.received_bytes
-        if isinstance(owner.note, _Error):
-            failure, wanted, response = owner.note
+        begun_s, note = owner.last_s if owner.sent_s is None else owner.sent_s, owner.note
+        sent, received = owner.sent_bytes, owner.received_bytes
+        if isinstance(note, _Error):
             self._record(
-                "ModelStreamInfer", owner.model, failure, begun_s, owner.last_s, 0.0, *sizes, response, wanted=wanted
-            )
+                "ModelStreamInfer", owner.model, note.failure, begun_s, owner.last_s, 0.0, sent, received,
+                note.response, wanted=note.wanted,
+            )  # fmt: skip
             return
         measures: dict[str, tuple[int, ...] | Histogram] = {"responses": (owner.responses,)}
         if owner.responses:
             measures["first_response"] = (int((owner.first_s - begun_s) * 1e6),)
-        if owner.gaps is not None:
-            measures["inter_response"] = owner.gaps
+            if owner.gaps is not None:
+                measures["inter_response"] = owner.gaps
         self._record(
-            "ModelStreamInfer", owner.model, None, begun_s, begun_s + owner.latency_s, 0.0, *sizes, owner.note,
+            "ModelStreamInfer", owner.model, None, begun_s, owner.ended_s, 0.0, sent, received, note,
             measures=measures, by_order=owner.by_order,
         )  # fmt: skip
 

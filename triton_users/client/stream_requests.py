@@ -9,7 +9,7 @@ Source: Triton's docs/user_guide/decoupled_models.md and extension_parameters; s
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +26,10 @@ AFTER_AN_UNMARKED = "a further answer from a server that does not say which is t
 TO_NOTHING = "an answer to no request"
 
 
-@dataclass(slots=True, eq=False)
 class StreamedCall:
-    """One request in a stream, and what came for it."""
+    """One request in a stream, and what came for it. What is the same for most is the class's until it changes."""
 
-    request_id: str
-    """What it has on the wire."""
-    model: str
-    users_id: str = ""
+    users_id: str
     """What its user gave it."""
     wants_end: bool = True
     """Whether its user asked for an empty final response, too."""
@@ -57,13 +53,22 @@ class StreamedCall:
     """Whether a response without an id was taken for its own, because it was the oldest that waited."""
     over: bool = False
     """Whether nothing more may come for it."""
+    ended_empty: bool = False
+    """Whether its end was no response of its own."""
     note: Any = None
     """The observer's own."""
+    after: StreamedCall | None = None
+    """The next one that waits and has the same id."""
+
+    def __init__(self, request_id: str, model: str) -> None:
+        self.request_id = self.users_id = request_id
+        """What it has on the wire."""
+        self.model = model
 
     @property
-    def latency_s(self) -> float:
-        """From its sending to the last response, or to the end when there was none."""
-        return (self.answered_s if self.responses else self.last_s) - (self.sent_s or 0.0)
+    def ended_s(self) -> float:
+        """When its last response came, or its end when there was none."""
+        return self.answered_s if self.responses else self.last_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +87,18 @@ class Stray:
 class StreamRequests:
     """The requests of one stream that wait."""
 
-    __slots__ = ("_by_id", "_ended", "_made", "_waiting", "newest", "taken")
+    __slots__ = ("_by_id", "_ended", "_made", "newest", "taken")
 
     def __init__(self) -> None:
         self.taken = 0
         """Requests that were taken in."""
         self.newest: StreamedCall | Stray | None = None
         """What the newest response belongs to."""
-        self._waiting: OrderedDict[int, StreamedCall] = OrderedDict()
-        """By identity, oldest first."""
-        self._by_id: dict[str, deque[StreamedCall]] = {}
-        """Several where requests of one id were sent past `ask`: the oldest is answered first."""
-        self._ended: OrderedDict[str, tuple[str, str]] = OrderedDict()
-        """Id -> model of the newest requests that are over, and what a further answer to them is."""
+        self._by_id: dict[str, StreamedCall] = {}
+        """Those that wait, oldest first. Where several were sent past `ask` with one id, each knows the one after."""
+        self._ended: deque[tuple[str, str, str]] = deque(maxlen=ENDED_KEPT)
+        """Id and model of the newest requests that are over, and what a further answer to them is."""
         self._made = 0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def ask(self, request: Any) -> StreamedCall:
         """Take a ModelInferRequest in that is about to be sent; it gets an id of its own and asks for its end.
@@ -120,19 +120,21 @@ class StreamRequests:
     def add(self, request_id: str, model: str) -> StreamedCall:
         """Take a request in that has an id of its own and is about to be sent."""
         self.taken += 1
-        call = StreamedCall(request_id, model, request_id)
-        self._waiting[id(call)] = call
-        calls = self._by_id.get(request_id)
-        if calls is None:
-            self._by_id[request_id] = deque((call,))
-        else:
-            calls.append(call)
+        call = StreamedCall(request_id, model)
+        last = self._by_id.setdefault(request_id, call)
+        if last is not call:
+            while last.after is not None:
+                last = last.after
+            last.after = call
         return call
 
     def sent(self, request_id: str, model: str, sent_bytes: int, at_s: float) -> StreamedCall:
         """A request left, one that was taken in before or another."""
-        waiting = self._by_id.get(request_id, ())
-        call = next((each for each in waiting if each.sent_s is None), None) or self.add(request_id, model)
+        call = self._by_id.get(request_id)
+        while call is not None and call.sent_s is not None:
+            call = call.after
+        if call is None:
+            call = self.add(request_id, model)
         call.sent_s, call.sent_bytes = at_s, sent_bytes
         return call
 
@@ -145,7 +147,8 @@ class StreamRequests:
         """
         call = self._owner(request_id)
         if call is None:
-            self.newest = stray = Stray(request_id, *self._ended.get(request_id, ("", TO_NOTHING)))
+            known = next((each[1:] for each in reversed(self._ended) if each[0] == request_id), ("", TO_NOTHING))
+            self.newest = stray = Stray(request_id, *known)
             return stray
         self.newest = call
         call.received_bytes += size
@@ -164,31 +167,32 @@ class StreamRequests:
             call.answered_s = at_s
         call.last_s = at_s
         if final is not False:
+            call.ended_empty = empty and not error
             self._end(call, AFTER_AN_UNMARKED if final is None and not error else AFTER_THE_LAST)
         return call
 
     def waiting(self) -> tuple[StreamedCall, ...]:
-        """Those that still wait, oldest first."""
-        return tuple(self._waiting.values())
+        """Those that still wait, oldest first, but for those of one id, which stand together."""
+        found = []
+        for first in self._by_id.values():
+            call: StreamedCall | None = first
+            while call is not None:
+                found.append(call)
+                call = call.after
+        return tuple(found)
 
     def _owner(self, request_id: str) -> StreamedCall | None:
         if request_id:
-            calls = self._by_id.get(request_id)
-            return calls[0] if calls else None
-        return next(iter(self._waiting.values()), None)
+            return self._by_id.get(request_id)
+        return next(iter(self._by_id.values()), None)
 
     def _end(self, call: StreamedCall, what_more_is: str) -> None:
         call.over = True
-        del self._waiting[id(call)]
-        calls = self._by_id[call.request_id]
-        if len(calls) == 1:
+        if call.after is None:
             del self._by_id[call.request_id]
         else:
-            calls.remove(call)
-        self._ended[call.request_id] = (call.model, what_more_is)
-        self._ended.move_to_end(call.request_id)
-        if len(self._ended) > ENDED_KEPT:
-            self._ended.popitem(last=False)
+            self._by_id[call.request_id] = call.after
+        self._ended.append((call.request_id, call.model, what_more_is))
 
 
 def end_of(response: Any) -> tuple[bool, bool | None]:

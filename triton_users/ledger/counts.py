@@ -178,7 +178,7 @@ class Row:
     def measure(self, measures: Measures) -> None:
         """Take in an answered request's values by measure: microseconds, or numbers of things."""
         for name, values in measures.items():
-            histogram = self._histogram(name)
+            histogram = self.measures.get(name) or self._histogram(name)
             if isinstance(values, Histogram):
                 histogram.add(values)
             else:

@@ -12,7 +12,7 @@ import numpy as np
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.encoded import EncodedRequest, EncodedStream, StreamSilent, encoded_infer
-from triton_users.client.stream_requests import Stray, StreamedCall, end_of
+from triton_users.client.stream_requests import Stray, StreamedCall
 from triton_users.inputs.answers import mismatch, outputs_of, responses_expected
 from triton_users.inputs.arrays import tensor_of
 from triton_users.inputs.checks import Mismatch, Tolerance
@@ -182,7 +182,7 @@ class ModelLoad(Scenario):
     def _take(self, owner: StreamedCall, request: PreparedRequest, message: Any, sent: int) -> None:
         if message.error_message:
             raise ScenarioFailure(message.error_message, requests=sent, model=self.spec.name, request=owner.request_id)
-        if not end_of(message.infer_response)[0]:
+        if not owner.ended_empty:
             self._judge(request, message.infer_response, owner.responses - 1, requests=sent)
         if owner.over:
             self._judge_count(request, owner, sent)

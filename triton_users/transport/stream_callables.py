@@ -29,6 +29,11 @@ class StreamHandle(grpc.Call):  # type: ignore[misc]  # grpc has no type informa
         """What the channel's observer knows this call as."""
         return self._call.info
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is a response that can be read without waiting."""
+        return self._call.has_more
+
     def __iter__(self) -> Iterator[Any]:
         return self
 

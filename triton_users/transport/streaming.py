@@ -337,6 +337,11 @@ class StreamCall(Call):
 
     # Reading, in the reader's greenlet
 
+    @property
+    def has_more(self) -> bool:
+        """Whether a response has arrived that was not read."""
+        return bool(self._unread)
+
     def next_response(self) -> Any:
         """The next response; StopIteration after the last of an OK call, CallError after the last of another."""
         while not self._unread:
