@@ -116,6 +116,7 @@ def test_the_page_says_what_the_json_says(page: Chrome, reported: dict[str, dict
         measured = [scenario["measures"].get(field, {}).get(q) for scenario in reported.values()]
         assert shown[head] == [milliseconds(value) for value in measured]
     assert "Service p99 ms" not in shown
+    assert shown["Responses/s"] == ["7.00", "-", "-", "-"]
     assert shown["Goodput"] == ["74.28%", "-", "-", "-"]
     requests = columns(page, "#requests table")
     rows = [row for scenario in reported.values() for row in scenario["rows"]]

@@ -88,6 +88,8 @@ def test_measures_stand_in_rows_scenarios_and_totals_with_their_units(report) ->
     assert sequence["measures"]["responses"]["mean"] == 3
     assert sequence["rows"][0]["measures"] == sequence["measures"] == report["totals"]["measures"]
     assert by_name(report, "Timeout")["measures"] == {}
+    assert (sequence["responses_per_s"], by_name(report, "Timeout")["responses_per_s"]) == (280 * 3 / 120, None)
+    assert report["totals"]["responses_per_s"] == 7.0
     assert (sequence["goodput"], by_name(report, "Timeout")["goodput"]) == (208 / 280, None)
     assert (sequence["rows"][0]["good"], sequence["rows"][0]["judged"]) == (208, 280)
     assert sequence["rows"][0]["by_order"] == 280

@@ -258,6 +258,7 @@ def _scenario(
         **_counts(counts),
         **({} if name else {"failed": requests.failed, "requests": requests.requests}),
         "requests_per_s": round(requests.answered / load_s, 3) if load_s > 0 else 0.0,
+        "responses_per_s": _responses_per_s(requests, load_s),
         "bytes_sent": requests.sent,
         "bytes_received": requests.received,
         "duration_ms": quantiles_ms(counts.durations),
@@ -391,6 +392,7 @@ def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], load_s: fl
         "rpcs": together.requests,
         "rpcs_failed": together.failed,
         "requests_per_s": round(together.answered / load_s, 3) if load_s > 0 else 0.0,
+        "responses_per_s": _responses_per_s(together, load_s),
         "bytes_sent": together.sent,
         "bytes_received": together.received,
         "latency_ms": quantiles_ms(together.latency),
@@ -414,6 +416,12 @@ def _measures(row: Row) -> dict[str, dict[str, float | None]]:
         for name, measure in MEASURES.items()
         if name in row.measures
     }
+
+
+def _responses_per_s(row: Row, load_s: float) -> float | None:
+    """Responses to answered requests of streams, per second; None where there were none of these."""
+    responses = row.measures.get("responses")
+    return None if responses is None else round(responses.sum_us / load_s, 3) if load_s > 0 else 0.0
 
 
 def _goodput(row: Row) -> float | None:

@@ -18,6 +18,7 @@ const COLUMNS = [
     ["issue_delay_ms", "Issued late p99 ms", "How much later than intended requests were sent, 99th percentile"]].map(([key, title, hint]) =>
     ({ key, title, hint, value: (s) => s.measures[key]?.p99, show: short, optional: true })),
   { key: "goodput", title: "Goodput", hint: "Requests that kept all limits of --goodput, out of all, failed ones included", value: (s) => s.goodput ?? undefined, show: percent, optional: true },
+  { key: "responses_per_s", title: "Responses/s", hint: "Responses to answered requests of streams, mean over the whole run", value: (s) => s.responses_per_s ?? undefined, show: short, optional: true },
   { key: "responses", title: "Responses", hint: "Responses to a request, mean", value: (s) => s.measures.responses?.mean, show: short, optional: true },
   { key: "expected_deadlines", title: "Deadlines", hint: "Deadlines that fired where they must" },
   { key: "unexpected_deadlines", title: "Late", hint: "Deadlines that fired late or anywhere else", bad: true },
