@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.capacity.settings import CapacitySettings
-from triton_users.declaration import Option, Value, declared, digits, names, read, typed
+from triton_users.declaration import Option, Value, declared, digits, read, typed
 from triton_users.exports.options import ExportSettings
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import Limits
@@ -149,7 +149,7 @@ def _type(option: Option) -> str:
     kind = {int: "whole number", float: "number", str: "text", bool: "true or false"}[type(option.default)]
     if option.repeated:
         return f"{kind}, may be repeated"
-    return "list" if option.read is names else kind
+    return "list" if option.is_list else kind
 
 
 def _text(value: Value) -> str:

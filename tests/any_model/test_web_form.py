@@ -32,8 +32,13 @@ def form(locusts: Locusts) -> Iterator[Chrome]:
         browser.get(locusts.url)
         wait_for(lambda: browser.find_elements(By.NAME, "userCount"), LIMIT_S)
         browser.find_element(By.XPATH, "//*[contains(text(), 'Custom parameters')]").click()
-        wait_for(lambda: texts(browser, OFFERED), LIMIT_S)
+        wait_for(lambda: "sum" in shown(browser), LIMIT_S)  # the parameters unfold slowly
         yield browser
+
+
+def shown(form: Chrome) -> list[str]:
+    """The names on the buttons that can be seen."""
+    return [one.text for one in form.find_elements(By.CSS_SELECTOR, OFFERED)]
 
 
 def choose(form: Chrome, model: str) -> None:
