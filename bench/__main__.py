@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from bench import (
+    arrivals,
     capacity,
     compare,
     counts,
@@ -31,6 +32,7 @@ MEASUREMENTS = {
     "pictures": pictures,
     "deadline": deadline,
     "idle": idle,
+    "arrivals": arrivals,
     "soak": soak,
     "exports": exports,
     "ledger": ledger,

@@ -153,10 +153,11 @@ def mean_wait_s(load: float, service_s: float, *, even: bool) -> float:
 
 def wait_s(load: float, service_s: float, q: float, *, even: bool) -> float:
     """A quantile of the time in the queue, of M/D/1 (Erlang's series, solved by bisection) or M/M/1."""
+    random_s = max(0.0, math.log(load / (1 - q)) * service_s / (1 - load))
     if not even:
-        return max(0.0, math.log(load / (1 - q)) * service_s / (1 - load))
-    low, high = 0.0, 200.0 / (1 - load)
-    for _ in range(60):
+        return random_s
+    low, high = 0.0, random_s / service_s  # even services wait for less
+    for _ in range(30):
         middle = (low + high) / 2
         low, high = (middle, high) if _md1(load, middle) < q else (low, middle)
     return low * service_s
@@ -164,7 +165,7 @@ def wait_s(load: float, service_s: float, q: float, *, even: bool) -> float:
 
 def _md1(load: float, waits: float) -> float:
     """The share of waits of at most so many services in M/D/1. The terms are large and of both signs: in decimals."""
-    getcontext().prec = 200
+    getcontext().prec = 60
     a, total, factorial = Decimal(load), Decimal(0), Decimal(1)
     for k in range(int(waits) + 1):
         factorial *= max(k, 1)

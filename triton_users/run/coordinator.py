@@ -453,7 +453,7 @@ class Coordinator:
         over_s = pace.now_s() - self._over_s if self._over_s < math.inf else 0.0
         self._over_s = min(self._over_s, pace.now_s())
         reported = over_s >= (WORKERS_REPORT_S if command.distributed else TICK_S)
-        if (reported and not reporting.under_way()) or over_s > command.options.arrival_wait_s + UNDER_WAY_S:
+        if (reported and not reporting.in_flight()) or over_s > command.options.arrival_wait_s + UNDER_WAY_S:
             logger.info("All arrivals have come: the run ends")
             self._over_s = math.inf
             self._pace = None

@@ -188,7 +188,6 @@ class Node:
         sessions = [user.session for user in users if hasattr(user, "session")]  # a user that starts has none yet
         gauges = {
             "users": len(users),
-            **({} if self._open_loop is None else {"under_way": len(users) - self._open_loop.idle}),
             "open_sequences": sum(open_sequences(session).open_at(session.clock()) for session in sessions),
             **(self._open_loop.gauges(users) if self._open_loop is not None else {}),
         }

@@ -77,9 +77,9 @@ class Reporting:
         if len(self._rates) < MAX_RATES:
             self._rates.append((self._now_s() + in_s, text))
 
-    def under_way(self) -> int:
-        """How many users are at work on an arrival, as their nodes last said."""
-        return self._collector.gauges(self._now_s()).get("under_way", 0)
+    def in_flight(self) -> int:
+        """How many arrivals users are at work on, as their nodes last said."""
+        return self._collector.gauges(self._now_s()).get("in_flight", 0)
 
     def reset(self, epoch: str) -> None:
         """Forget all counts; those that come are of `epoch` from here on, and their report has a folder of its own.
