@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.locust_process import Ended, Locust
+from tests.end_to_end.locust_process import ROOT, Ended, Locust
 from triton_users.server import EmbeddedTriton
 
 pytestmark = pytest.mark.triton
@@ -41,9 +41,16 @@ class Stress(TritonStressUser):
 """
 
 
-def run(triton: EmbeddedTriton, folder: Path, *arguments: str, model: str = MODEL, then: str = "pass") -> Ended:
+def run(
+    triton: EmbeddedTriton, folder: Path, *arguments: str, model: str = MODEL, then: str = "pass", task: str = ""
+) -> Ended:
+    """`task`: one in place of the file's own."""
     locustfile = folder / "mine.py"
-    locustfile.write_text(LOCUSTFILE % (model, then))
+    text = LOCUSTFILE % (model, then)
+    if task:
+        before, after = text.index("    @task"), text.index("\n\nclass Stress")
+        text = text[:before] + task + text[after:]
+    locustfile.write_text(text)
     options = ["-H", f"grpc://{triton.grpc_url}", "-t", "3s", "-u", "2", "-r", "2"]
     return Locust(folder, *options, *arguments, locustfile=locustfile).ended()
 
@@ -71,6 +78,36 @@ def test_an_assertion_that_does_not_hold_fails_the_run(triton: EmbeddedTriton, t
     (reason,) = ended.report["verdict"]["reasons"]
     assert reason.startswith("users' code raised AssertionError: wrong answer")
     assert "Mine raised AssertionError: wrong answer" in ended.output
+
+
+README_CHECK = """    @task
+    def infer(self):
+        with self.client.catch_response() as response:
+            answer = self.client.infer("custom_nobatch_zero_1_float32", [self.tensor]).as_numpy("OUTPUT0")
+            if answer.any():
+                response.failure("zeros did not come back", got=answer.tolist())
+"""
+
+
+def test_a_check_of_the_user_s_own_is_one_failed_row_with_its_evidence(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    ended = run(triton, tmp_path, "Mine", task=README_CHECK.replace("if answer.any()", "if not answer.any()"))
+    assert ended.exit_code == 1, ended.output
+    (reason,) = ended.report["verdict"]["reasons"]
+    assert reason.startswith(f"requests to {MODEL}: ")
+    assert "zeros did not come back" in reason
+    own = ended.scenario("")
+    assert own["failed"] == own["requests"] > 0
+    (first, *_) = own["evidence"]["failures"]
+    assert first["record"]["model"] == first["record"]["request"] == MODEL
+    assert first["record"]["method"] == "ModelInfer"
+    assert first["record"]["message"] == "zeros did not come back"
+    assert first["record"]["evidence"] == {"got": [0.0] * 16}
+
+
+def test_the_check_in_the_readme_passes_where_the_answer_is_right(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    ended = run(triton, tmp_path, "Mine", task=README_CHECK)
+    assert ended.exit_code == 0, ended.output
+    assert README_CHECK in (ROOT / "README.md").read_text()
 
 
 def test_scenarios_that_pass_do_not_hide_own_requests_that_fail(triton: EmbeddedTriton, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tritonclient.grpc import (
 from tritonclient.grpc._utils import _get_inference_request, get_error_grpc
 from tritonclient.utils import InferenceServerException
 
+from triton_users.client.own_checks import CaughtResponse
 from triton_users.client.rpc_events import RpcEvents, requests_of
 from triton_users.client.stream_requests import StreamedCall, StreamRequests
 from triton_users.client.streamed import StreamedInput, StreamedRequest, streamed_infer
@@ -57,6 +58,7 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         super(InferenceServerClient, self).__init__()
         self._stream = None
         self._verbose = verbose
+        self._counted = rpc_events is not None
         self._rpc_events = rpc_events or RpcEvents(EventHook())  # nobody listens, but streams are matched
         observer: CallObserver = self._rpc_events
         options = channel_options or ChannelOptions()
@@ -130,6 +132,30 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
             yield
         finally:
             self._rpc_events.expected = before
+
+    @contextmanager
+    def catch_response(self) -> Iterator[CaughtResponse]:
+        """Inside this block, a check of one's own may judge the request that ended in it, as with Locust's.
+
+            with self.client.catch_response() as response:
+                answer = self.client.infer("my_model", inputs)
+                if wrong(answer):
+                    response.failure("the sum is wrong", expected=6)
+
+        The newest request of the block is then one failed row of Locust's statistics, and a failure in the report with
+        its evidence. An AssertionError that is raised in the block says the same, and ends there.
+        """
+        caught = CaughtResponse()
+        if not self._counted:
+            yield caught
+            return
+        with self._rpc_events.hold() as events:
+            try:
+                yield caught
+            except AssertionError as wrong:
+                caught.failure(str(wrong) or "an assertion of the user's does not hold")
+            finally:
+                caught.apply_to(events)
 
     def close(self) -> None:
         """Cancel the stream and every call still in flight, and close the connection; at most a second."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import grpc
@@ -240,6 +241,18 @@ class RpcEvents:
             expected_error=expected,
             **more,
         )
+
+    @contextmanager
+    def hold(self) -> Iterator[list[dict[str, Any]]]:
+        """Inside this block events wait, in the list, for its end; until then they may be changed."""
+        held: list[dict[str, Any]] = []
+        fire, self._fire = self._fire, lambda **event: held.append(event)
+        try:
+            yield held
+        finally:
+            self._fire = fire
+            for event in held:
+                fire(**event)
 
     def _is_wanted(self, failure: RequestFailure) -> bool:
         return self.expected is not None and self.expected(failure)

@@ -16,6 +16,7 @@ import gevent
 
 from triton_users import ledger
 from triton_users.arrivals.settings import ArrivalSettings
+from triton_users.client.own_checks import CheckFailure
 from triton_users.client.rpc_events import RequestFailure
 from triton_users.declaration import read
 from triton_users.exports.options import ExportSettings
@@ -238,7 +239,7 @@ class Node:
             if isinstance(exception, RequestFailure) and exception.unreachable:
                 self.recorder.outages.failed(self.elapsed_s(), cut(exception.message()))
             if not scenario:
-                what = {"request": key[1], "error": str(exception)}
+                what = {"request": key[1], "error": str(exception), **_told_of(exception, model, method)}
                 self.recorder.failure("", self.elapsed_s(), f"{key[1]}: {exception}", what)
         elif queue_time_ms is None:
             row.record_elsewhere(latency_us, received)
@@ -304,6 +305,16 @@ class Node:
         self, scenario: str, confirmed: int, unchecked: int, requests: int = 0, **_: Any
     ) -> None:
         self.recorder.deferred_checks_settled(scenario, confirmed, unchecked, requests)
+
+
+def _told_of(exception: BaseException, model: str, method: str) -> dict[str, Any]:
+    """What a failed request of the user's own is recorded with, beside its error."""
+    told: dict[str, Any] = {"model": model, "method": method}
+    if isinstance(exception, RequestFailure):
+        told |= {"status": exception.status() or "", "message": exception.message()}
+    if isinstance(exception, CheckFailure):
+        told["evidence"] = ledger.plain(exception.evidence)
+    return {name: value for name, value in told.items() if value}
 
 
 def set_tasks(command: Command, configuration: RunConfiguration, scenarios: Catalogue) -> None:
