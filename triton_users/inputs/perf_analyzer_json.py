@@ -17,6 +17,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,11 @@ from triton_users.inputs.data import Step, StepList, Tensor, check_inputs, tenso
 from triton_users.inputs.datatypes import DataError, encode, from_values
 from triton_users.inputs.model import ModelSpec, TensorSpec
 
+NO_TENSOR = "model"
+"""A name in a step that perf_analyzer passes over unless the model has such a tensor."""
+
+_INF = re.compile(rb'"(?:[^"\\]|\\.)*"|\bInf\b')
+
 FIRST_LINES = 1000
 """Lines of a file of JSON lines that are read before a run; later ones when they are sent. Picked arbitrarily."""
 
@@ -33,7 +39,7 @@ FIRST_LINES = 1000
 def read_json(path: Path, model: ModelSpec) -> StepList:
     """The steps of a whole file. DataError names the step and the tensor."""
     try:
-        content = json.loads(path.read_bytes())
+        content = _loaded(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DataError(f"it is no JSON: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
@@ -45,6 +51,16 @@ def read_json(path: Path, model: ModelSpec) -> StepList:
         found = len(expected) if isinstance(expected, list) else "none"
         raise DataError(f'"validation_data" must have as many entries as "data": it has {found}, not {len(data)}')
     return StepList(_streams(data, expected, model), whole=isinstance(data[0], list) or expected is not None)
+
+
+def _loaded(text: bytes) -> Any:
+    """The JSON, in which infinity may be `Inf` too, as perf_analyzer's reader has it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if not _INF.search(text):
+            raise
+        return json.loads(_INF.sub(lambda found: b"Infinity" if found[0] == b"Inf" else found[0], text))
 
 
 def _streams(data: list[Any], expected: list[Any] | None, model: ModelSpec) -> list[list[Step]]:
@@ -86,6 +102,8 @@ def _tensors(entry: Any, known: Sequence[TensorSpec], what: str, model: ModelSpe
     specs = {spec.name: spec for spec in known}
     found: dict[str, Tensor] = {}
     for name, value in entry.items():
+        if name not in specs and name == NO_TENSOR:
+            continue
         if name not in specs:
             raise unknown(name, known, what, model)
         try:
@@ -97,12 +115,13 @@ def _tensors(entry: Any, known: Sequence[TensorSpec], what: str, model: ModelSpe
 
 def _tensor(spec: TensorSpec, value: Any, *, responses: bool) -> Tensor:
     shape = None
-    if isinstance(value, dict) and "content" in value:
+    if isinstance(value, dict) and ("content" in value or "b64" in value):
         shape = _shape(value["shape"]) if "shape" in value else None
-        value = value["content"]
+        value = value if "b64" in value else value["content"]
     if isinstance(value, dict) and isinstance(value.get("b64"), str):
         try:
-            return tensor(spec, base64.b64decode(value["b64"], validate=True), shape, responses=responses)
+            raw = base64.b64decode("".join(value["b64"].split()), validate=True)  # encoders break long lines
+            return tensor(spec, raw, shape, responses=responses)
         except binascii.Error as error:
             raise DataError(f"its b64 cannot be decoded: {error}") from None
     if isinstance(value, list):
@@ -150,7 +169,7 @@ class JsonLines:
     def step(self, stream: int, index: int) -> Step:
         """DataError names the step and the tensor."""
         try:
-            line = json.loads(os.pread(self._file, self._lengths[index], self._starts[index]))
+            line = _loaded(os.pread(self._file, self._lengths[index], self._starts[index]))
         except (ValueError, RecursionError) as error:
             raise DataError(f"step {index}: it is no JSON: {error}") from None
         entry, expected = line, None
