@@ -23,7 +23,7 @@ MODELS = frozenset({"custom_sequence_int32", "custom_zero_1_float32"})
 def options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
     """The options as they are by default, reports elsewhere; the server at HOST answers, and no other does."""
 
-    def server_state(host: str, connection: object, candidates: object) -> ServerState:
+    def server_state(host: str, connection: object, candidates: object, settings: object) -> ServerState:
         if host != HOST:
             raise UsageError(f"no Triton answers at {host}")
         return ServerState(ready=True, version="triton 2.51.0", models=MODELS)
