@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from triton_users.capacity.level import Level, requests_of
-from triton_users.capacity.search import MAX_LEVELS, Plan, Tried, bracket, contradictions, next_level
+from triton_users.capacity.search import MAX_LEVELS, Plan, Tried, bracket, contradictions, settled
 
 MAX_WARNED = 3
 """Contradictions that are named; more say no more."""
@@ -43,8 +43,7 @@ class Answer:
     @property
     def settled(self) -> bool:
         """Whether the search came to its end by itself."""
-        measured = tried(self.levels)
-        return bool(measured) and len(measured) < MAX_LEVELS and next_level(self.plan, measured) is None
+        return settled(self.plan, tried(self.levels))
 
     @property
     def unit(self) -> str:

@@ -19,7 +19,7 @@ export function showCapacity(capacity) {
     levels.map((level) => [
       cell(plain(level.load)), cell(short(level.requests_per_s)), cell(short(level.p50_ms)), cell(short(level.p99_ms)),
       cell(count(level.failed), level.failed > 0), badge(level.outcome, level.outcome === "failed" || level.outcome === "too high"), level.why,
-    ]), [1, 2, 3, 4]));
+    ]), [0, 1, 2, 3, 4]));
   showCurve(levels, capacity.unit);
 }
 
@@ -45,9 +45,10 @@ function drawCurve(levels, unit) {
     legend: { show: false },
     padding: [12, 18, 0, 0],
     cursor: { show: false },
-    scales: { x: { time: false, distr: 3 }, y: { distr: 3 } },
+    scales: { x: { time: false, distr: 3, range: () => [0.93 * levels[0].load, 1.07 * levels.at(-1).load] }, y: { distr: 3 } },
     axes: [
-      { ...axis, grid: { show: false }, label: unit, labelSize: 16, labelFont: axis.font, size: 22, gap: 4, values: (_, splits) => splits.map((value) => (value === null ? "" : plain(value))) },
+      { ...axis, grid: { show: false }, label: unit, labelSize: 16, labelFont: axis.font, size: 22, gap: 4, splits: () => marked(levels), filter: (_, splits) => splits,
+        values: (_, splits) => splits.map((value) => (value === null ? "" : plain(value))) },
       { ...axis, grid, size: 46, gap: 6, values: (_, splits) => splits.map((value) => (value === null ? "" : plain(value))) },
     ],
     series: [{}, ...LINES.map(([colour]) => ({ stroke: () => shade(colour), width: 1.6, points: { show: true, size: 6, fill: () => shade(colour) } }))],
@@ -57,6 +58,11 @@ function drawCurve(levels, unit) {
   charts.add(drawing);
   watched ||= new ResizeObserver(() => drawing.plot?.setSize({ width: Math.max(root.clientWidth, 200), height: 240 }));
   watched.observe(root);
+}
+
+/** The loads that are written under the axis: those that have room for it. */
+function marked(levels) {
+  return levels.map(({ load }) => load).reduce((kept, load) => (!kept.length || load > 1.12 * kept.at(-1) ? [...kept, load] : kept), []);
 }
 
 /** A ring around what did not hold. */
