@@ -17,10 +17,12 @@ from bench import (
     models,
     null,
     pictures,
+    planted,
     procs,
     soak,
     streams,
     throughput,
+    verdicts,
 )
 
 #: Measurement -> its module, which has `add_arguments(parser)` and `run(options)`.
@@ -38,6 +40,8 @@ MEASUREMENTS = {
     "ledger": ledger,
     "counts": counts,
     "capacity": capacity,
+    "planted": planted,
+    "verdicts": verdicts,
 }
 
 

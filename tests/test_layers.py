@@ -28,6 +28,7 @@ FORBIDDEN = {
     "judge": {"locust", "gevent", "tritonclient"} | {f"triton_users.{part}" for part in ("run", "report", "plugin")},
     "report": {"locust", "gevent", "tritonclient"} | {f"triton_users.{part}" for part in ("users", "plugin", "run")},
     "exports": {"locust", "tritonclient"} | {f"triton_users.{part}" for part in ("users", "plugin", "run", "web")},
+    "compare": {"locust", "gevent"} | {f"triton_users.{part}" for part in ("users", "stress", "plugin", "web")},
     "users": {"triton_users.scenarios", "triton_users.plugin", "triton_users.stress", "triton_users.run"},
     "run": {"triton_users.plugin", "triton_users.web"},
 }

@@ -1,0 +1,1 @@
+"""Two servers, one verdict: rounds that alternate, ratios with intervals, answers against answers."""

@@ -1,0 +1,144 @@
+"""`triton-users compare A B`: which of two servers is better, in a verdict that a machine's noise does not make."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from tritonclient.utils import InferenceServerException
+
+from triton_users.compare.answers import LIMIT_S, compare_answers
+from triton_users.compare.outcome import EXIT_REFUSED, Outcome, Refused, compare_reports, compare_rounds
+from triton_users.compare.render import render_html, render_junit, render_text
+from triton_users.compare.rounds import Plan, play, run
+from triton_users.compare.sides import Live, Saved, side
+from triton_users.declaration import UsageError
+from triton_users.run.server_state import client_for
+from triton_users.server import ProgressLine, ServerError
+from triton_users.settings import ConnectionSettings
+
+EXIT_INTERRUPTED = 130
+
+USAGE = """A and B are each an embedded release (2.48), a host (grpc://HOST:PORT) or a report.json. Options after `--`
+are those of each run, for instance `-- --scenarios SequenceValid`. Exit code 1: B is worse than A; 2: they cannot be
+compared."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare, print, write, and return the exit code."""
+    own, _, others = _split(arguments)
+    options = _parser().parse_args(own)
+    try:
+        outcome = _compare(options, others)
+        _write(outcome, Path(options.out))
+    except (Refused, UsageError, ServerError, InferenceServerException, OSError, ValueError) as error:
+        sys.stderr.write(f"triton-users compare: error: {error}\n")
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        sys.stderr.write("triton-users compare: interrupted\n")
+        return EXIT_INTERRUPTED
+    print(render_text(outcome), end="")
+    return outcome.exit_code
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], str, list[str]]:
+    listed = list(arguments)
+    at = listed.index("--") if "--" in listed else len(listed)
+    return listed[:at], "--", listed[at + 1 :]
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="triton-users compare", description=(__doc__ or "").split(": ", 1)[1], epilog=USAGE)
+    parser.add_argument("sides", nargs="+", metavar="SIDE", help="A and B; B alone with --baseline")
+    parser.add_argument("--baseline", metavar="REPORT", help="the stored report.json that is A")
+    parser.add_argument("--rounds", type=_whole(1, 50), default=10, help="pairs of rounds (default %(default)s)")
+    parser.add_argument(
+        "--round-time", type=_whole(1, 86_400), default=20, help="seconds of each (default %(default)s)"
+    )
+    parser.add_argument("--warm-up", type=_whole(0, 3_600), default=5, help="seconds before each (default %(default)s)")
+    parser.add_argument("-u", "--users", type=_whole(1, 100_000), default=8, help="(default %(default)s)")
+    parser.add_argument("--seed", type=_whole(1, 2**53 - 1), default=1, help="of all rounds (default %(default)s)")
+    parser.add_argument("--margin", type=float, default=5.0, help="percent that matter (default %(default)s)")
+    parser.add_argument("--out", default="compare", help="folder for compare.html, .json, .txt and junit.xml")
+    return parser
+
+
+def _whole(low: int, high: int):  # type: ignore[no-untyped-def]  # argparse's own form
+    def convert(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    convert.__name__ = f"whole number from {low} to {high}"
+    return convert
+
+
+def _compare(options: Namespace, others: Sequence[str]) -> Outcome:
+    named = [*([options.baseline] if options.baseline else []), *options.sides]
+    if len(named) != 2:
+        raise UsageError(f"there are {len(named)} sides ({', '.join(named)}); name two, or one with --baseline")
+    if not 0 <= options.margin <= 1000:
+        raise UsageError(f"the margin is {options.margin:g} percent; it must be from 0 to 1000 percent")
+    a, b = map(side, named)
+    plan = Plan(options.rounds, options.round_time, options.warm_up, options.users, options.seed, others)
+    margin = options.margin / 100
+    if isinstance(a, Live) and isinstance(b, Live):
+        return _live(a, b, plan, margin)
+    if isinstance(a, Saved) and isinstance(b, Saved):
+        return compare_reports((a.name, b.name), a.report, b.report, margin)
+    return _against_report(a, b, plan, margin)
+
+
+def _live(a: Live, b: Live, plan: Plan, margin: float) -> Outcome:
+    with tempfile.TemporaryDirectory(prefix="triton-users-compare-") as folder:
+        try:
+            for each in (a, b):
+                with ProgressLine() as progress:
+                    each.start(progress)
+            reports = play((a, b), plan, Path(folder), _tell)
+            clients = [client_for(each.host, ConnectionSettings(), LIMIT_S) for each in (a, b)]
+            try:
+                answers = compare_answers(clients[0], clients[1], plan.seed)
+            finally:
+                for client in clients:
+                    client.close()
+        finally:
+            for each in (a, b):
+                each.stop()
+    return compare_rounds((a.name, b.name), *reports, margin, answers)
+
+
+def _against_report(a: Live | Saved, b: Live | Saved, plan: Plan, margin: float) -> Outcome:
+    """One run as long as all rounds of its side, against the report."""
+    whole_s = plan.rounds * plan.round_s
+    reports = []
+    with tempfile.TemporaryDirectory(prefix="triton-users-compare-") as folder:
+        for each in (a, b):
+            if isinstance(each, Saved):
+                reports.append(each.report)
+                continue
+            try:
+                with ProgressLine() as progress:
+                    each.start(progress)
+                _tell(f"one run of {whole_s} s on {each.name}")
+                reports.append(run(each, plan, whole_s, Path(folder)))
+            finally:
+                each.stop()
+    return compare_reports((a.name, b.name), reports[0], reports[1], margin)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _write(outcome: Outcome, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "compare.json").write_text(json.dumps(outcome.dump(), indent=1) + "\n", "utf-8")
+    (folder / "compare.html").write_text(render_html(outcome), "utf-8")
+    (folder / "compare.txt").write_text(render_text(outcome), "utf-8")
+    (folder / "junit.xml").write_text(render_junit(outcome), "utf-8")
