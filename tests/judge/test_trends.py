@@ -60,8 +60,9 @@ def test_the_pool_of_an_embedded_server_enters_the_verdict_with_its_size() -> No
     samples = sampled(server_mib_per_hour=300)
     found = next(each for each in trends(TrendLimits(), samples, [], [], pool=POOL).leaks if each.name == "the server")
     assert found.answer == "too short to say"
-    assert "within the 344 MiB that any process may take and keep, its pool of 256 request states among them" in str(
-        found
+    assert (
+        "the rest of the 344 MiB that any process may take and keep, its pool of 256 request states among them"
+        in str(found)
     )
     assert trends(TrendLimits(), samples, [], []).reasons()
 

@@ -60,6 +60,9 @@ MEASURES: Sequence[Measure] = (
     Measure("first response p99", "ms", True, _first_response("p99")),
     Measure("queue time in the server, mean", "ms", True, _in_server("queue_ms")),
     Measure("compute time in the server, mean", "ms", True, _in_server("input_ms", "infer_ms", "output_ms")),
+    Measure(
+        "load at which the limits hold", "", False, lambda report: _number((report.get("capacity") or {}).get("held"))
+    ),
     Measure("memory of the server", "MiB", True, lambda report: _number(report.get(MEMORY))),
 )
 

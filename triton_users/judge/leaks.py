@@ -2,7 +2,7 @@
 
 A leak is growth that goes on. Growth that ends is none: caches, arenas and pools fill, and a server keeps what its
 largest request took. So the beginning is left out, the growth must go on through the last part of what is judged and
-not slow down there, and it must be more in all than what such a process is known to take and keep (`Memory.keeps_mib`).
+not slow down there, and it must be more than what such a process is known to take and keep (`Memory.keeps_mib`).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Leak:
     to_s: float = 0.0
     """What of the run was judged."""
     grown_mib: float = 0.0
-    """From the run's first sample to its last."""
+    """By how much it grew in that time."""
     per_hour_mib: Slope | None = None
     per_request_kib: Slope | None = None
     models: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class Leak:
         each = f", {digits(self.per_request_kib.value)} KiB a request" if self.per_request_kib else ""
         return (
             f"leak: the memory of {self.name} grows by {digits(rate.value)} MiB an hour ({interval}){each}, "
-            f"{judged}, {digits(self.grown_mib)} MiB in all; {self._explained()}"
+            f"{judged}, {digits(self.grown_mib)} MiB in that time; {self._explained()}"
         )
 
     def _explained(self) -> str:
@@ -189,8 +189,13 @@ def judge_memory(memory: Memory, requests: Requests, limit_mib_per_hour: float) 
     if whole is None or late is None:
         return _unknown(memory, limit_mib_per_hour, f"there are {len(last.at)} samples in its last part")
     per_request = slope(judged.counts, judged.mib)
-    grown = float(np.median(mib[-3:]) - np.median(mib[times >= begun_s][:3]))
-    answer, why = _answer(memory, whole, late, limit_mib_per_hour, grown, (to_s - from_s) / 3600, judged)
+    grown = float(np.median(judged.mib[-3:]) - np.median(judged.mib[:3]))
+    before = float(np.median(judged.mib[:3]) - np.median(mib[times >= begun_s][:3]))
+    left_mib = max(KEEPS_MIB, memory.keeps_mib - max(0.0, before))
+    hours = (to_s - from_s) / 3600
+    answer, why = _answer(
+        whole, late, limit_mib_per_hour, grown, hours, judged, left_mib, f"{memory.keeps_mib:,.0f} MiB {memory.keeps}"
+    )
     return Leak(
         name=memory.name,
         answer=answer,
@@ -206,23 +211,28 @@ def judge_memory(memory: Memory, requests: Requests, limit_mib_per_hour: float) 
 
 
 def _answer(
-    memory: Memory, whole: Slope, late: Slope, limit: float, grown: float, hours: float, judged: _Stretch
+    whole: Slope,
+    late: Slope,
+    limit: float,
+    grown: float,
+    hours: float,
+    judged: _Stretch,
+    left_mib: float,
+    keeps: str,
 ) -> tuple[Answer, str]:
     if late.low > limit and whole.low > limit:
-        if grown <= memory.keeps_mib:
-            return "too short to say", (
-                f"the {digits(max(0.0, grown))} MiB that it took so far are within the {memory.keeps_mib:,.0f} MiB "
-                f"{memory.keeps}"
-            )
+        if grown <= left_mib:
+            took = digits(max(0.0, grown))
+            return "too short to say", f"the {took} MiB that it took in that time may be the rest of the {keeps}"
         if judged.slowing:
-            return "too short to say", f"it took {digits(grown)} MiB so far, and the growth slows down"
+            return "too short to say", f"it took {digits(grown)} MiB in that time, and the growth slows down"
         return "leak", ""
     if late.high < limit or whole.high < limit:
         if limit * hours < NOTICEABLE_MIB:
             return "too short to say", f"a leak of that limit would be {digits(limit * hours)} MiB in this time"
         return "none seen", ""
     if whole.value > limit and judged.slowing:
-        return "too short to say", f"it took {digits(grown)} MiB so far, and the growth slows down"
+        return "too short to say", f"it took {digits(grown)} MiB in that time, and the growth slows down"
     return "too short to say", "the limit is within that"
 
 

@@ -50,6 +50,7 @@ RETRIES = {"Address already in use": 4, "boost::interprocess::lock_exception": 3
 KEPT_STATES = 256
 
 #: What each of them takes once it has been used, in MiB (the 4.4 GB above): so much memory the server keeps on purpose.
+#: It is a mean of the mix. One that has had a tensor of 4 MiB takes 12 to 26, and as many as were in use at once have.
 STATE_MIB = 1.1
 
 #: How often a start that hangs is ended for another. The last one may take all of its time: a model may well wait for
