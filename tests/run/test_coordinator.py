@@ -436,3 +436,34 @@ def test_a_refusal_is_forgotten_with_its_run(tmp_path: Path) -> None:
     run.count(run.epoch)
     run.end()
     assert [report["verdict"]["passed"] for report in run.reports()] == [False, True]
+
+
+class TestARate:
+    def test_arrivals_begin_when_the_users_are_there_and_known(self, tmp_path: Path) -> None:
+        run = Run(tmp_path, "--rate", "20")
+        run.nodes.workers = []
+        run.coordinator.start()
+        run.coordinator.spawned()  # Locust may say so before it has heard of any worker's users
+        assert run.nodes.orders == []
+        run.nodes.workers = ["w"]
+        run.coordinator.spawned()
+        assert run.nodes.orders[0]["shares"] == [[0.0, ["w"]]]
+        run.coordinator.set_rate("50 for 1m")
+        assert [rate for _, _, rate in run.nodes.orders[-1]["rates"]][-1] == "50 for 1m"
+        run.end()
+        (report,) = run.reports()
+        assert [each["rate"] for each in report["arrivals"]["rates"]] == ["20", "50 for 1m"]
+
+    def test_a_run_without_one_takes_none_and_neither_does_one_that_has_ended(self, tmp_path: Path) -> None:
+        closed = Run(tmp_path / "closed")
+        closed.coordinator.start()
+        closed.coordinator.spawned()
+        assert closed.nodes.orders == []
+        opened = Run(tmp_path / "open", "--rate", "20")
+        opened.coordinator.start()
+        opened.coordinator.spawned()
+        opened.end()
+        for run in (closed, opened):
+            with pytest.raises(UsageError, match="there is no run that goes on with a rate"):
+                run.coordinator.set_rate("5")
+        closed.end()

@@ -226,3 +226,17 @@ def test_a_good_form_goes_on_to_locust(ui: Any, monkeypatch: pytest.MonkeyPatch)
     assert environment.parsed_options.batch_size == 7
     environment.web_ui._swarm_greenlet.join(timeout=5)
     assert started == [(3, 1.0)]
+
+
+def test_a_rate_that_no_run_takes_is_answered_with_why(ui: Any) -> None:
+    _, client = ui(FakeReporting())
+    answer = client.post("/triton/rate", data={"rate": "20"}).json
+    assert answer == {"success": False, "message": "rate: no run takes 20"}
+
+
+def test_a_rate_that_a_run_takes_reaches_it(ui: Any) -> None:
+    environment, _ = ui()
+    web_ui, given = environment.create_web_ui("127.0.0.1", 0, delayed_start=True), list[str]()
+    web.register(environment, lambda: None, given.append)
+    assert web_ui.app.test_client().post("/triton/rate", data={"rate": "20 for 1m"}).json["success"]
+    assert given == ["20 for 1m"]
