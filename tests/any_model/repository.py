@@ -121,6 +121,22 @@ LETTERS = """
                 sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 """
 
+#: Calls the model "inner" twice, inside the server, for each of its requests.
+CALLS_TWICE = """
+    import triton_python_backend_utils as pb
+
+    class TritonPythonModel:
+        def execute(self, requests):
+            return [self.answer(request) for request in requests]
+
+        def answer(self, request):
+            sent = pb.get_input_tensor_by_name(request, "IN")
+            for _ in range(2):
+                call = pb.InferenceRequest(model_name="inner", requested_output_names=["OUT"], inputs=[sent])
+                answered = call.exec()
+            return pb.InferenceResponse([pb.get_output_tensor_by_name(answered, "OUT")])
+"""
+
 #: A running sum for each sequence.
 ACCUMULATE = """
     import numpy as np

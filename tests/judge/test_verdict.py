@@ -30,7 +30,8 @@ def test_a_threshold_of_a_scenario_is_that_scenarios_fault_and_one_of_all_is_nob
         "threshold Timeout:p99_ms<0.5 does not hold: it is 1",
     )
     assert verdict.scenarios == {"SequenceValid": "; ".join(own[:2]), "Timeout": own[2]}
-    assert verdict.reasons == (*own, "threshold runs>=99 does not hold: it is 16")
+    failed, too_few, slow = own
+    assert verdict.reasons == (failed, slow, too_few, "threshold runs>=99 does not hold: it is 16")
 
 
 def test_a_model_s_threshold_is_of_all_requests_to_it_and_no_scenario_s_fault() -> None:

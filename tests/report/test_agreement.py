@@ -64,7 +64,7 @@ def test_the_run_has_all_that_can_differ(reported: dict[str, dict[str, Any]]) ->
 
 
 def test_the_text_says_what_the_json_says(forms: dict[str, str], reported: dict[str, dict[str, Any]]) -> None:
-    head, line, *lines = forms["report.txt"].split("\n\n")[1].split("\n")
+    head, line, *lines = forms["report.txt"].split("\n\n")[2].split("\n")
     assert tuple(re.split(r"  +", head.strip()))[1:7] == TEXT
     edges = [(match.start(), match.end()) for match in re.finditer("-+", line)]
     rows = {row[0]: row[1:] for text in lines if (row := [text[a:b].strip() for a, b in edges])[0] in reported}

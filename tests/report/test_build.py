@@ -267,7 +267,7 @@ def test_models_that_were_never_sent_a_request_are_named() -> None:
     collector, recorder = Collector("run"), Recorder("w", "run")
     recorder.row("ResNet", "images").record(1, 1, 1, 1)
     recorder.row("", "waits").unanswered.record(1)
-    collector.merge(recorder.snapshot(1.0, sent_elsewhere={"slow"}), 1.0)
+    collector.merge(recorder.snapshot(1.0, sent_elsewhere={"slow": (1, "clients that were killed")}), 1.0)
     models = ["forgotten", "images", "slow", "waits"]
     info = RunInfo(started=STARTED, seed=1, settings={}, server={"models": models})
     report = build_report(info, collector, Timeline(), now_s=1.0, state="finished")

@@ -98,6 +98,7 @@ def test_nothing_that_was_seen_makes_an_empty_part() -> None:
     assert server_side.section(Seen(), Ledger()) == {
         "sources": [],
         "models": [],
+        "audit": {"text": "", "models": []},
         "series": {"t_s": [], "series": []},
     }
 

@@ -209,7 +209,10 @@ def test_a_server_that_is_not_ready_for_the_killed_client_s_model_fails_and_name
 def test_the_slow_model_counts_as_one_that_was_sent_requests() -> None:
     with session_with(SlowServer()) as session:
         Crashing(session).run(PLAN)
-    assert session.shared[SENT_ELSEWHERE] == {SLOW_MODEL}
+    assert session.shared[SENT_ELSEWHERE] == {
+        SLOW_MODEL: (1, "clients that were killed"),
+        WITNESS_MODEL: (None, f"{SLOW_MODEL}, inside the server,"),
+    }
 
 
 @pytest.mark.parametrize("quality", ["live", "ready"])

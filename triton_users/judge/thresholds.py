@@ -222,6 +222,14 @@ class JudgingSettings:
         "for instance first_response_p99_ms<200.",
         read=parse_thresholds,
     )
+    allow_restarts: bool = option(
+        False,
+        "A server that is started again, a model that is away for a while and a Python process of one that dies are "
+        "only told, and what fails while the server is gone fails nothing.",
+    )
+    fail_on_other_traffic: bool = option(
+        False, "Fail the run when the server computed requests that were not sent from here."
+    )
     fail_on_bottleneck: bool = option(
         False, "Fail the run when the client was too slow for its latencies to be trusted."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from triton_users.judge.alerts import About, in_order
 from triton_users.judge.thresholds import Check
 from triton_users.ledger import Ledger, Row
 
@@ -43,6 +44,8 @@ class Verdict:
     """What a person should know though it fails nothing."""
     scenarios: Mapping[str, str] = field(default_factory=dict)
     """Scenario -> the reasons among `reasons` that are its own, as one text; "" for what belongs to no scenario."""
+    about: Mapping[str, About] = field(default_factory=dict)
+    """Sentence -> what it is about, where it is not about answers."""
 
     @property
     def passed(self) -> bool:
@@ -65,6 +68,20 @@ class _Findings:
     """Scenario -> other reasons of its own."""
     reasons: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    about: dict[str, About] = field(default_factory=dict)
+
+    def say(self, about: About, lines: Iterable[str], *, fails: bool) -> None:
+        """Sentences that belong to no scenario."""
+        for line in lines:
+            self.about[line] = about
+            (self.reasons if fails else self.warnings).append(line)
+
+    def are_about(self, about: About, known: set[str]) -> None:
+        """All sentences but those that were known before are about this."""
+        self.about.update(dict.fromkeys(self.sentences() - known, about))
+
+    def sentences(self) -> set[str]:
+        return {*self.reasons, *self.warnings, *(line for lines in self.own().values() for line in lines)}
 
     def blame(self, scenario: str, reason: str) -> None:
         self.at_fault.setdefault(scenario, []).append(reason)
@@ -100,6 +117,11 @@ def judge(
     at_the_start: Iterable[str] = (),
     at_the_end: Iterable[str] = (),
     overloaded: bool = False,
+    wrong: Iterable[str] = (),
+    other_traffic: Iterable[str] = (),
+    fail_on_other_traffic: bool = False,
+    absent: Iterable[str] = (),
+    allow_restarts: bool = False,
 ) -> Verdict:
     """The verdict on everything that was counted.
 
@@ -113,6 +135,9 @@ def judge(
     which are one reason together. `worse`: what leaked or got slower while it lasted (`trends.Trends.reasons`).
     `at_the_start`, `at_the_end`: what was wrong with its beginning and its end.
     `overloaded`: it made more load than the server takes, on purpose, so that requests that failed are only reported.
+    `wrong`: answers that the server did not compute, and `other_traffic`: requests it computed that are not ours
+    (`audit.sentences`). `absent`: what was away or started again (`absences.sentences`); where restarts are allowed
+    that fails nothing, nor does that the server was gone and what failed of it.
 
     It fails when a scenario failed that is not allowed to, or in a way that it is not allowed to, when a request or the
     users' code failed outside of any scenario, when nothing ran, when requests at the end had waited for
@@ -124,10 +149,16 @@ def judge(
     found, first = _Findings(), first_failures or {}
     _failed_runs(found, total, frozenset(allow_failure), first, overloaded)
     _outside(found, total, first, overloaded)
+    known = found.sentences()
     _did_not_run(found, total, weights, tuple(asked_by_name), users, running)
+    found.are_about("believable", known)
+    known = found.sentences()
     _unanswered(found, total)
+    found.are_about("stable", known)
     for check in checks:
         line, name = f"threshold {check.threshold}{': ' if check.few else ' '}{check.finding}", check.threshold.scenario
+        if check.passed is False or (check.passed and check.few):
+            found.about[line] = _ABOUT.get(check.threshold.metric, "fast")
         if check.passed is False:
             if name in weights or name in total.scenarios:
                 found.blame(name, line)
@@ -135,15 +166,30 @@ def judge(
                 found.reasons.append(line)
         elif check.passed and check.few:
             found.warnings.append(line)
-    found.reasons += [f"counts are missing: {why}" for why in uncounted]
-    found.reasons += [*worse, *at_the_start, *at_the_end]
-    found.warnings += late
-    (found.reasons if fail_on_missed_rate else found.warnings).extend(missed_rate)
-    (found.reasons if fail_on_bottleneck else found.warnings).extend(bottlenecks)
+    found.say("right", wrong, fails=True)
+    found.say("believable", [f"counts are missing: {why}" for why in uncounted], fails=True)
+    found.say("stable", worse, fails=True)
+    found.say("stable", at_the_start, fails=True)
+    for line in at_the_end:
+        found.say("believable" if line.startswith("it ended") else "stable", [line], fails=True)
+    found.say("stable", absent, fails=not allow_restarts)
+    found.say("fast", late, fails=False)
+    found.say("believable", other_traffic, fails=fail_on_other_traffic)
+    found.say("believable", missed_rate, fails=fail_on_missed_rate)
+    found.say("believable", bottlenecks, fails=fail_on_bottleneck)
     scenarios = {name: "; ".join(lines) for name, lines in found.own().items()}
     first_of_all = [gone + _of_that_failed(found, consequences)] if gone else []
+    found.about.update({line: "stable" for line in first_of_all if line == gone})
+    if allow_restarts:
+        scenarios = {name: line for name, line in scenarios.items() if name in found.own()}
+        found.warnings[:0], first_of_all = first_of_all, []
     own_reasons = [reason for lines in found.own().values() for reason in lines]
-    return Verdict(checks, (*first_of_all, *own_reasons, *found.reasons), tuple(found.warnings), scenarios)
+    reasons = in_order((*first_of_all, *own_reasons, *found.reasons), found.about)
+    return Verdict(checks, reasons, in_order(found.warnings, found.about), scenarios, found.about)
+
+
+_ABOUT: Mapping[str, About] = {"failure_ratio": "right", "runs": "believable"}
+"""Metric of a threshold -> what it is about; the others are about how fast it is."""
 
 
 def _of_that_failed(found: _Findings, consequences: Iterable[str]) -> str:

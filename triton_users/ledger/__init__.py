@@ -32,6 +32,7 @@ steps and requests up as its "Request Count". Here:
   included: one for each ModelInfer message, whatever its batch; a perf_analyzer run adds what it says it sent.
 """
 
+from triton_users.ledger.answers import Answers
 from triton_users.ledger.arrivals import ArrivalCounts
 from triton_users.ledger.collector import Change, Collector, WorkerState
 from triton_users.ledger.counts import Ledger, Measures, Row, ScenarioCounts
@@ -42,6 +43,7 @@ from triton_users.ledger.recorder import Recorder
 
 __all__ = [
     "MEASURES",
+    "Answers",
     "ArrivalCounts",
     "Change",
     "Collector",

@@ -43,8 +43,8 @@ class WorkerState:
     """See `Outages.dump`; times by the worker's own clock."""
     lateness: tuple[int, list[tuple[str, str, float, float, float]], list[tuple[float, float]]] = (0, [], [])
     """See `Lateness.dump`; times by the worker's own clock."""
-    sent_elsewhere: tuple[str, ...] = ()
-    """Models that its processes sent requests to that no row has."""
+    sent_elsewhere: dict[str, tuple[int | None, str]] = field(default_factory=dict)
+    """Model -> how many requests other programs of this worker sent it, None: nobody knows; and which programs."""
 
     def silent_at(self, now_s: float) -> bool:
         """Whether it should have sent something by then, `now_s` seconds into the run, and has not."""
@@ -99,7 +99,10 @@ class Collector:
             selfcheck = dict(snapshot["selfcheck"])
             goes_on, why, spans = snapshot["outages"]
             outages = (bool(goes_on), str(why), [(float(from_s), float(to_s)) for from_s, to_s in spans])
-            sent_elsewhere = tuple(str(model) for model in snapshot["sent_elsewhere"])
+            sent_elsewhere = {
+                str(model): (None if number is None else int(number), str(who))
+                for model, (number, who) in snapshot["sent_elsewhere"].items()
+            }
             seen, late, silences = snapshot["lateness"]
             lateness = (
                 int(seen),

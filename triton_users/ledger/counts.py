@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from triton_users.ledger.answers import Answers
 from triton_users.ledger.arrivals import ArrivalCounts
 from triton_users.ledger.histogram import Histogram
 from triton_users.ledger.measures import MEASURES
@@ -276,6 +277,8 @@ class Ledger:
     """What users' code outside of any scenario raised, normalised -> how often."""
     arrivals: ArrivalCounts = field(default_factory=ArrivalCounts)
     """What became of the arrivals of an open loop."""
+    answers: dict[str, Answers] = field(default_factory=dict)
+    """Model -> what became of the inference requests to it."""
 
     def scenario(self, name: str) -> ScenarioCounts:
         """The scenario's counts, made when it has none yet."""
@@ -290,6 +293,13 @@ class Ledger:
         if found is None:
             key = (scenario, model) if len(self.rows) < MAX_ROWS else (OTHER, OTHER)
             found = self.rows.setdefault(key, Row())
+        return found
+
+    def answers_of(self, model: str) -> Answers:
+        """What became of the requests to this model, made when there is nothing yet."""
+        found = self.answers.get(model)
+        if found is None:
+            found = self.answers.setdefault(model if len(self.answers) < MAX_ROWS else OTHER, Answers())
         return found
 
     def rows_of(self, scenario: str) -> dict[str, Row]:
@@ -326,6 +336,8 @@ class Ledger:
         for text, number in other.exceptions.items():
             count_text(self.exceptions, text, number)
         self.arrivals.add(other.arrivals)
+        for model, answers in other.answers.items():
+            self.answers_of(model).add(answers)
 
     def since(self, older: Ledger) -> Ledger:
         """What was counted after `older`, an earlier state of this; without what has not changed."""
@@ -334,6 +346,9 @@ class Ledger:
             reconnects=_texts_since(self.reconnects, older.reconnects),
             exceptions=_texts_since(self.exceptions, older.exceptions),
             arrivals=self.arrivals.since(older.arrivals),
+            answers={
+                model: answers.since(older.answers.get(model, Answers())) for model, answers in self.answers.items()
+            },
         )
         for name, counts in self.scenarios.items():
             if counts != (before := older.scenarios.get(name, nothing)):
@@ -349,6 +364,7 @@ class Ledger:
         self.reconnects.clear()
         self.exceptions.clear()
         self.arrivals.clear()
+        self.answers.clear()
         for row in self.rows.values():
             row.clear()
 
@@ -360,6 +376,7 @@ class Ledger:
             "reconnects": dict(self.reconnects),
             "exceptions": dict(self.exceptions),
             "arrivals": self.arrivals.dump() if self.arrivals.ended else [],
+            "answers": {model: [answers.answered, answers.unknown] for model, answers in self.answers.items()},
         }
 
     @classmethod
@@ -371,4 +388,5 @@ class Ledger:
             {str(reason): int(number) for reason, number in dumped["reconnects"].items()},
             {str(text): int(number) for text, number in dumped["exceptions"].items()},
             ArrivalCounts.load(dumped["arrivals"]) if dumped["arrivals"] else ArrivalCounts(),
+            {str(model): Answers(int(a), int(unknown)) for model, (a, unknown) in dumped["answers"].items()},
         )

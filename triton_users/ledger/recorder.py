@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from triton_users.ledger.counts import Ledger, Row, count_text
@@ -12,7 +12,7 @@ from triton_users.ledger.lateness import Lateness
 from triton_users.ledger.outages import Outages
 from triton_users.ledger.plain import normalise, plain
 
-FORMAT = 6
+FORMAT = 7
 """Version of a snapshot; a collector refuses another one."""
 
 
@@ -110,13 +110,14 @@ class Recorder:
         final: bool = False,
         gauges: Mapping[str, int] | None = None,
         selfcheck: Mapping[str, Any] | None = None,
-        sent_elsewhere: Iterable[str] = (),
+        sent_elsewhere: Mapping[str, tuple[int | None, str]] | None = None,
     ) -> dict[str, Any]:
         """Everything counted in this epoch so far, as plain values.
 
         `at_s`: seconds since this node began to count for the epoch. `gauges` are values of this
         moment ("users", "open_sequences"), summed over workers. `final`: this node will count no more.
-        `sent_elsewhere`: models that processes of this node sent requests to that no row has.
+        `sent_elsewhere`: model -> how many requests other programs of this node sent it, which no row has (None: nobody
+        knows how many), and which programs.
         Evidence is sent when there is new one, and all of it in a final snapshot.
         """
         self._sequence += 1
@@ -140,7 +141,7 @@ class Recorder:
             "selfcheck": dict(selfcheck or {}),
             "outages": self.outages.dump(),
             "lateness": self.lateness.dump(),
-            "sent_elsewhere": sorted(sent_elsewhere),
+            "sent_elsewhere": {model: list(sent) for model, sent in (sent_elsewhere or {}).items()},
         }
 
     def reset(self, epoch: str) -> None:

@@ -12,7 +12,8 @@ from importlib import metadata
 from typing import Any, Literal
 
 from triton_users.capacity.answer import Answer
-from triton_users.judge import arrivals, client_limited, lateness, outages
+from triton_users.judge import absences, arrivals, audit, client_limited, lateness, outages
+from triton_users.judge.alerts import About, alerts
 from triton_users.judge.thresholds import Check, Threshold, apply
 from triton_users.judge.trends import Pool, TrendLimits, Trends, trends
 from triton_users.judge.verdict import Verdict, judge
@@ -85,6 +86,11 @@ class RunInfo:
     """From when to when a question that is no work to the server waited long for its answer, in seconds of the run."""
     at_the_end: Sequence[str] = ()
     """What was wrong with how it ended, a sentence each; fails it."""
+    absences: Sequence[str] = ()
+    """Models that were not ready for a while, a sentence each."""
+    allow_restarts: bool = False
+    """Whether the server may be started again, and models be away for a while."""
+    fail_on_other_traffic: bool = False
 
 
 def build_report(
@@ -117,6 +123,7 @@ def build_report(
     found = client_limited.findings(collector.workers.values(), info.limits)
     gone = outages.outages(collector.workers.values())
     with_time = Trends() if running else _with_time(info, collector, timeline, seen)
+    audited = [] if running else audit.audit(seen, total, collector.workers.values())  # while requests are under way
     verdict = judge(
         total,
         weights=info.weights,
@@ -146,6 +153,11 @@ def build_report(
         at_the_start=info.at_the_start,
         at_the_end=[*info.at_the_end, *(info.capacity.reasons() if info.capacity is not None and not running else ())],
         overloaded=info.capacity is not None,
+        wrong=audit.sentences(audited, "fewer"),
+        other_traffic=audit.sentences(audited, "more"),
+        fail_on_other_traffic=info.fail_on_other_traffic,
+        absent=absences.sentences(seen, info.absences, evidence),
+        allow_restarts=info.allow_restarts,
         first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
     )
     notes = [*info.notes, *(info.capacity.warnings() if info.capacity is not None and not running else ())]
@@ -154,6 +166,8 @@ def build_report(
         _scenario(name, info, total, of, verdict, evidence.get(name), load_s, running) for name, of in requests.items()
     ]
     workers = [_worker(worker, state, now_s) for worker in collector.workers.values()]
+    totals = _totals(scenarios, requests.values(), load_s)
+    found_well = _found_well(totals, verdict, seen, audited, workers)
     return {
         "schema": SCHEMA,
         "state": state,
@@ -162,17 +176,17 @@ def build_report(
         "duration_s": round(now_s, 3),
         "seed": info.seed,
         "reproduce": info.reproduce,
-        "verdict": _verdict(verdict, workers, notes, _headline(verdict, state, now_s)),
+        "verdict": _verdict(verdict, workers, notes, _headline(verdict, state, now_s), found_well, _measured(totals)),
         "server": {
             **plain(dict(info.server)),
             "unsent": _unsent(info, collector),
             "batches": server_side.batches(seen),
         },
-        "server_side": server_side.section(seen, total),
+        "server_side": server_side.section(seen, total, audited),
         "trends": with_time.dump(),
         "client": client(),
         "settings": plain({**info.settings, "goodput": [str(each) for each in info.goodput]}),
-        "totals": {**_totals(scenarios, requests.values(), load_s), **_reconnects(total)},
+        "totals": {**totals, **_reconnects(total)},
         "arrivals": _arrivals(info, total, intended, rates),
         "capacity": info.capacity.dump() if info.capacity is not None else None,
         "scenarios": scenarios,
@@ -449,7 +463,42 @@ def _headline(verdict: Verdict, state: State, now_s: float) -> str:
     return word if state == "finished" else f"{word}, interrupted after {client_limited.hms(now_s)}"
 
 
-def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[str], headline: str) -> dict[str, Any]:
+def _measured(totals: Mapping[str, Any]) -> str:
+    latency = totals["latency_ms"]
+    return "" if latency["p99"] is None else f"latency p50 {latency['p50']:.4g} ms, p99 {latency['p99']:.4g} ms"
+
+
+def _found_well(
+    totals: Mapping[str, Any],
+    verdict: Verdict,
+    seen: Seen,
+    audited: Sequence[audit.Audited],
+    workers: Sequence[Mapping[str, Any]],
+) -> dict[About, str]:
+    """What was found where nothing speaks against it, in a sentence for each question (`alerts`)."""
+    checked = totals["answers_checked"]
+    right = f"{checked:,} answers were compared with what is right, and none was wrong" if checked else ""
+    agrees = audit.in_short(audited)
+    measured, held = _measured(totals), f"{len(verdict.checks)} of {len(verdict.checks)} thresholds hold"
+    answered = next((source.answered for source in seen.sources if source.answered), 0)
+    return {
+        "right": "; ".join(filter(None, (right, agrees))),
+        "fast": f"{held}; {measured}" if measured and verdict.checks else "",
+        "stable": f"the server answered {answered:,} questions, and nothing of it was away or started again"
+        if answered
+        else "",
+        "believable": "no counts are missing, and the client was never the limit" if workers else "",
+    }
+
+
+def _verdict(
+    verdict: Verdict,
+    workers: list[dict[str, Any]],
+    notes: Sequence[str],
+    headline: str,
+    found_well: Mapping[About, str],
+    measured: str,
+) -> dict[str, Any]:
     missing = {
         "lost": "worker {} was lost: its last counts came {} into the run, what it did after that is missing",
         "silent": "worker {} is silent: its last counts came {} into the run; it may be dead or cut off",
@@ -459,12 +508,17 @@ def _verdict(verdict: Verdict, workers: list[dict[str, Any]], notes: Sequence[st
         for worker in workers
         if worker["state"] in missing
     ]
+    about: dict[str, About] = {**verdict.about}
+    about.update(dict.fromkeys(unheard, "believable"))
+    unjudged: dict[About, str] = {"fast": f"no limit was given (--thresholds); {measured}"} if measured else {}
+    made = alerts(verdict.reasons, [*unheard, *verdict.warnings], about, found_well, unjudged)
     return {
         "headline": headline,
         "passed": verdict.passed,
         "exit_code": verdict.exit_code,
         "reasons": list(verdict.reasons),
         "warnings": [*notes, *unheard, *verdict.warnings],
+        "alerts": [asdict(alert) for alert in made],
         "thresholds": [_threshold(check) for check in verdict.checks],
     }
 

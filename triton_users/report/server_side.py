@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from triton_users.judge.audit import Audited, in_short
 from triton_users.ledger import Ledger, Row
 from triton_users.witness.seen import Seen
 from triton_users.witness.series import Key
@@ -27,11 +29,12 @@ _RATES = {"success": ("requests", "1/s"), "executions": ("executions", "1/s"), "
 """Counters of a model that are shown by the second."""
 
 
-def section(seen: Seen, total: Ledger) -> dict[str, Any]:
+def section(seen: Seen, total: Ledger, audited: Sequence[Audited] = ()) -> dict[str, Any]:
     """What was seen of the server, beside what the client counted."""
     return {
         "sources": [{"name": each.name, "answered": each.answered, "missing": each.missing} for each in seen.sources],
         "models": models(seen, total),
+        "audit": {"text": in_short(audited), "models": [asdict(each) for each in audited]},
         "series": series(seen),
     }
 
@@ -59,7 +62,8 @@ def models(seen: Seen, total: Ledger) -> list[dict[str, Any]]:
             continue
         row = _requests_to(name, total)
         parts = {what: _ms(getattr(counts, of), counts.success) for what, of in _PARTS.items()}
-        client_ms = None if not row.answered else _rounded((row.latency.mean_us() or 0.0) / 1e3)
+        timed = row.measures.get("service", row.latency)  # in an open loop latencies begin when a run was due
+        client_ms = None if not row.answered else _rounded((timed.mean_us() or 0.0) / 1e3)
         server_ms = sum(value or 0.0 for value in parts.values())
         same = abs(counts.success - row.answered) <= OTHERS * counts.success
         network_ms = None if client_ms is None or not same else _rounded(max(0.0, client_ms - server_ms))

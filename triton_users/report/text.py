@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from triton_users.judge.audit import Audited, not_auditable, sentences
 from triton_users.judge.client_limited import hms
 from triton_users.report import curve
 from triton_users.report.build import unchecked
@@ -36,12 +37,13 @@ _MEASURED = (
 
 def render_text(report: dict[str, Any]) -> str:
     """The whole report, ending in a line end."""
-    parts = [_headline(report), _scenarios(report), _totals(report)]
+    parts = [_headline(report), _alerts(report), _scenarios(report), _totals(report)]
     for section in (
         _capacity,
         _arrivals,
         _measures,
         _time,
+        _audit,
         _thresholds,
         _verdict,
         _trends,
@@ -64,6 +66,15 @@ def title_of(report: dict[str, Any]) -> str:
     """The headline, and in a checkpoint as of when: a killed program leaves one behind."""
     headline: str = report["verdict"]["headline"]
     return f"INCOMPLETE as of {report['as_of']}: {headline}" if report["state"] == "running" else headline
+
+
+def _alerts(report: dict[str, Any]) -> str:
+    """What an operator asks, with one sentence each; the evidence stands below."""
+    lines = []
+    for alert in report["verdict"]["alerts"]:
+        answer = alert["answer"].upper() if alert["answer"] == "no" else alert["answer"]
+        lines.append(_wrapped(f"{alert['question']:<18} {answer:<10}  {alert['text']}", " " * 31))
+    return "\n".join(lines)
 
 
 def _scenarios(report: dict[str, Any]) -> str:
@@ -230,6 +241,13 @@ def _time(report: dict[str, Any]) -> str:
     note = _wrapped(f"Others sent requests to these too, so the two clocks timed different ones: {others}.")
     shown = f"{title}\n{table(heads, rows, right=set(range(8)))}"
     return f"{shown}\n{note}" if others else shown
+
+
+def _audit(report: dict[str, Any]) -> str:
+    """How far the server's counts agree with ours."""
+    models = [Audited(**each) for each in report["server_side"]["audit"]["models"]]
+    lines = [*sentences(models, "agrees"), *not_auditable(models)]  # the others are reasons or warnings
+    return "\n".join(["Audit", *(_wrapped(f"- {line}", "  ") for line in lines)]) if lines else ""
 
 
 def _thresholds(report: dict[str, Any]) -> str:

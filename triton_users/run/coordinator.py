@@ -505,7 +505,7 @@ class Coordinator:
             try:
                 ending = self._ending_of(reporting)
                 if self._sampler is not None and self._watch is not None and self._watch.answered:
-                    self._sampler.settle()
+                    self._sampler.settle(reporting.computed_all)
                 self._command.exit_with(reporting.finish(state, **ending))
             finally:
                 if self._sampler is not None:
@@ -527,7 +527,7 @@ class Coordinator:
             return {"at_the_end": at_the_end}
         return {
             "at_the_end": at_the_end,
-            "notes": watch.absences(begun_s),
+            "absences": watch.absences(begun_s),
             "slow_questions": watch.slow_questions(begun_s),
         }
 

@@ -197,7 +197,7 @@ class Node:
             final=final,
             gauges=gauges,
             selfcheck=self._self_check.dump(),
-            sent_elsewhere=self._run.shared.get(SENT_ELSEWHERE, ()) if self._run is not None else (),
+            sent_elsewhere=self._run.shared.get(SENT_ELSEWHERE) if self._run is not None else None,
         )
 
     def elapsed_s(self) -> float:
@@ -219,6 +219,7 @@ class Node:
         request_length: int = 0,
         measures: ledger.Measures | None = None,
         by_order: bool = False,
+        expected_error: BaseException | None = None,
         **_: Any,
     ) -> None:
         key = (scenario, model or method or f"{request_type} {name}")  # without a method it is another client's
@@ -249,6 +250,10 @@ class Node:
                 row.measure(measures)
         if by_order:
             row.by_order += 1
+        if model and method:  # an inference request of our own clients
+            error = exception or expected_error
+            status = error.status() if isinstance(error, RequestFailure) else None
+            self.recorder.ledger.answers_of(model).ended(status, failed=error is not None)
         if self._goodput:
             limits = self._limits.get(key)
             if limits is None:
@@ -272,6 +277,8 @@ class Node:
     ) -> None:
         judged_s = 0.0 if busy else waited_s  # the wait for a server that is at work says nothing against it
         self.recorder.row(scenario, model or method).unanswered.record(int(judged_s * 1e6))
+        if model:
+            self.recorder.ledger.answers_of(model).unknown += 1
 
     def _on_reconnected(self, reason: str, **_: Any) -> None:
         self.recorder.reconnected(reason)

@@ -14,6 +14,7 @@ import gevent
 
 from triton_users import ledger
 from triton_users.capacity.answer import Answer
+from triton_users.judge import audit
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import ReportFolder, RunInfo, build_report, render_text
 from triton_users.report.build import State, utc
@@ -150,19 +151,18 @@ class Reporting:
         self,
         state: State,
         at_the_end: Sequence[str] = (),
-        notes: Sequence[str] = (),
+        absences: Sequence[str] = (),
         slow_questions: Sequence[tuple[float, float]] = (),
     ) -> int:
         """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
 
-        `at_the_end`: what was wrong with how it ended. `notes`: what a person should know beside that.
+        `at_the_end`: what was wrong with how it ended. `absences`: models that were not ready for a while.
         `slow_questions`: see `RunInfo`.
         A run whose report cannot be written has not passed.
         """
         self._ticker.kill(block=False)
         self._checkpoint.stop()
-        notes = [*self._info.notes, *notes]
-        self._info = replace(self._info, at_the_end=at_the_end, notes=notes, slow_questions=slow_questions)
+        self._info = replace(self._info, at_the_end=at_the_end, absences=absences, slow_questions=slow_questions)
         report = self.report(state)
         try:
             self.folder.write(report)
@@ -173,6 +173,11 @@ class Reporting:
             self.folder.write_what_fits(report)
         self._report = report
         return int(report["verdict"]["exit_code"])
+
+    def computed_all(self, seen: Seen) -> bool:
+        """Whether the server has counted every request that was answered."""
+        audited = audit.audit(seen, self._collector.total, self._collector.workers.values())
+        return not audit.sentences(audited, "fewer")
 
     @property
     def total(self) -> ledger.Ledger:

@@ -124,6 +124,8 @@ class Sampler:
         several = self._counting.several or len(self._urls) > 1
         models = self._counting.total
         why = self._unauditable
+        if not why and STATISTICS in self._errors:
+            why = self._errors[STATISTICS]
         if several and not why:
             if len(self._urls) < 2:
                 why = (

@@ -13,7 +13,7 @@ from triton_users.image_model.tensors import ImageTensors
 from triton_users.settings import Settings
 
 SENT_ELSEWHERE = "models that other processes sent requests to"
-"""Where `Session.shared` has their names, as a set."""
+"""Where `Session.shared` has them: model -> (how many requests, None: nobody knows; who sent them)."""
 
 
 class ScenarioFailure(Exception):
@@ -122,9 +122,17 @@ class Session:
     shared: dict[str, Any] = field(default_factory=dict)
     """What all users of this process share, by name (for instance prepared pictures): one dict for all of them."""
 
-    def sent_elsewhere(self, model: str) -> None:
-        """Note that another process has sent this model requests on our behalf; those over `client` are counted."""
-        self.shared.setdefault(SENT_ELSEWHERE, set()).add(model)
+    def sent_elsewhere(self, model: str, who: str, requests: int | None = None) -> None:
+        """Note that others than `client`, whose requests are counted, send this model requests on our behalf.
+
+        `who` they are, for people. `requests`: how many at most; None where nobody knows.
+        """
+        sent = self.shared.setdefault(SENT_ELSEWHERE, {})
+        so_far, by = sent.get(model, (0, who))
+        if requests is None or so_far is None:
+            sent[model] = (None, who if so_far is not None else by)
+        else:
+            sent[model] = (so_far + requests, who)
 
 
 class Scenario(ABC):

@@ -109,6 +109,8 @@ class _Crash:
 
     def run(self) -> int:
         stage = "before the kill"
+        self._session.sent_elsewhere(SLOW_MODEL, "clients that were killed", 1)
+        self._session.sent_elsewhere(WITNESS_MODEL, f"{SLOW_MODEL}, inside the server,")
         try:
             request = doomed_request(self._id, self._plan.values)
             with ClientProcess(self._session.target, request, self._session.headers) as child:
@@ -126,7 +128,6 @@ class _Crash:
     def _kill_while_executing(self, child: ClientProcess) -> None:
         session = self._session
         self._wait_until_reached(child)
-        session.sent_elsewhere(SLOW_MODEL)
         self._requests += 1
         self._wait_until(True, f"{SLOW_MODEL} has read request {self._id} but not begun it", child)
         begun_s = session.clock()

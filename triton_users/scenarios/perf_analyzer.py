@@ -124,6 +124,7 @@ class PerfAnalyzer(Scenario):
             ),
             *(word for name, value in session.headers for word in ("-H", f"{name}:{value!s}")),
         ]
+        session.sent_elsewhere(option.model, "perf_analyzer")
         started = session.clock()
         code = self._execute(command, output_file)
         elapsed_s = session.clock() - started
@@ -134,8 +135,6 @@ class PerfAnalyzer(Scenario):
                 f"answer, and the server may forget a sequence after {settings.idle_limit_s:g} s"
             )
         requests = request_count(output)
-        if requests:
-            session.sent_elsewhere(option.model)
         if code != 0 or requests is None:
             if code is None:
                 what = f"was killed after {settings.perf_analyzer_timeout_s:g} s, its limit"
