@@ -23,6 +23,7 @@ from bench import (
     streams,
     throughput,
     verdicts,
+    witness,
 )
 
 #: Measurement -> its module, which has `add_arguments(parser)` and `run(options)`.
@@ -42,6 +43,7 @@ MEASUREMENTS = {
     "capacity": capacity,
     "planted": planted,
     "verdicts": verdicts,
+    "witness": witness,
 }
 
 

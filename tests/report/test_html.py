@@ -14,9 +14,15 @@ from tests.capacity.answers import FOUND
 from tests.web.chromium import chromium, drawn, pixels, prefer_dark, texts
 from tests.web.locusts import wait_for
 from tests.web.values import HOSTILE, LARGE_ID
+from triton_users.judge.audit import audit
+from triton_users.ledger import Answers, Ledger
 from triton_users.report.folder import write_whole
 from triton_users.report.html import render_html
+from triton_users.report.server_side import section
 from triton_users.report.text import render_text
+from triton_users.witness.seen import Seen, Source
+from triton_users.witness.series import Key, Samples
+from triton_users.witness.statistics import ModelCounts
 
 pytestmark = pytest.mark.browser
 
@@ -221,3 +227,38 @@ def test_a_search_for_the_capacity_has_its_curve_and_its_levels(shown: Any, repo
 
 def test_a_run_without_a_search_shows_no_capacity(shown: Any, report: dict[str, Any]) -> None:
     assert not shown(report).find_element(By.CSS_SELECTOR, "#capacity").is_displayed()
+
+
+def seen_by(report: dict[str, Any]) -> dict[str, Any]:
+    """The report of a run in which the server, with a hostile name for a model, was seen for two minutes."""
+    samples, models = Samples(), {"m": ModelCounts(success=1200, queue_ns=10**9, infer_ns=10**10, executions=600)}
+    models[HOSTILE] = ModelCounts(success=5, failed=2)
+    for second in range(0, 120, 2):
+        values = {"success": 10 * second, "queue_ns": 10**7 * second, "infer_ns": 10**8 * second}
+        samples.add(
+            float(second), {**{Key(w, "", "m"): float(v) for w, v in values.items()}, Key("memory", "MiB"): 99.0}
+        )
+    seen = Seen(samples, (Source("metrics", 0, f"no /metrics {HOSTILE}"),), models, {HOSTILE: {"BACKEND": 2}})
+    total = Ledger(answers={"m": Answers(1210)})
+    return {**report, "server_side": section(seen, total, audit(seen, total))}
+
+
+def test_what_an_operator_asks_stands_at_the_top_in_its_order(shown: Any, report: dict[str, Any]) -> None:
+    rows = shown(report).find_elements(By.CSS_SELECTOR, "main #alerts tr")
+
+    assert [row.find_element(By.TAG_NAME, "th").text for row in rows] == [
+        alert["question"] for alert in report["verdict"]["alerts"]
+    ]
+    assert rows[0].find_element(By.CLASS_NAME, "badge").text == "no"
+
+
+def test_the_server_has_a_table_of_where_the_time_went_its_audit_and_charts(shown: Any, report: dict[str, Any]) -> None:
+    page = shown(seen_by(report))
+    time, audited = (page.find_element(By.ID, name).text for name in ("server-time", "server-audit"))
+    wait_for(lambda: drawn(page, "[data-chart='Memory, MiB'] .plot"), LIMIT_S)
+
+    assert "2 × BACKEND" in time
+    assert "10 answers are not its own" in audited
+    assert "no /metrics" in page.find_element(By.ID, "server-sources").text
+    charts = {each.get_attribute("data-chart") for each in page.find_elements(By.CSS_SELECTOR, "#server-charts figure")}
+    assert charts == {"m: time in the server, ms", "Computed requests/s", "Memory, MiB"}

@@ -6,6 +6,10 @@ from typing import Any
 from triton_users.report import view
 
 LARGE = 2**63 - 1
+SERIES = {
+    "t_s": [float(second) for second in range(200)],
+    "series": [{"name": "memory", "unit": "MiB", "of": "", "values": [100.0 + second for second in range(200)]}],
+}
 WINDOWS = [{"start_s": 5.0 * n, "end_s": 5.0 * n + 5, "cpu_percent": 10.0 * (n % 7), "rss_mib": n} for n in range(50)]
 
 
@@ -38,6 +42,7 @@ def report(failures: list[dict[str, Any]], seen: int) -> dict[str, Any]:
                 "windows": WINDOWS[:2],
             }
         ],
+        "server_side": {"sources": [], "models": [], "audit": {"text": "", "models": []}, "series": SERIES},
         "selfcheck": {
             "limits": {},
             "findings": [
@@ -151,3 +156,10 @@ def test_findings_that_are_not_sent_are_counted() -> None:
 
 def test_the_table_has_no_rows_and_no_evidence() -> None:
     assert json.dumps(view.table(report([failure(1.0)], seen=1))) == '[{"name": "SequenceValid"}]'
+
+
+def test_the_servers_series_are_sent_in_few_points_with_the_newest_one() -> None:
+    [memory] = view.live(report([], 0), since_s=-1, failures_known=-1)["server_side"]["series"]["series"]
+
+    assert len(memory["values"]) <= view.MAX_LIVE_ROWS
+    assert memory["values"][-1] == 299

@@ -135,9 +135,10 @@ def test_an_answer_that_costs_much_is_asked_for_seldom(monkeypatch: pytest.Monke
             raise Enough
 
     sampler = Sampler("grpc://127.0.0.1:9", PLAIN)
-    costs = iter((0.004, 3600.0))
+    costs = iter((0.007, 3600.0))
+    sampler._costs.append(0.001)
     monkeypatch.setattr(sampling.gevent, "sleep", sleep)
-    monkeypatch.setattr(Sampler, "_sample", lambda self: setattr(self, "_cost_s", next(costs)))
+    monkeypatch.setattr(Sampler, "_sample", lambda self: self._costs.append(next(costs)))
     with pytest.raises(Enough):
         sampler._go_on()
 

@@ -54,6 +54,7 @@ def test_a_connection_that_was_made_again_alone_is_no_restart() -> None:
     took(counting, 1.0, reconnected=True, a=20)
 
     assert counting.restarts == []
+    assert counting.reconnected, "since nobody can be sure"
 
 
 def test_a_model_whose_counts_went_back_on_a_connection_that_lasted_was_loaded_again() -> None:

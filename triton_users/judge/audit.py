@@ -47,7 +47,7 @@ def audit(seen: Seen, total: Ledger, workers: Iterable[WorkerState] = ()) -> lis
     """Each model that was sent requests, by anybody. To be asked when all requests have ended."""
     workers = list(workers)
     elsewhere, lost = _elsewhere(workers), [state.worker for state in workers if not state.final]
-    sent = {name for name, answers in total.answers.items() if answers.answered or answers.unknown}
+    sent = {name for name, answers in total.answers.items() if answers.answered}
     computed = {name for name, counts in seen.models.items() if counts.success}
     return [
         _audited(name, seen, total.answers.get(name, Answers()), elsewhere.get(name), lost, OTHER in total.answers)
@@ -93,12 +93,13 @@ def _audited(
         return result(
             "not auditable", f"{name} is not auditable: it, or the server, was started again and counted anew"
         )
+    if computed < least and seen.interrupted:
+        why = "the connection to the server was lost in between, and it may have been started again"
+        return result("not auditable", f"{name} is not auditable: {why}")
     if computed < least:
         return result("fewer", _fewer(name, answers.answered, called, computed))
     if number is None:
-        return result(
-            "not auditable", f"{name} is not auditable: {who} sent it requests too, of which nobody knows how many"
-        )
+        return result("not auditable", f"{name} is not auditable: {who} sent requests too, and nobody knows how many")
     if computed <= least + unknown:
         return result("agrees", _agrees(name, least, unknown, computed))
     more = computed - least - unknown

@@ -17,6 +17,8 @@ MAX_EXCEPTIONS = 10
 """Texts of exceptions sent to the live page, the most frequent ones."""
 MAX_WINDOWS = 400
 """Windows of the self-check in a whole report, of all workers together: 40 bytes each, neighbours are made one."""
+MAX_LIVE_ROWS = 60
+"""Points of the server's series sent to the live page each time: a series takes 300 bytes then."""
 LINE = 100
 """Characters of a failure's record that stand on one line."""
 
@@ -50,6 +52,7 @@ def live(report: dict[str, Any], *, since_s: float, failures_known: int) -> dict
         "failures": None if seen == failures_known else failures(report),
         "exceptions": dict(list(report["exceptions"].items())[:MAX_EXCEPTIONS]),
         "workers": [_worker(worker) for worker in report["workers"]],
+        "server_side": {**report["server_side"], "series": fewer(report["server_side"]["series"], MAX_LIVE_ROWS)},
     }
 
 
@@ -64,6 +67,7 @@ def whole(report: dict[str, Any]) -> dict[str, Any]:
         "failures": failures(report, most=kept, most_first=kept),
         "exceptions": report["exceptions"],
         "workers": [{**_worker(worker), "windows": windows(worker["windows"], most)} for worker in report["workers"]],
+        "server_side": report["server_side"],
         "rows": [{"scenario": each["name"], **row} for each in report["scenarios"] for row in each["rows"]],
         "client": report["client"],
         "settings": exact(report["settings"]),
@@ -134,6 +138,17 @@ def windows(found: list[dict[str, float]], most: int) -> dict[str, list[float | 
     names = [name for name in (found[0] if found else ()) if name != "start_s"]
     worst = {name: [_brief(round(max(window[name] for window in group), 2)) for group in groups] for name in names}
     return {"start_s": [round(group[0]["start_s"], 1) for group in groups], **worst}
+
+
+def fewer(series: dict[str, Any], most: int) -> dict[str, Any]:
+    """The server's series in at most so many points, the newest among them; each is one of theirs, none is a mean."""
+    times = series["t_s"]
+    each = -(-len(times) // most) or 1
+    kept = sorted(range(len(times) - 1, -1, -each))
+    return {
+        "t_s": [times[i] for i in kept],
+        "series": [{**one, "values": [_brief(one["values"][i]) for i in kept]} for one in series["series"]],
+    }
 
 
 def _worker(worker: dict[str, Any]) -> dict[str, Any]:

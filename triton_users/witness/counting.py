@@ -46,6 +46,9 @@ class Counting:
         self.restarts: list[Restart] = []
         self.several = False
         """Whether the answers are those of several servers: the total means nothing then."""
+        self.reconnected = False
+        """Whether the connection was lost in between: a server that had counted little may have been started again, and
+        by now have counted more."""
         self._last: Statistics = {}
         self._last_s = 0.0
         self._away: dict[str, float] = {}
@@ -66,6 +69,7 @@ class Counting:
         for name in self._last.keys() - statistics.keys():
             self._away.setdefault(name, self._last_s)
         restarted = bool(back) and reconnected
+        self.reconnected |= reconnected
         if restarted:
             self._restarted(Restart("", self._last_s, now_s))
         for name in statistics:

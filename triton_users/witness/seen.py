@@ -37,5 +37,7 @@ class Seen:
     deaths: Sequence[Death] = ()
     steps: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Ensemble -> the models of its steps, in their order; one that has two steps is there twice."""
+    interrupted: bool = False
+    """Whether the connection over which the server was asked was lost: requests may be missing in its counts."""
     unauditable: str = ""
     """Why nothing can be said of whose requests the server counted; "" where its counts are whole."""

@@ -54,7 +54,8 @@ export function hms(seconds) {
 
 /** The badge of a status, red where something is at fault; colour is never the only sign. */
 export function badge(status, fault = false) {
-  const kinds = { passed: "good", pass: "good", failed: "bad", fail: "bad", "failures allowed": "warn", "too few to say": "warn", held: "good", "client-limited": "warn", "users busy": "warn" };
+  const kinds = { passed: "good", pass: "good", failed: "bad", fail: "bad", "failures allowed": "warn", "too few to say": "warn", yes: "good", no: "bad", "with care": "warn",
+    agrees: "good", more: "warn", held: "good", "client-limited": "warn", "users busy": "warn" };
   return el("span", { class: `badge ${fault ? "bad" : kinds[status] || "soft"}` }, status);
 }
 

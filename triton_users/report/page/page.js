@@ -7,6 +7,7 @@ import { Failures } from "./failures.js";
 import { badge, byId, cell, count, dark, el, hms, percent, short, size, table } from "./format.js";
 import { History } from "./history.js";
 import { ScenarioTable } from "./scenarios.js";
+import { forgetServer, showServer } from "./server.js";
 import { forgetCharts, showCharts } from "./time.js";
 
 const history = new History();
@@ -23,6 +24,7 @@ export function forget() {
   history.forget();
   failures.forget();
   forgetCharts();
+  forgetServer();
   zoomTo(null);
 }
 
@@ -58,6 +60,7 @@ function showPoints(live) {
   const { from, to } = zoom || { from: range ? Math.max(0, now - range) : 0, to: now };
   const rows = history.shown(from, to, now, !live || latest.state !== "running");
   showCharts(latest, rows, from, to, zoomTo);
+  showServer(latest.server_side, from, to, zoomTo);
 }
 
 // ---- the verdict ----------------------------------------------------------------------------------------------------
@@ -68,6 +71,8 @@ function list(node, texts) {
 
 function showVerdict(live) {
   const { verdict, state, duration_s: now, started, as_of: until } = latest;
+  byId("alerts").replaceChildren(el("table", {}, el("tbody", {}, ...verdict.alerts.map(({ question, answer, text }) =>
+    el("tr", {}, el("th", { scope: "row" }, question), el("td", {}, badge(answer)), el("td", {}, text))))));
   const box = byId("verdict");
   box.className = `card note ${verdict.passed ? "good" : "bad"}`;
   const headline = latest.headline || verdict.headline;
