@@ -30,7 +30,8 @@ FORBIDDEN = {
     "exports": {"locust", "tritonclient"} | {f"triton_users.{part}" for part in ("users", "plugin", "run", "web")},
     "compare": {"locust", "gevent"} | {f"triton_users.{part}" for part in ("users", "stress", "plugin", "web")},
     "users": {"triton_users.scenarios", "triton_users.plugin", "triton_users.stress", "triton_users.run"},
-    "run": {"triton_users.plugin", "triton_users.web"},
+    "run": {"triton_users.plugin", "triton_users.web", "triton_users.replay"},
+    "replay": {"locust"} | {f"triton_users.{part}" for part in ("plugin", "web", "stress", "events")},
 }
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+import random
 from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
+import gevent.event
 import pytest
 from locust.env import Environment
 
 from tests.scenarios.fakes import FakeClock
 from triton_users.events import add_hooks
 from triton_users.run.configuration import Run
-from triton_users.scenarios.base import ScenarioFailure, Session, Target
+from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
 from triton_users.scenarios.sequence_no_end import SequenceNoEnd
 from triton_users.scenarios.sequence_scenario import SequencePlan
 from triton_users.settings import DEFAULT_WEIGHTS, Settings
@@ -180,3 +182,46 @@ def test_the_wait_has_an_end_and_can_be_cut_short() -> None:
     run.hurry()
     waiting.join(timeout=10)
     assert waiting.successful()
+
+
+class Failing(Scenario):
+    """Fails at once, or once it is let go; its plan is a long one."""
+
+    name = "Failing"
+    description = "made up"
+    let_go: ClassVar[gevent.event.Event]
+
+    @classmethod
+    def unavailable(cls, target: Target, settings: Settings) -> str:
+        return ""
+
+    def plan(self, draw: random.Random) -> SequencePlan:
+        return SequencePlan("m", 1, (tuple(range(500)),))
+
+    def run(self, plan: SequencePlan) -> int:
+        raise ScenarioFailure("wrong")
+
+
+class Lasting(Failing):
+    name = "Lasting"
+
+    def run(self, plan: SequencePlan) -> int:
+        self.let_go.wait(5)
+        return 1
+
+
+def test_a_failures_record_has_its_plan_whole_and_what_other_users_were_at() -> None:
+    Lasting.let_go = gevent.event.Event()
+    one, other = users(2)
+    finished: list[dict[str, Any]] = []
+    one.environment.events.scenario_finished.add_listener(lambda **fired: finished.append(fired))
+    lasting = gevent.spawn(other.play, Lasting)
+    gevent.sleep(0)
+    one.play(Failing)
+    Lasting.let_go.set()
+    lasting.get(timeout=5)
+    one.play(Failing)
+    while_it_lasted, _, alone = [fired["record"] for fired in finished]
+    assert while_it_lasted["plan"]["sequences"] == [list(range(500))]
+    assert while_it_lasted["under_way"] == [{"scenario": "Lasting", "plan": while_it_lasted["plan"]}]
+    assert alone["under_way"] == []

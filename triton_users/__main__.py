@@ -6,7 +6,7 @@ takes the stress test's place: its users run, and the options, the report and th
 Commands of their own (COMMANDS): `triton-users compare A B` says which of two servers is better, `triton-users models
 -H grpc://HOST:PORT` lists what a server serves, `triton-users record -H …` writes what a server that is trusted
 answers as input data, `triton-users releases` lists the releases of Triton that can be embedded here, `triton-users
-requests FILE` prints percentiles of a request log.
+requests FILE` prints percentiles of a request log, `triton-users replay REPORT` plays a failure again.
 """
 
 import sys
@@ -19,6 +19,7 @@ from triton_users import models_command, record_command
 from triton_users.compare import command as compare_command
 from triton_users.exports import requests
 from triton_users.locust_compat.locustfile_option import names_a_locustfile
+from triton_users.replay import command as replay_command
 from triton_users.run.reproduce import COMMAND
 from triton_users.server import __main__ as server_command
 
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "record": record_command.main,
     "releases": lambda arguments: server_command.main(["releases", *arguments]),
     "requests": requests.main,
+    "replay": replay_command.main,
 }
 """Name -> what runs it: takes the arguments behind the name and returns the exit code."""
 

@@ -17,6 +17,7 @@ from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImm
 from tritonclient.utils import InferenceServerException
 
 from triton_users.ledger import plain
+from triton_users.ledger.plain import MAX_PLAN_ITEMS
 from triton_users.locust_compat.tasks import pick_with_a_generator_of_ones_own
 from triton_users.run.configuration import Run
 from triton_users.scenarios import ALL, Catalogue
@@ -39,6 +40,9 @@ FAILURE_PAUSE_S = 0.25
 LOGGED_FAILURES = 10
 """Failures of each scenario, on each worker, that the log shows at once; after that one every LOG_EVERY_S."""
 LOG_EVERY_S = 60.0
+
+MAX_PARTNERS = 8
+"""Runs of other users that a failure's record has with it: about 300 bytes each. Picked arbitrarily."""
 
 #: What Locust itself raises through a task; none of it says anything about the server.
 _LOCUST_CONTROL = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
@@ -103,6 +107,8 @@ class ScenarioUser(TritonGrpcUser):
         if scenario is None:
             scenario = self._scenarios[scenario_type] = scenario_type(self.session)
         plan = scenario.plan(self.draw)
+        under_way: UnderWay = self.session.shared.setdefault("under way", UnderWay())
+        under_way.begins(self.number, scenario.name, plan)
         self.rpc_events.scenario = self._signals.scenario = scenario.name
         outcome, requests, checked, reason, evidence, excusable = "", 0, 0, "", {}, True
         begun_s = self.rpc_events.intended_s or time.perf_counter()
@@ -128,6 +134,7 @@ class ScenarioUser(TritonGrpcUser):
             if outcome:  # none when Locust stopped the user in the middle of it
                 duration_s = time.perf_counter() - begun_s
                 self._finished(scenario, plan, outcome, requests, checked, duration_s, reason, evidence, excusable)
+            under_way.ends(self.number)
         if outcome == "failed" and not self.rpc_events.open_loop:
             gevent.sleep(FAILURE_PAUSE_S)
 
@@ -151,8 +158,9 @@ class ScenarioUser(TritonGrpcUser):
                 "worker": run.worker,
                 "user": self.number,
                 "number": self.plays - 1,
-                "plan": plain(asdict(plan)),
+                "plan": plain(asdict(plan), most=MAX_PLAN_ITEMS),
                 "evidence": plain(evidence),
+                "under_way": run.shared["under way"].beside(self.number) if "under way" in run.shared else [],
             }
             log: FailureLog = run.shared.setdefault("failure log", FailureLog(time.monotonic))
             log.failed(scenario.name, reason)
@@ -231,6 +239,28 @@ def runs_scenarios(user_classes: Iterable[type]) -> bool:
 def expanded_tasks(weights: Mapping[str, int], scenarios: Catalogue) -> list[Task]:
     """Locust's own form of weighted tasks: each task, tagged with its name, as often as its weight says."""
     return [_task(scenarios[name]) for name, weight in weights.items() for _ in range(weight)]
+
+
+class UnderWay:
+    """The runs of scenarios that this process's users are at: what may have to go on for a failure to show again."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, tuple[str, Any]] = {}
+        """User -> scenario and plan."""
+
+    def begins(self, user: int, scenario: str, plan: Any) -> None:
+        self._runs[user] = (scenario, plan)
+
+    def ends(self, user: int) -> None:
+        self._runs.pop(user, None)
+
+    def beside(self, user: int) -> list[dict[str, Any]]:
+        """Those of other users, as a failure's record has them: the MAX_PARTNERS that began last."""
+        others = [(scenario, plan) for other, (scenario, plan) in self._runs.items() if other != user]
+        return [
+            {"scenario": scenario, "plan": plain(asdict(plan), most=MAX_PLAN_ITEMS)}
+            for scenario, plan in others[-MAX_PARTNERS:]
+        ]
 
 
 class FailureLog:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 KEPT_FIRST = 5
 KEPT_LAST = 5
 """Failures kept of each scenario: its first ones, which began it, and its last ones. Picked arbitrarily."""
+
+
+def without_others(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A failure's record without the runs that went on beside it: those are for a machine, which plays it again."""
+    return {name: value for name, value in record.items() if name != "under_way"}
 
 
 @dataclass(slots=True)

@@ -10,11 +10,13 @@ MAX_TEXT = 2_000
 """Characters kept of one text; the middle of a longer one is left out. Picked arbitrarily."""
 MAX_ITEMS = 60
 """Items kept of one list or dict: the first 20 and the last 40, because what led to a failure stands before it."""
+MAX_PLAN_ITEMS = 4_096
+"""The same of a plan, which is of use only whole: a sequence of the default length has 16 values."""
 MAX_DEPTH = 8
 """Containers inside containers; anything deeper is kept as its text."""
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: Any, depth: int = 0, most: int = MAX_ITEMS) -> Any:
     """`value` as None, bool, int, float, str, list and dict with str keys, all bounded: safe for msgpack and JSON.
 
     Integers outside 64 bits, NaN and infinities become text, NumPy scalars and arrays what their `tolist` gives.
@@ -33,16 +35,17 @@ def plain(value: Any, depth: int = 0) -> Any:
         return cut(repr(value))
     if isinstance(value, dict):
         items = list(value.items())
-        return {cut(str(key)): plain(item, depth + 1) for key, item in items[:MAX_ITEMS]} | (
-            {"...": f"{len(items) - MAX_ITEMS} more left out"} if len(items) > MAX_ITEMS else {}
+        return {cut(str(key)): plain(item, depth + 1, most) for key, item in items[:most]} | (
+            {"...": f"{len(items) - most} more left out"} if len(items) > most else {}
         )
     if isinstance(value, (list, tuple, range, set, frozenset)):
         listed = list(value)
-        if len(listed) > MAX_ITEMS:
-            listed = [*listed[:20], f"... {len(listed) - MAX_ITEMS} left out ...", *listed[-40:]]
-        return [plain(item, depth + 1) for item in listed]
+        if len(listed) > most:
+            first, last = most // 3, most - most // 3
+            listed = [*listed[:first], f"... {len(listed) - most} left out ...", *listed[-last:]]
+        return [plain(item, depth + 1, most) for item in listed]
     if hasattr(value, "tolist"):
-        return plain(value.tolist(), depth + 1)
+        return plain(value.tolist(), depth + 1, most)
     if isinstance(value, int):
         return plain(int(value))
     return cut(str(value))

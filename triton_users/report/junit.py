@@ -6,6 +6,7 @@ import json
 from typing import Any
 from xml.etree import ElementTree
 
+from triton_users.ledger.evidence import without_others
 from triton_users.report.text import printable
 
 
@@ -78,7 +79,7 @@ def _evidence(scenario: dict[str, Any]) -> str:
     failures = scenario["evidence"]["failures"]
     return "\n".join(
         f"{failure['at_s']:.3f} s into the run, worker {failure['worker']}: {failure['reason']}\n"
-        f"  {json.dumps(failure['record'])}"
+        f"  {json.dumps(without_others(failure['record']))}"
         for failure in failures
     )
 

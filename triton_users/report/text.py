@@ -10,6 +10,7 @@ from typing import Any
 
 from triton_users.judge.audit import Audited, not_auditable, sentences
 from triton_users.judge.client_limited import hms
+from triton_users.ledger.evidence import without_others
 from triton_users.report import curve
 from triton_users.report.build import unchecked
 
@@ -330,20 +331,23 @@ def _notes(report: dict[str, Any]) -> str:
 
 def _failures(report: dict[str, Any]) -> str:
     lines: list[str] = []
+    kept = 0
     for scenario in report["scenarios"]:
         evidence, name = scenario["evidence"], scenario["name"] or "(none)"
-        for failure in evidence["failures"][:SHOWN_FAILURES]:
-            where = f"{name}, {hms(failure['at_s'])} into the run, worker {failure['worker']}: "
+        for place, failure in enumerate(evidence["failures"][:SHOWN_FAILURES], start=kept + 1):
+            where = f"{name} (failure {place}), {hms(failure['at_s'])} into the run, worker {failure['worker']}: "
             lines.append(_wrapped(f"- {where}{failure['reason']}", "  "))
-            record = json.dumps(failure["record"], ensure_ascii=True)
+            record = json.dumps(without_others(failure["record"]), ensure_ascii=True)
             lines.append(_wrapped(f"  {record}", "  "))
         if evidence["seen"] > SHOWN_FAILURES:
             shown = min(SHOWN_FAILURES, len(evidence["failures"]))
             lines.append(f"- {name}: {number(evidence['seen'] - shown)} more failures, see report.json")
+        kept += len(evidence["failures"])
     if not lines:
         return ""
     if report["reproduce"]:
         lines.append(_wrapped(f"The same plan again: {report['reproduce']}", "  "))
+        lines.append("One of them again, alone: triton-users replay report.json --failure N --minimise --script bug.py")
     return "\n".join(["Failures", *lines])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from triton_users.ledger.evidence import without_others
 from triton_users.report.text import trend_lines
 
 MAX_FAILURES = 30
@@ -181,7 +182,7 @@ def _at_s(failure: dict[str, Any]) -> float:
 
 def _failure(failure: dict[str, Any], first: bool) -> dict[str, Any]:
     """One failure; its record as text, since a browser would not give it back as it came, without the evidence."""
-    record = {name: value for name, value in failure["record"].items() if name != "evidence"}
+    record = {name: value for name, value in without_others(failure["record"]).items() if name != "evidence"}
     return {
         **{name: failure[name] for name in ("scenario", "worker", "at_s", "reason")},
         "first": first,
