@@ -17,6 +17,7 @@ from tests.capacity.answers import FOUND
 from tests.run.fakes import HOST, FakeCommand, FakeNodes, Refused, options, target
 from triton_users.ledger import Recorder
 from triton_users.run import coordinator as module
+from triton_users.run.capacity import CapacitySearch
 from triton_users.run.configuration import RunConfiguration
 from triton_users.run.coordinator import Coordinator, print_what_the_terminal_can_show
 from triton_users.run.preflight import Preflight
@@ -295,7 +296,7 @@ SEARCH = ("--find-capacity", "p99_ms<50")
 def begun(folder: Path, *arguments: str, search: Any = None, monkeypatch: pytest.MonkeyPatch | None = None) -> Run:
     """A run with a search that has its users; `search` is what the search does, else it waits."""
     if monkeypatch is not None:
-        monkeypatch.setattr(module.CapacitySearch, "run", search)
+        monkeypatch.setattr(CapacitySearch, "run", search)
     run = Run(folder, *SEARCH, *arguments)
     run.coordinator.start()
     run.coordinator.spawned()

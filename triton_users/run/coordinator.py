@@ -12,11 +12,9 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-import gevent
 from gevent.lock import RLock
 
 from triton_users import server
-from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.capacity.settings import CapacitySettings
 from triton_users.declaration import read
 from triton_users.exports.options import ExportSettings
@@ -29,7 +27,6 @@ from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
 from triton_users.run import reproduce
-from triton_users.run.capacity import CapacitySearch, lend_a_rate, plan_of, search_of
 from triton_users.run.configuration import (
     RunConfiguration,
     check_descriptors,
@@ -42,14 +39,14 @@ from triton_users.run.configuration import (
     weights,
 )
 from triton_users.run.embedded import Embedded
-from triton_users.run.loads import ClusterLoads
 from triton_users.run.locust import Command
 from triton_users.run.models import own_models, settle
 from triton_users.run.open_loop import names_of
-from triton_users.run.pace import LEAD_S, Order, Pace
+from triton_users.run.pace import Order
 from triton_users.run.preflight import Preflight, look_at
-from triton_users.run.reporting import TICK_S, Reporting
+from triton_users.run.reporting import Reporting
 from triton_users.run.sampling import Sampler
+from triton_users.run.steering import Steering
 from triton_users.run.watch import ServerWatch
 from triton_users.server.options import ServerSettings
 from triton_users.settings import ConnectionSettings, Settings, UsageError, WitnessSettings
@@ -60,13 +57,6 @@ logger = logging.getLogger(__name__)
 
 RUN_TIME_MARGIN_S = 1.0
 """How much earlier than its run time a run may seem to end, in seconds: Locust's clock for it starts before ours."""
-
-WORKERS_REPORT_S = 7.0
-"""After so many seconds each worker has reported twice (Locust's 3 s)."""
-AGAIN_S = 5.0
-"""For so many seconds workers are sent their order each second, of which the one that was fastest sets their clock."""
-UNDER_WAY_S = 60.0
-"""How long after the last arrival, and the wait it may have, requests may be under way in a run without a run time."""
 
 EXIT_USAGE = 2
 """The exit code after a user's mistake."""
@@ -104,14 +94,8 @@ class Coordinator:
         self._begun_s = 0.0
         self._stopping_s = math.inf
         self._watch: ServerWatch | None = None
-        self._pace: Pace | None = None
+        self._steering: Steering | None = None
         self._sampler: Sampler | None = None
-        self._lent_rate = False
-        self._search: CapacitySearch | None = None
-        self._searching: gevent.Greenlet[..., None] | None = None
-        self._spawned = False
-        self._over_s = math.inf
-        """When the last arrival of the run was due, in seconds of the cluster."""
         self.reporting: Reporting | None = None
 
     @property
@@ -140,8 +124,7 @@ class Coordinator:
         settings = self._settings(drawn_seed=1)
         judging_from(options)
         read(ConnectionSettings, options)
-        lend_a_rate(search_of(options, shaped=command.shaped), options)
-        self._paced(settings.seed)
+        Steering(command, self._nodes, settings.seed).stopped()  # as a check only
         read(WitnessSettings, options)
         report_dir_from(options)
         exports = read(ExportSettings, options)
@@ -175,8 +158,7 @@ class Coordinator:
 
     def start(self) -> None:
         """Settle a new run and have its nodes begin it; one that cannot run is refused."""
-        self._begun_s, self._stopping_s, self._over_s = time.monotonic(), math.inf, math.inf
-        self._spawned = False
+        self._begun_s, self._stopping_s = time.monotonic(), math.inf
         self._refusals.clear()
         try:
             configuration = self._configure()
@@ -216,33 +198,8 @@ class Coordinator:
 
     def spawned(self) -> None:
         """All users are there, at the start or after their number was changed."""
-        self._pace_users()
-        self._begin_search()
-
-    def _pace_users(self) -> None:
-        pace = self._pace
-        self._spawned = True
-        if pace is None or not pace.begun:
-            self._begin_arrivals()
-            return
-        rate = read(ArrivalSettings, self._command.options).rate
-        if self._search is None and rate is not None and rate.text != pace.rate:
-            self.set_rate(rate.text)  # it came with the number of users
-        else:
-            self._share_anew(pace)
-
-    def _begin_arrivals(self) -> None:
-        """Once the users are there. Locust may say so before it has heard of any worker's users."""
-        if self._pace is not None and self._spawned and not self._pace.begun and (users := self._nodes.with_users()):
-            self._pace.begin(users)
-            self._send(self._pace)
-            self._begin_search()
-
-    def _begin_search(self) -> None:
-        """Once arrivals have begun, where it is over their rate."""
-        begun = self._pace is None or self._pace.begun
-        if self._search is not None and self._searching is None and begun:
-            self._searching = gevent.spawn(self._find_capacity, self._search)
+        if self._steering is not None:
+            self._steering.spawned()
 
     def set_rate(self, text: str) -> None:
         """Have arrivals come at another rate on the whole cluster, within a second: `--rate` as a person writes it.
@@ -250,16 +207,14 @@ class Coordinator:
         A new schedule begins with it, phases and all; what is due by then stays due. Raises UsageError when there is
         no run with a rate, or this is none.
         """
-        if self._pace is None or self.reporting is None or self.reporting.finished or self._stopping_s < math.inf:
-            raise UsageError("rate: there is no run that goes on with a rate; start one with --rate")
-        self._pace.set_rate(text)
-        self._command.options.rate = text
-        self._send(self._pace)
+        if self._steering is None:
+            raise UsageError("rate: there is no run yet; start one with --rate")
+        self._steering.set_rate(text)
 
     def stopping(self) -> None:
         """The run ends now: what comes until `stopped` is the time that its users take to stop."""
-        self._count_intended()
-        self._end_search()
+        if self._steering is not None:
+            self._steering.stopping()
         self._stopping_s = min(self._stopping_s, time.monotonic())
         if self.reporting is not None:
             self.reporting.stopping()
@@ -304,9 +259,7 @@ class Coordinator:
         command, options = self._command, self._command.options
         settings = self._settings(drawn_seed=new_seed())
         judging = judging_from(options)
-        searched = search_of(options, shaped=command.shaped)
-        self._lent_rate = lend_a_rate(searched, options)
-        self._pace = self._paced(settings.seed)
+        steering = self._steering = Steering(command, self._nodes, settings.seed)
         self.use(read(ServerSettings, options))
         preflight = self._preflight(settings)
         connection = read(ConnectionSettings, options)
@@ -322,27 +275,22 @@ class Coordinator:
             host="" if command.host else self._host,
             epoch=secrets.token_hex(8),
             models=models,
-            trace=self._pace.digest if self._pace is not None else "",
+            trace=steering.trace,
             goodput=getattr(options, "goodput", ""),
         )
-        if self._pace is not None:
-            self._check_names(self._pace, configuration)
+        steering.check_names(self._names(configuration))
         info = _info(configuration, self.host, connection)
         info = replace(info, settings={**info.settings, **(asdict(sent) if settings.models else {})})
         info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
         if self.host == self._embedded.host:
             info = replace(info, pool=self._embedded.pool)
-        if self._pace is not None:
-            paced = read(ArrivalSettings, options)
-            described = "as the search had it" if searched.searches else paced.described
-            info = replace(info, arrivals=described, fail_on_missed_rate=paced.fail_on_missed_rate)
+        info = replace(info, arrivals=steering.described, fail_on_missed_rate=steering.fail_on_missed_rate)
         info = replace(info, **judging, reproduce=self._reproduce(settings.seed))
         if not runs_scenarios(command.user_classes):
             info = replace(info, weights={})
         sampler = self._sampler = self._sampler_for(connection, preflight)
         self.reporting = Reporting(info, report_dir_from(options), configuration.epoch, self._poll, sampler.seen)
-        self._search = self._searched(searched, self.reporting) if searched.searches else None
-        self._searching = None
+        steering.attach(self.reporting, self._poll)
         self._watch = ServerWatch(self.host, connection, preflight.found)
         self._watch.start()
         sampler.start()
@@ -363,39 +311,6 @@ class Coordinator:
             pid=embedded.pid if ours else 0,
         )
 
-    def _searched(self, settings: CapacitySettings, reporting: Reporting) -> CapacitySearch:
-        options = self._command.options
-        limits = judging_from(options)["limits"]
-        loads = ClusterLoads(self._command, self._nodes, reporting, self._poll, self._pace, limits)
-        search = CapacitySearch(
-            settings,
-            plan_of(settings, options, self._command.target_users),
-            loads,
-            options.find_capacity,
-            reporting.capacity,
-            sleep=gevent.sleep,
-        )
-        reporting.capacity(search.answer())
-        return search
-
-    def _find_capacity(self, search: CapacitySearch) -> None:
-        try:
-            search.run()
-        except Exception as error:  # a run that nobody steers any more must not go on
-            logger.exception("The search for the capacity broke off")
-            search.broke_off(f"it broke off: {error}")
-        self._command.end_run()
-
-    def _end_search(self) -> None:
-        """The run ends: what is known of the capacity by now is what is found."""
-        search, searching = self._search, self._searching
-        if search is None:
-            return
-        if searching is None or not searching.ready():
-            search.broke_off("the run was ended")
-        if searching is not None and searching is not gevent.getcurrent():
-            searching.kill()
-
     def _settings(self, drawn_seed: int) -> Settings:
         command = self._command
         settings = settings_from(command.options, drawn_seed, own_models(command.user_classes))
@@ -410,63 +325,20 @@ class Coordinator:
         return settings
 
     def _poll(self) -> None:
-        self._count_intended()
-        if self._pace is not None and self._stopping_s == math.inf:
-            self._begin_arrivals()
-            if self._pace.begun:
-                self._share_anew(self._pace)
+        steering = self._steering
+        if steering is not None:
+            steering.poll_begins()
         self.merge(self._nodes.poll())
-        if self._pace is not None and self._stopping_s == math.inf:
-            self._end_with_the_schedule(self._pace)
+        if steering is not None:
+            steering.poll_ends()
 
-    def _paced(self, seed: int) -> Pace | None:
-        """What arrives in the run that these options are for; None where users run one task after the other."""
-        arrivals = read(ArrivalSettings, self._command.options)
-        arrivals.check()
-        if not arrivals.open:
-            return None
-        return Pace(arrivals, seed, time.perf_counter)
-
-    def _check_names(self, pace: Pace, configuration: RunConfiguration) -> None:
-        """Raise UsageError when the trace names what no user of the run can send."""
+    def _names(self, configuration: RunConfiguration) -> set[str]:
+        """What a trace can name."""
         classes = self._command.user_classes
         known = {name for each in classes for name in names_of(each)}
         if runs_scenarios(classes):
             known |= weights(configuration.settings, configuration.left_out).keys()
-        if unknown := sorted(pace.models - known):
-            raise UsageError(
-                f"arrivals: the trace names {', '.join(unknown)}, which no user of this run can send; "
-                f"it can name: {', '.join(sorted(known))}"
-            )
-
-    def _send(self, pace: Pace) -> None:
-        """A rate begins."""
-        self._nodes.arrivals(pace.order())
-        if self.reporting is not None:
-            self.reporting.rate_is(pace.rate, LEAD_S)
-
-    def _end_with_the_schedule(self, pace: Pace) -> None:
-        """End a headless run that has no other end, once all that was to arrive has been dealt with."""
-        command, reporting = self._command, self.reporting
-        if not pace.over() or not command.options.headless or command.run_time_s or reporting is None:
-            return
-        over_s = pace.now_s() - self._over_s if self._over_s < math.inf else 0.0
-        self._over_s = min(self._over_s, pace.now_s())
-        reported = over_s >= (WORKERS_REPORT_S if command.distributed else TICK_S)
-        if (reported and not reporting.in_flight()) or over_s > command.options.arrival_wait_s + UNDER_WAY_S:
-            logger.info("All arrivals have come: the run ends")
-            self._over_s = math.inf
-            self._pace = None
-            command.quit()
-
-    def _share_anew(self, pace: Pace) -> None:
-        """Workers that have come or gone since take their share, or leave it to the others."""
-        if pace.workers_are(self._nodes.with_users()) or pace.now_s() < AGAIN_S:
-            self._nodes.arrivals(pace.order())
-
-    def _count_intended(self) -> None:
-        if self._pace is not None and self.reporting is not None and self._stopping_s == math.inf:
-            self.reporting.intended(self._pace.intended())
+        return known
 
     def _preflight(self, settings: Settings) -> Preflight:
         command, options = self._command, self._command.options
@@ -510,8 +382,8 @@ class Coordinator:
             finally:
                 if self._sampler is not None:
                     self._sampler.stop()
-                if self._lent_rate:
-                    self._command.options.rate = ""
+                if self._steering is not None:
+                    self._steering.stopped()
                 if self._watch is not None:
                     self._watch.stop()
 
@@ -533,7 +405,8 @@ class Coordinator:
 
     def _cut_short(self) -> str:
         """How far the run came, when it was given a run time and did not come so far."""
-        wanted_s = self._command.run_time_s if self._search is None else None  # a search ends when it is done
+        searches = self._steering is not None and self._steering.searches  # then it ends when that is done
+        wanted_s = None if searches else self._command.run_time_s
         ran_s = min(self._stopping_s, time.monotonic()) - self._begun_s
         if not wanted_s or ran_s >= wanted_s - RUN_TIME_MARGIN_S:
             return ""
