@@ -15,8 +15,9 @@ a pure function of what it is given; it works the verdict out as well. The page 
 goes on.
 """
 
-from triton_users.report.build import SCHEMA, RunInfo, build_report
+from triton_users.report.build import SCHEMA, build_report
 from triton_users.report.folder import ReportFolder
+from triton_users.report.info import RunInfo
 from triton_users.report.text import render_text
 
 __all__ = ["SCHEMA", "ReportFolder", "RunInfo", "build_report", "render_text"]

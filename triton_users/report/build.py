@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
-from triton_users.capacity.answer import Answer
 from triton_users.judge import absences, arrivals, audit, client_limited, lateness, outages
 from triton_users.judge.alerts import About, alerts
-from triton_users.judge.thresholds import Check, Threshold, apply
-from triton_users.judge.trends import Pool, TrendLimits, Trends, trends
+from triton_users.judge.thresholds import Check, apply
+from triton_users.judge.trends import Trends, trends
 from triton_users.judge.verdict import Verdict, judge
-from triton_users.ledger import MEASURES, Collector, Histogram, Ledger, Row, ScenarioCounts, WorkerState, plain
+from triton_users.ledger import Collector, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import cut
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import server_side
+from triton_users.report.info import RunInfo
+from triton_users.report.numbers import (
+    counts_of,
+    goodput_of,
+    measures_of,
+    quantiles_ms,
+    reconnects_of,
+    responses_per_s,
+    row_of,
+    totals_of,
+)
 from triton_users.witness.seen import Seen
 
 SCHEMA = 2
@@ -39,58 +49,6 @@ _WINDOW = tuple(each.name for each in fields(client_limited.Window))
 """`asdict` copies each value deeply: with 200 windows of four workers that was half of a report's time."""
 
 State = Literal["finished", "interrupted", "running"]
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What is known of a run before it has counted anything."""
-
-    started: datetime
-    """When second 0 of the run was, with a time zone."""
-    seed: int
-    settings: Mapping[str, Any]
-    """The run's constants, by name."""
-    weights: Mapping[str, int] = field(default_factory=dict)
-    """The scenarios of this run and how often each is picked; empty where the locustfile has none."""
-    descriptions: Mapping[str, str] = field(default_factory=dict)
-    """Scenario -> one line about it."""
-    asked_by_name: Sequence[str] = ()
-    """Scenarios the user named."""
-    allow_failure: Sequence[str] = ()
-    """Scenarios whose failures are counted and shown but do not fail the run."""
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    """Scenario that nobody named and that cannot run here -> why, and what to do about it."""
-    thresholds: Sequence[Threshold] = ()
-    goodput: Sequence[Threshold] = ()
-    """What a request must keep to be a good one."""
-    limits: client_limited.Limits = field(default_factory=client_limited.Limits)
-    fail_on_bottleneck: bool = False
-    fail_on_too_few_requests: bool = False
-    capacity: Answer | None = None
-    """What a search for the highest load that holds has found so far; None: there is none."""
-    arrivals: str = ""
-    """What an open loop's schedule is, in words; "" for a closed one."""
-    fail_on_missed_rate: bool = False
-    server: Mapping[str, Any] = field(default_factory=dict)
-    """"name", "version", "address" and "models" (a list of names) of the server under test."""
-    reproduce: str = ""
-    """The command that makes the same plan again."""
-    trends: TrendLimits = field(default_factory=TrendLimits)
-    pool: Pool | None = None
-    """What an embedded server keeps on purpose."""
-    notes: Sequence[str] = ()
-    """What a person should know of this run beside what it counted; fails nothing."""
-    at_the_start: Sequence[str] = ()
-    """What was wrong with the server when it began, a sentence each; fails it."""
-    slow_questions: Sequence[tuple[float, float]] = ()
-    """From when to when a question that is no work to the server waited long for its answer, in seconds of the run."""
-    at_the_end: Sequence[str] = ()
-    """What was wrong with how it ended, a sentence each; fails it."""
-    absences: Sequence[str] = ()
-    """Models that were not ready for a while, a sentence each."""
-    allow_restarts: bool = False
-    """Whether the server may be started again, and models be away for a while."""
-    fail_on_other_traffic: bool = False
 
 
 def build_report(
@@ -166,7 +124,7 @@ def build_report(
         _scenario(name, info, total, of, verdict, evidence.get(name), load_s, running) for name, of in requests.items()
     ]
     workers = [_worker(worker, state, now_s) for worker in collector.workers.values()]
-    totals = _totals(scenarios, requests.values(), load_s)
+    totals = totals_of(scenarios, requests.values(), load_s)
     found_well = _found_well(totals, verdict, seen, audited, workers)
     return {
         "schema": SCHEMA,
@@ -186,7 +144,7 @@ def build_report(
         "trends": with_time.dump(),
         "client": client(),
         "settings": plain({**info.settings, "goodput": [str(each) for each in info.goodput]}),
-        "totals": {**totals, **_reconnects(total)},
+        "totals": {**totals, **reconnects_of(total)},
         "arrivals": _arrivals(info, total, intended, rates),
         "capacity": info.capacity.dump() if info.capacity is not None else None,
         "scenarios": scenarios,
@@ -269,18 +227,18 @@ def _scenario(
         "at_fault": name in verdict.scenarios and name not in info.left_out,
         "allowed_to_fail": allowed,
         "weight": info.weights.get(name, 0),
-        **_counts(counts),
+        **counts_of(counts),
         **({} if name else {"failed": requests.failed, "requests": requests.requests}),
         "requests_per_s": round(requests.answered / load_s, 3) if load_s > 0 else 0.0,
-        "responses_per_s": _responses_per_s(requests, load_s),
+        "responses_per_s": responses_per_s(requests, load_s),
         "bytes_sent": requests.sent,
         "bytes_received": requests.received,
         "duration_ms": quantiles_ms(counts.durations),
         "latency_ms": quantiles_ms(requests.latency),
-        "measures": _measures(requests),
-        "goodput": _goodput(requests),
+        "measures": measures_of(requests),
+        "goodput": goodput_of(requests),
         "rows": [
-            _row(model, row)
+            row_of(model, row)
             for model, row in sorted(total.rows_of(name).items())
             if row.requests or row.unanswered.counts
         ],
@@ -342,7 +300,7 @@ def _notes(counts: ScenarioCounts, requests: Row) -> list[str]:
         f"skipped {times:,} times: {reason}"
         for reason, times in sorted(counts.skips.items(), key=lambda item: -item[1])
     ]
-    if unchecked(_counts(counts)):
+    if unchecked(counts_of(counts)):
         notes.append("not checked: it passed without one answer compared with what is right")
     if counts.confirmed or counts.unchecked:
         notes.append(f"{counts.confirmed:,} runs were confirmed later, {counts.unchecked:,} stayed unchecked")
@@ -356,103 +314,6 @@ def _notes(counts: ScenarioCounts, requests: Row) -> list[str]:
 def unchecked(scenario: Mapping[str, Any]) -> bool:
     """Whether a scenario of a report had runs that passed, but not one answer that was compared with what is right."""
     return bool(scenario["passed"] and scenario["requests"] and not scenario["answers_checked"])
-
-
-def _counts(counts: ScenarioCounts) -> dict[str, Any]:
-    return {
-        "runs": counts.runs,
-        "passed": counts.passed,
-        "failed": counts.failed,
-        "unexcused": counts.unexcused,
-        "skipped": counts.skipped,
-        "skips": dict(sorted(counts.skips.items(), key=lambda item: -item[1])),
-        "requests": counts.requests,
-        "answers_checked": counts.answers_checked,
-        "expected_deadlines": counts.expected_deadlines,
-        "unexpected_deadlines": counts.unexpected_deadlines,
-        "sequence_failures": counts.sequence_failures,
-        "confirmed": counts.confirmed,
-        "unchecked": counts.unchecked,
-    }
-
-
-def _row(model: str, row: Row) -> dict[str, Any]:
-    return {
-        "model": model,
-        "requests": row.requests,
-        "failed": row.failed,
-        "errors": dict(sorted(row.errors.items(), key=lambda item: -item[1])),
-        "bytes_sent": row.sent,
-        "bytes_received": row.received,
-        "latency_ms": quantiles_ms(row.latency),
-        "queue_time_ms": quantiles_ms(row.queue_time),
-        "measures": _measures(row),
-        "goodput": _goodput(row),
-        "judged": row.judged,
-        "good": row.good,
-        "by_order": row.by_order,
-        "unanswered": row.unanswered.total,
-        "unanswered_longest_ms": round(row.unanswered.max_us / 1e3, 3),
-    }
-
-
-def _totals(scenarios: list[dict[str, Any]], requests: Iterable[Row], load_s: float) -> dict[str, Any]:
-    together = Row()
-    for row in requests:
-        together.add(row)
-    counted = [name for name in _counts(ScenarioCounts()) if name != "skips"]
-    return {
-        **{name: sum(scenario[name] for scenario in scenarios if scenario["name"]) for name in counted},
-        "rpcs": together.requests,
-        "rpcs_failed": together.failed,
-        "requests_per_s": round(together.answered / load_s, 3) if load_s > 0 else 0.0,
-        "responses_per_s": _responses_per_s(together, load_s),
-        "bytes_sent": together.sent,
-        "bytes_received": together.received,
-        "latency_ms": quantiles_ms(together.latency),
-        "measures": _measures(together),
-        "goodput": _goodput(together),
-        "queue_time_ms": quantiles_ms(together.queue_time),
-    }
-
-
-def _reconnects(total: Ledger) -> dict[str, Any]:
-    return {
-        "reconnects": sum(total.reconnects.values()),
-        "reconnects_by_reason": dict(sorted(total.reconnects.items(), key=lambda item: -item[1])),
-    }
-
-
-def _measures(row: Row) -> dict[str, dict[str, float | None]]:
-    """The measures that were taken, in the order of their table, under their names with a unit."""
-    return {
-        measure.field(name): quantiles_ms(row.measures[name]) if measure.is_time else _quantiles(row.measures[name])
-        for name, measure in MEASURES.items()
-        if name in row.measures
-    }
-
-
-def _responses_per_s(row: Row, load_s: float) -> float | None:
-    """Responses to answered requests of streams, per second; None where there were none of these."""
-    responses = row.measures.get("responses")
-    return None if responses is None else round(responses.sum_us / load_s, 3) if load_s > 0 else 0.0
-
-
-def _goodput(row: Row) -> float | None:
-    """The share of good requests, out of those that were held against limits; 1.0 only when all were good."""
-    return row.good / row.judged if row.judged else None
-
-
-def quantiles_ms(histogram: Histogram) -> dict[str, float | None]:
-    """What the report says of a histogram, in milliseconds; None where nothing was recorded."""
-    return _quantiles(histogram, 1e3)
-
-
-def _quantiles(histogram: Histogram, unit: float = 1.0) -> dict[str, float | None]:
-    p50, p95, p99 = histogram.quantiles([0.50, 0.95, 0.99])
-    highest = float(histogram.max_us) if histogram.counts else None
-    named = {"mean": histogram.mean_us(), "p50": p50, "p95": p95, "p99": p99, "max": highest}
-    return {name: None if value is None else round(value / unit, 3) for name, value in named.items()}
 
 
 def _headline(verdict: Verdict, state: State, now_s: float) -> str:
