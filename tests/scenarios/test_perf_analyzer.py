@@ -61,7 +61,7 @@ def alive(pid: int) -> bool:
 def test_its_request_count_is_the_runs(tmp_path: Path) -> None:
     perf_analyzer = scenario(tmp_path, WELL)
     assert perf_analyzer.run(PLAN) == 42
-    assert perf_analyzer.session.shared[SENT_ELSEWHERE] == {MODEL}
+    assert perf_analyzer.session.shared[SENT_ELSEWHERE] == {MODEL: (None, "perf_analyzer")}
 
 
 def test_each_option_keeps_its_own_concurrency(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A start that hangs is told from one that is slow by what its processes do, not by how long it takes."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -33,14 +35,14 @@ def start() -> Iterator:
 
     def begin(program: str) -> int:
         command = [sys.executable, "-u", "-c", f"import time; print(1)\n{program}"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE)
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         started.append(server)
         server.stdout.readline()
         return server.pid
 
     yield begin
     for server in started:
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)  # its child as well
         server.wait()
         server.stdout.close()
 
