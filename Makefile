@@ -15,7 +15,7 @@ stress: $(VENV)/.installed
 		--deferred-check-wait-s 30
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python tests/in_parts.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

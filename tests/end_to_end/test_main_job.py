@@ -74,7 +74,7 @@ class TestAgainstAHealthyServer:
             return len([each for each in process.net_connections("tcp") if each.raddr == server])
 
         wait_for(lambda: has_run(locust))
-        wait_for(lambda: connections() == 3)  # two of the users', and that of the watch over the server's models
+        wait_for(lambda: connections() == 4)  # two of the users', and those of the watch and of the sampler
         locust.signal(signal.SIGINT)
         ended = locust.ended(limit_s=15)
         assert ended.exit_code == 0, ended.output

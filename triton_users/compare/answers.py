@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.client import TritonClient
@@ -49,7 +50,7 @@ def compare_answers(a: TritonClient, b: TritonClient, seed: int) -> dict[str, An
                     different.append(f"{name}: {found}")
                     break
             models.append(name)
-        except (InferenceServerException, DataError) as error:
+        except (InferenceServerException, grpc.RpcError, DataError) as error:
             notes.append(f"the answers of {name} were not compared: {error}")
     return {"compared": compared, "different": different, "models": models, "notes": notes}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -111,7 +110,7 @@ def run(side: Live, plan: Plan, seconds: int, folder: Path) -> dict[str, Any]:
 def _end(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is not None:
         return
-    child.send_signal(signal.SIGINT)
+    child.terminate()
     try:
         child.wait(GRACE_S)
     except subprocess.TimeoutExpired:
