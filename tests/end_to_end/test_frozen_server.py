@@ -50,7 +50,7 @@ def test_late_answers_and_a_server_that_stood_still_are_reported_and_fail_nothin
     assert ended.exit_code == 0, ended.output
     if "client-limited" not in warnings:  # else the delays may have been this machine's own, and nothing is said
         assert re.search(r"late answers: \d+ or more of Timeout to custom_nobatch_zero_1_float32 took up to", warnings)
-        assert re.search(r"the server stood still: .* nor did a question .* for [34]\.\d s at", warnings)
+        assert re.search(r"the server stood still: .* nor did a question .* for \d\.\d s at", warnings)
 
 
 def wait_for_answers(

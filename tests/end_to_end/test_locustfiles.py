@@ -45,7 +45,8 @@ class MyUser(TritonStressUser):
 
 del TritonStressUser, TritonLoadUser
 """
-    ended = run_locust(tmp_path, "-t", "3s", "--scenarios", "SequenceValid",
+    # Long enough for slots that an earlier test left taken to come back.
+    ended = run_locust(tmp_path, "-t", "12s", "--scenarios", "SequenceValid",
                        locustfile=locustfile(tmp_path, OPTIONS + INSTALL + STRESS + own))  # fmt: skip
     assert ended.exit_code == 0, ended.output
     assert ended.report["server"]["address"] == f"grpc://{triton.grpc_url}"

@@ -131,8 +131,8 @@ class TestAgainstAHealthyServer:
         assert all("client-limited" in reason for reason in report["verdict"]["reasons"])
 
     def test_a_scenario_that_cannot_run_is_left_out_and_told(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
-        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "3s", "--trials", "custom_nobatch",
-                           "--weights", weights(SequenceValid=5, Timeout=1), "--trials", "plan")  # fmt: skip
+        ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "3s", "--trials", "plan",
+                           "--weights", weights(SequenceValid=5))  # fmt: skip
         assert ended.exit_code == 2
         assert "no scenario can run against this server" in ended.output
 
