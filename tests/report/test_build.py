@@ -12,10 +12,12 @@ import pytest
 from tests.capacity.answers import FOUND
 from tests.report.conftest import STARTED
 from triton_users.judge.thresholds import parse_thresholds
-from triton_users.ledger import Collector, Recorder
+from triton_users.ledger import Answers, Collector, Recorder
 from triton_users.ledger.timeline import Timeline
 from triton_users.report import SCHEMA, RunInfo, build_report, render_text
 from triton_users.report.junit import render_junit
+from triton_users.witness.seen import Seen
+from triton_users.witness.statistics import ModelCounts
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads(resources.files("triton_users.report").joinpath("schema.json").read_text("utf-8"))
@@ -292,3 +294,18 @@ def test_a_search_that_found_less_than_wanted_fails_the_run_at_its_end_and_not_b
     wanted = {"capacity": replace(FOUND, at_least=500.0), "allow_failure": ["ResNet"], "thresholds": ()}
     assert report_of(**wanted)["verdict"]["reasons"][0].startswith("the capacity is not at least 500 arrivals/s")
     assert report_of(state="running", **wanted)["verdict"]["reasons"] == []
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["its servers are known", "a balancer may stand before it"])
+def test_answers_that_the_server_did_not_compute_fail_the_run_where_its_servers_are_known(whole: bool) -> None:
+    collector, recorder = Collector("run"), Recorder("w", "run")
+    recorder.run_finished("bert", "passed", 10, 1_000, answers_checked=10)
+    recorder.ledger.answers["bert"] = Answers(answered=10)
+    collector.merge(recorder.snapshot(1.0, final=True), 1.0)
+    seen = Seen(models={"bert": ModelCounts(success=4)}, whole=whole)
+    info = RunInfo(started=STARTED, seed=1, settings={}, weights={"bert": 1})
+    verdict = build_report(info, collector, Timeline(), now_s=1.0, state="finished", seen=seen)["verdict"]
+    told = verdict["reasons"] if whole else verdict["warnings"]
+    assert any("6 answers are not its own" in each for each in told)
+    assert verdict["passed"] is not whole
+    assert any("--metrics-url of each" in each for each in told) is not whole

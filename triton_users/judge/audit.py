@@ -97,7 +97,7 @@ def _audited(
         why = "the connection to the server was lost in between, and it may have been started again"
         return result("not auditable", f"{name} is not auditable: {why}")
     if computed < least:
-        return result("fewer", _fewer(name, answers.answered, called, computed))
+        return result("fewer", _fewer(name, answers.answered, called, computed, whole=seen.whole))
     if number is None:
         return result("not auditable", f"{name} is not auditable: {who} sent requests too, and nobody knows how many")
     if computed <= least + unknown:
@@ -118,13 +118,13 @@ def _agrees(name: str, least: int, unknown: int, computed: int) -> str:
     return f"{name}: the server computed {computed:,} requests, as many as were answered{of}"
 
 
-def _fewer(name: str, answered: int, called: int, computed: int) -> str:
+def _fewer(name: str, answered: int, called: int, computed: int, *, whole: bool) -> str:
     by_ensembles = f" and {called:,} calls of ensembles" if called else ""
     missing = answered + called - computed
     return (
         f"{name}: {answered:,} requests{by_ensembles} were answered, but the server computed {computed:,} only: "
         f"{missing:,} answers are not its own. A cache or proxy in front of it may have given them, or another server "
-        "behind its address"
+        f"behind its address{'' if whole else '; give the --metrics-url of each to have them counted together'}"
     )
 
 

@@ -154,6 +154,7 @@ class Sampler:
             ],
             steps=self._steps,
             interrupted=self._counting.reconnected,
+            whole=bool(self._urls or self._tree is not None),
             unauditable=why,
         )
 

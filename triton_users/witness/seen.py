@@ -39,5 +39,8 @@ class Seen:
     """Ensemble -> the models of its steps, in their order; one that has two steps is there twice."""
     interrupted: bool = False
     """Whether the connection over which the server was asked was lost: requests may be missing in its counts."""
+    whole: bool = True
+    """Whether all servers behind the address are known to have been asked: it is a process of ours, or their metrics
+    were given. Else a balancer may give this connection another server than those of the users."""
     unauditable: str = ""
     """Why nothing can be said of whose requests the server counted; "" where its counts are whole."""
