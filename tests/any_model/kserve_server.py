@@ -2,8 +2,8 @@
 
 It has ServerLive, ServerReady, ModelReady, ModelMetadata and ModelInfer, and one model, `double`: FP32 [-1, 4] to twice
 that. It prints its port, and ends when its standard input does. `typed`: it answers with typed contents, as MLServer
-does, not with raw ones, as OVMS does. `wrong`: the last element of each answer is another. `leaves N`: it says after N
-answers that the model is not ready.
+does, not with raw ones, as OVMS does. `wrong`: the last element of each answer is another. `empty`: its answers have no
+output. `leaves N`: it says after N answers that the model is not ready.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class KServe(service_pb2_grpc.GRPCInferenceServiceServicer):  # what it does not
             values[-1] += 1
         self.left -= self.behaviour == "leaves"
         answer = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
+        if self.behaviour == "empty":
+            return answer
         output = answer.outputs.add(name="OUT", datatype="FP32", shape=sent.shape)
         if self.behaviour == "typed":
             output.contents.fp32_contents.extend(values.tolist())

@@ -75,6 +75,13 @@ def test_a_wrong_answer_fails_the_run_with_its_place(tmp_path: Path) -> None:
     assert "OUT[1, 3] is 17.0, not 16.0; 1 of 8 elements differ" in ended.report["verdict"]["reasons"][0]
 
 
+def test_an_answer_without_its_output_fails_the_run_where_nothing_else_is_compared(tmp_path: Path) -> None:
+    with kserve("empty") as host:
+        ended = run(host, tmp_path, data={"data": [{"IN": STEP}]})
+    assert ended.exit_code == 1, ended.output
+    assert "a wrong answer: it lacks the output OUT" in ended.output
+
+
 def test_its_models_may_be_named_by_option(tmp_path: Path) -> None:
     data = ("--models", "double", "--input-data", "double=double.json")
     with kserve() as host:

@@ -12,6 +12,7 @@ import numpy as np
 from triton_users.inputs.checks import Mismatch, Tolerance, compare
 from triton_users.inputs.data import Step, Tensor
 from triton_users.inputs.datatypes import Array, DataError, decode, element_size, encode, from_values
+from triton_users.inputs.model import ModelSpec
 
 #: The field of InferTensorContents that holds a datatype's values; FP16 and BF16 have none.
 _TYPED = {
@@ -60,6 +61,15 @@ def _typed(output: Any) -> bytes:
         array[:] = values
         return encode(array, "BYTES")
     return encode(from_values(values, output.datatype), output.datatype)
+
+
+def lacking(spec: ModelSpec, response: Any) -> str:
+    """Which outputs of the model's metadata an answer to a request for all of them lacks; "" where it has each."""
+    if len(response.outputs) >= len(spec.outputs):
+        return ""
+    came = {output.name for output in response.outputs}
+    names = ", ".join(output.name for output in spec.outputs if output.name not in came)
+    return f"it lacks the output {names}"
 
 
 def mismatch(

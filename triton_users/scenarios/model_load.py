@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 
 from triton_users.client.encoded import EncodedRequest, EncodedStream, StreamSilent, encoded_infer
 from triton_users.client.stream_requests import Stray, StreamedCall
-from triton_users.inputs.answers import mismatch, outputs_of, responses_expected
+from triton_users.inputs.answers import lacking, mismatch, outputs_of, responses_expected
 from triton_users.inputs.arrays import tensor_of
 from triton_users.inputs.checks import Mismatch, Tolerance
 from triton_users.inputs.data import Step, check_inputs, unknown
@@ -199,6 +199,8 @@ class ModelLoad(Scenario):
             )
 
     def _judge(self, request: PreparedRequest, response: Any, number: int, requests: int) -> None:
+        if not self.spec.decoupled and (lack := lacking(self.spec, response)):  # whether or not there is more to check
+            raise ScenarioFailure(f"a wrong answer: {lack}", requests=requests, model=self.spec.name)
         if not request.checked and self._check is None:
             self._all_checked = False
             return
