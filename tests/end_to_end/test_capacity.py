@@ -48,8 +48,8 @@ def test_a_search_over_the_rate_makes_the_rates_it_says_and_reports_what_is_know
     held = [level for level in capacity["levels"] if level["outcome"] == "held"]
     assert capacity["held"] == max(level["load"] for level in held) >= 20
     for level in held:
-        answered = level["requests"] / (level["end_s"] - level["start_s"])
-        assert answered == pytest.approx(level["load"], rel=0.5), level
+        # By the workers' clocks: between two looks of a master that gets no CPU there is more time than is counted.
+        assert level["requests_per_s"] == pytest.approx(level["load"], rel=0.5), level
     assert capacity["stopped"] == "its time limit is 10 s"
     assert f"{capacity['held']:g} arrivals/s held" in ended.output
 
