@@ -55,7 +55,7 @@ def test_a_server_that_was_killed_and_started_again_on_its_port_is_told_with_tim
     assert ended.exit_code == 1, ended.output
     [restart] = told(ended, "the server was started again")
     assert "s after its last answer before" in restart
-    assert told(ended, "the server was gone from")
+    assert told(ended, "the server was gone from"), ended.output
     assert [each["outcome"] for each in ended.report["server_side"]["audit"]["models"]] == ["not auditable"]
     assert ended.report["verdict"]["alerts"][2]["answer"] == "no"
 
