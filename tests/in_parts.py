@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PARTS: list[list[str]] = [["tests/end_to_end", "tests/any_model", "tests/compare", "tests/replay"]]
-"""The folders of each part but the first. Seen on two cores: 16 and 18 minutes."""
+PARTS: list[list[str]] = [["tests/end_to_end", "tests/any_model"]]
+"""The folders of each part but the first. Seen on two cores: 18 and 20 minutes."""
 END_LIMIT_S = 30.0
 """How long a part may take to end after an interrupt, in seconds: what it started ends with it."""
 
