@@ -136,7 +136,7 @@ def test_the_nine_scenarios_at_a_rate(triton: EmbeddedTriton, tmp_path: Path) ->
     """Each arrival is one run: those that came to an end, and those that were under way at the end."""
     ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "16", "-r", "16", "--rate", "4",
                        "--arrivals", "gamma:0.5", "-t", "20s", "--stop-timeout", "30", "--batch-size", "1",
-                       "--deadline-tensor-mib", "16", "--arrival-wait-s", "60")  # fmt: skip
+                       "--deadline-tensor-mib", "128", "--arrival-wait-s", "60")  # fmt: skip
     report = ended.report
     ran = {scenario["name"]: scenario["runs"] + scenario["skipped"] for scenario in report["scenarios"]}
     assert all(ran.values()), (ran, ended.output)
