@@ -49,6 +49,7 @@ def test_a_server_that_was_killed_and_started_again_on_its_port_is_told_with_tim
         port = int(first.grpc_url.rpartition(":")[2])
         os.kill(first.pid, signal.SIGKILL)
         first.stop()
+        time.sleep(1.5)  # a server with one model starts in less than the second that is told
         with EmbeddedTriton(models=[MODEL], grpc_port=port):
             ended = under_way.ended()
 
