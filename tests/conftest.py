@@ -10,6 +10,7 @@ from collections.abc import Iterator  # noqa: E402
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
+from tests.end_to_end.locust_process import Locust  # noqa: E402
 from triton_users import server  # noqa: E402
 
 # How long an example takes depends on what else the machine does: no property is failed for it.
@@ -37,6 +38,12 @@ def the_shared_triton_lives(request: pytest.FixtureRequest) -> Iterator[None]:
         shared.stop()
         shared.start()
         pytest.fail(f"the shared Triton ended during this test; its log, {log}, says:\n{last_words}")
+
+
+@pytest.fixture(autouse=True)
+def no_locust_outlives_its_test() -> Iterator[None]:
+    yield
+    Locust.end_those_left()
 
 
 @pytest.hookimpl(wrapper=True)

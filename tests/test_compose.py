@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.cluster.commands import free_port
+from tests.transport.support import free_port
 from triton_users.server import EmbeddedTriton
 
 ROOT = Path(__file__).parent.parent

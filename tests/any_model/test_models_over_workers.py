@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.any_model.repository import DATATYPES
-from tests.cluster.commands import ROOT, Locust, free_port, locust, until
+from tests.cluster.commands import ROOT, Locust, locust, until
+from tests.transport.support import free_port
 from triton_users.server import EmbeddedTriton
 
 pytestmark = pytest.mark.triton

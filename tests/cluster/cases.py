@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.commands import Locust, free_port, locust, until
+from tests.cluster.commands import Locust, locust, until
+from tests.transport.support import free_port
 
 MODEL = "custom_nobatch_zero_1_float32"
 """The model of traffic.py."""

@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -178,11 +177,3 @@ def locust(folder: Path, *arguments: str, **keywords: Any) -> Iterator[Locust]:
         yield command
     finally:
         command.end()
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

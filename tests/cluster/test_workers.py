@@ -15,7 +15,8 @@ from locust.rpc.protocol import Message
 from locust.rpc.zmqrpc import Server
 
 from tests.cluster import cases
-from tests.cluster.commands import ROOT, Locust, free_port, locust, until
+from tests.cluster.commands import ROOT, Locust, locust, until
+from tests.transport.support import free_port
 from triton_users.run.snapshots import STOP_MESSAGE, STOPPED_MESSAGE
 from triton_users.server import EmbeddedTriton
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 ROOT = Path(__file__).parent.parent.parent
 LIMIT_S = 90.0
@@ -35,7 +35,12 @@ class Ended:
 
 
 class Locust:
-    """A locust command under way, in `folder`: its reports go into `reports` there."""
+    """A locust command under way, in `folder`: its reports go into `reports` there.
+
+    One that a failed test did not wait for is ended with the test (`end_those_left`).
+    """
+
+    _under_way: ClassVar[list[Locust]] = []
 
     def __init__(self, folder: Path, *arguments: str, locustfile: Path = ROOT / "locustfile.py") -> None:
         self.folder = folder
@@ -56,6 +61,13 @@ class Locust:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
+        self._under_way.append(self)
+
+    @classmethod
+    def end_those_left(cls) -> None:
+        """Kill what nobody has waited for, with all that it started in its session."""
+        while cls._under_way:
+            cls._under_way[-1]._kill()
 
     @property
     def pid(self) -> int:
@@ -79,12 +91,19 @@ class Locust:
         try:
             exit_code = self._process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
             raise AssertionError(f"locust did not end within {limit_s} s; it printed:\n{self.output()}") from None
         finally:
-            self._output.close()
+            self._kill()
         return Ended(exit_code, self.output(), self.folder)
+
+    def _kill(self) -> None:
+        """End it, if it has not ended; safe to call twice."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._output.close()
+        if self in self._under_way:
+            self._under_way.remove(self)
 
 
 def run_locust(folder: Path, *arguments: str, locustfile: Path = ROOT / "locustfile.py") -> Ended:

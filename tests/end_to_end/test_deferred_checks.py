@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.commands import free_port
 from tests.end_to_end.locust_process import Locust, run_locust
 from tests.end_to_end.test_main_job import DEFECTS, wait_for
+from tests.transport.support import free_port
 from triton_users.server import EmbeddedTriton
 
 pytestmark = pytest.mark.triton

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.commands import free_port
 from tests.end_to_end.locust_process import ROOT, Locust, run_locust
+from tests.transport.support import free_port
 from triton_users.server import EmbeddedTriton
 from triton_users.settings import DEFAULT_WEIGHTS
 

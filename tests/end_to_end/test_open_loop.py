@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.commands import free_port
 from tests.end_to_end.locust_process import Ended, Locust, run_locust
+from tests.transport.support import free_port
 from tests.web.locusts import Locusts, wait_for
 from triton_users.server import EmbeddedTriton
 

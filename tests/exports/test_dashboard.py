@@ -6,7 +6,6 @@ import importlib.util
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.locust_process import Locust
+from tests.transport.support import free_port
 from triton_users.server import EmbeddedTriton
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "grafana_dashboard.py"
@@ -40,14 +40,6 @@ def test_the_dashboard_is_what_its_script_writes() -> None:
     assert json.loads(grafana_dashboard.FILE.read_text()) == grafana_dashboard.dashboard()
 
 
-def free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def ask(port: int, path: str, **query: str) -> Any:
     url = f"http://127.0.0.1:{port}{path}?{urllib.parse.urlencode(query)}"
     with urllib.request.urlopen(url, timeout=10) as answer:
@@ -57,7 +49,7 @@ def ask(port: int, path: str, **query: str) -> Any:
 @contextmanager
 def prometheus(folder: Path, *targets: str) -> Iterator[int]:
     """A Prometheus that scrapes these every second; its port."""
-    (port,) = free_ports(1)
+    port = free_port()
     config = folder / "prometheus.yml"
     scraped = json.dumps([{"targets": [each]} for each in targets])
     config.write_text(
@@ -92,7 +84,7 @@ def until(there: Callable[[], bool]) -> None:
 @pytest.mark.prometheus
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="there is no prometheus on this machine")
 def test_each_query_of_the_dashboard_has_an_answer(tmp_path: Path, triton: EmbeddedTriton) -> None:
-    (ours,) = free_ports(1)
+    ours = free_port()
     locust = Locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "2", "-r", "2", "-t", "90s", "--scenarios",
                     "SequenceValid", "--prometheus-port", str(ours))  # fmt: skip
     try:

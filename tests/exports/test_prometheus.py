@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from tests.report.conftest import make_report
+from tests.transport.support import free_port
 from triton_users.declaration import UsageError
 from triton_users.exports.options import ExportSettings
 from triton_users.exports.prometheus import NUMBERS, SECONDS, cumulated, metrics, union_s
@@ -137,12 +138,6 @@ def test_a_number_counts_in_the_bucket_of_its_bound() -> None:
 def test_times_that_overlap_count_once(spans: list[tuple[int, int]]) -> None:
     covered = {second for start, length in spans for second in range(start, start + length)}
     assert union_s((start, start + length) for start, length in spans) == len(covered)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_scrape_over_http_before_and_during_a_run() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from tests.capacity.answers import FOUND
 from tests.run.fakes import HOST, FakeCommand, FakeNodes, Refused, options, target
+from tests.transport.support import free_port
 from triton_users.ledger import Recorder
 from triton_users.run import coordinator as module
 from triton_users.run.capacity import CapacitySearch
@@ -241,8 +241,7 @@ def test_what_comes_before_the_first_run_is_of_nobody(tmp_path: Path) -> None:
 
 
 def test_prometheus_is_answered_from_the_set_up_on_until_the_end(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     run = Run(tmp_path, "--prometheus-port", str(port))
     run.coordinator.set_up()
     run.coordinator.start()
@@ -304,13 +303,15 @@ def begun(folder: Path, *arguments: str, search: Any = None, monkeypatch: pytest
     return run
 
 
+def found(search: Any) -> None:
+    """A search that has its answer."""
+    search.levels.extend(FOUND.levels)
+    search.told(search.answer())
+
+
 def test_a_search_that_has_its_answer_ends_the_run_which_passes_by_what_was_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def found(search: Any) -> None:
-        search.levels.extend(FOUND.levels)
-        search.told(search.answer())
-
     run = begun(tmp_path, search=found, monkeypatch=monkeypatch)
     assert "end run" in run.command.asked
     run.count(run.epoch)
@@ -388,10 +389,6 @@ def test_the_rate_of_a_search_is_not_that_of_the_next_run(tmp_path: Path, monkey
 def test_requests_that_fail_at_loads_that_are_too_high_fail_no_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def found(search: Any) -> None:
-        search.levels.extend(FOUND.levels)
-        search.told(search.answer())
-
     run = begun(tmp_path, search=found, monkeypatch=monkeypatch)
     recorder = Recorder("w", run.epoch)
     recorder.row("", "m").record(1_000, 0, 1, 1)

@@ -21,6 +21,7 @@ def wait_until(condition: Callable[[], Any]) -> None:
 
 
 def free_port() -> int:
+    """A port on loopback that was free a moment ago."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
