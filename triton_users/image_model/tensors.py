@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-LAYOUTS = ("NHWC", "NCHW")
 OPEN_SIDE = 224
 """The side of the pictures for a model that takes any size: what most networks are trained with."""
 

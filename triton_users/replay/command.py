@@ -36,7 +36,6 @@ from triton_users.run.preflight import look_at
 from triton_users.run.server_state import client_for
 from triton_users.scenarios import catalogue
 from triton_users.scenarios.model_load import pool_key
-from triton_users.scenarios.models import REFERENCE_IMAGE_TENSORS
 from triton_users.settings import ConnectionSettings, UsageError
 from triton_users.system import scratch
 
@@ -202,7 +201,7 @@ class _Replay:
             command=str(self._report.get("reproduce", "")),
             configuration=self._configuration,
             models=target.models,
-            image=target.image or REFERENCE_IMAGE_TENSORS,
+            image=target.image_tensors,
         )
         gallery = self._stage.shared.get("gallery")
         return script.write(self._own.script, case, patience, facts, self._stage.settings, gallery)

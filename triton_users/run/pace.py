@@ -21,9 +21,6 @@ from triton_users.system.timer import clock_id
 LEAD_S = 1.0
 """How much later than it is sent a change holds, in seconds: a message takes milliseconds, a busy worker some more."""
 
-KEPT = 2
-"""Of the rates and of the shares: the one in force and the one that comes."""
-
 Order = Mapping[str, Any]
 """What workers are sent, plain values: see `Pace.order`."""
 

@@ -12,7 +12,7 @@ from triton_users.judge.thresholds import Threshold, check_names
 from triton_users.run.configuration import left_out
 from triton_users.run.server_state import ServerState, listed, server_state, what_answered
 from triton_users.scenarios.base import Target
-from triton_users.scenarios.models import REFERENCE_IMAGE_TENSORS, names_of_all
+from triton_users.scenarios.models import names_of_all
 from triton_users.scenarios.perf_analyzer import PerfAnalyzer
 from triton_users.scenarios.resnet import preprocessing
 from triton_users.settings import SCENARIOS, ConnectionSettings, Settings, UsageError
@@ -58,7 +58,7 @@ def look_at(
     target = _target(host, connection, found)
     if any_of_the_nine and not found.image_model_fault and (folder := own_folder(settings.pictures)):
         try:
-            read(folder, found.image or REFERENCE_IMAGE_TENSORS, preprocessing(settings))
+            read(folder, target.image_tensors, preprocessing(settings))
         except PicturesError as error:
             raise UsageError(str(error)) from error
     failed, notes = found.failed(), []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from triton_users.image_model.tensors import ImageTensors
+from triton_users.scenarios.models import REFERENCE_IMAGE_TENSORS
 from triton_users.settings import Settings
 
 SENT_ELSEWHERE = "models that other processes sent requests to"
@@ -60,6 +61,11 @@ class Target:
     """Environment variables that command needs on top of ours."""
     perf_analyzer_remedy: str = ""
     """Why perf_analyzer cannot run here and what to do about it."""
+
+    @property
+    def image_tensors(self) -> ImageTensors:
+        """Of its image model; the reference's where it does not say."""
+        return self.image or REFERENCE_IMAGE_TENSORS
 
 
 class Client(Protocol):

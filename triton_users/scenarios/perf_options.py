@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from triton_users.scenarios.base import Target
-from triton_users.scenarios.models import REFERENCE_IMAGE_TENSORS, IdentityModel, identity_models
+from triton_users.scenarios.models import IdentityModel, identity_models
 from triton_users.scenarios.sequence_models import SequenceModel, expected_answers, sequence_models
 from triton_users.settings import Settings
 
@@ -67,7 +67,7 @@ def image_options(target: Target, settings: Settings) -> tuple[PerfOption, ...]:
     """The image model in batches; nothing when it is not ready."""
     if settings.image_model not in target.models or target.image_model_fault:
         return ()
-    tensors = target.image or REFERENCE_IMAGE_TENSORS
+    tensors = target.image_tensors
     batch = tensors.batch(settings.batch_size)
     own = (batch,) if tensors.batched and not tensors.declared else ()
     shape = ",".join(map(str, (*own, *tensors.shape)))

@@ -17,10 +17,8 @@ from triton_users.client.streamed import StreamedInput
 from triton_users.image_model.own_pictures import OWN_NETWORK, PicturesError, listed, own_folder, read
 from triton_users.image_model.pictures import reference_pictures
 from triton_users.image_model.preprocessing import PRESETS, Preprocessing, prepared
-from triton_users.image_model.tensors import ImageTensors
 from triton_users.scenarios.base import Scenario, ScenarioFailure, Session, Target
 from triton_users.scenarios.calls import infer
-from triton_users.scenarios.models import REFERENCE_IMAGE_TENSORS
 from triton_users.settings import IMAGE_MODEL, Settings
 
 LEAST_SCORE = 0.5
@@ -66,7 +64,7 @@ class ResNet(Scenario):
         super().__init__(session)
         self.prepare(session.shared, session.target, session.settings)
         self.gallery: Gallery = session.shared["gallery"]
-        self.tensors = _tensors(session.target)
+        self.tensors = session.target.image_tensors
         self.batch = self.tensors.batch(session.settings.batch_size)
 
     @classmethod
@@ -74,7 +72,7 @@ class ResNet(Scenario):
         """Draw or read the pictures and bring them to the model's size: a tenth of a second or more."""
         if "gallery" in shared:
             return
-        folder, tensors, how = own_folder(settings.pictures), _tensors(target), preprocessing(settings)
+        folder, tensors, how = own_folder(settings.pictures), target.image_tensors, preprocessing(settings)
         if folder is not None:
             shared["gallery"] = Gallery(*read(folder, tensors, how), own=True)
         else:
@@ -204,10 +202,6 @@ class Classified:
         if expected.isdecimal() and self.label != expected:
             return self.index.isdecimal() and int(self.index) == int(expected)
         return self.label is not None and self.label.strip().casefold() == expected.strip().casefold()
-
-
-def _tensors(target: Target) -> ImageTensors:
-    return target.image or REFERENCE_IMAGE_TENSORS
 
 
 def preprocessing(settings: Settings) -> Preprocessing:
