@@ -9,9 +9,8 @@ an answer that comes whole has its first response with it, and nothing between r
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from triton_users.declaration import UsageError, option
@@ -24,12 +23,8 @@ WHAT = ("latency_ms", *(measure.field(name) for name, measure in MEASURES.items(
 """What may have a limit."""
 
 _COUNTS = frozenset(name for name, measure in MEASURES.items() if not measure.is_time)
-_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+_STAND_IN = {"inter_response": 0, "issue_delay": 0, "responses": 1}
+"""What a measure that was not taken counts as; another one as the latency."""
 _LIMIT = re.compile(r"(?:(?P<name>[^:<>=]+):)?(?P<what>[^:<>=]+)(?P<operator>[<>]=?)(?P<limit>[^:<>=]+)")
 
 
@@ -70,11 +65,9 @@ def _keeps(limit: Threshold, latency_us: int, measures: Measures) -> bool:
     name = limit.metric.removesuffix("_ms")
     values = measures.get(name)
     if values is None:
-        stand_in = {"inter_response": 0, "issue_delay": 0, "responses": 1}
-        values = (stand_in.get(name, latency_us),)
+        values = (_STAND_IN.get(name, latency_us),)
     worst = values.max_us if isinstance(values, Histogram) else max(values, default=0)
-    keeps = _OPERATORS[limit.operator]
-    return keeps(worst if name in _COUNTS else worst / 1e3, limit.limit)
+    return limit.holds(worst if name in _COUNTS else worst / 1e3)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,10 @@ class Threshold:
     operator: str
     limit: float
 
+    def holds(self, value: float) -> bool:
+        """Whether `value` keeps the limit."""
+        return _OPERATORS[self.operator](value, self.limit)
+
     def __str__(self) -> str:
         return f"{self.scenario + ':' if self.scenario else ''}{self.metric}{self.operator}{self.limit:g}"
 
@@ -172,19 +176,20 @@ def apply(
     While the run is `running`, a lower limit that is not reached, one without data and one with too few requests behind
     it are not decided yet. `fail_when_too_few`: at its end, the last of these does not pass.
     """
-    return tuple(_check(each, total, duration_s, running, fail_when_too_few) for each in thresholds)
+    chosen = tuple(thresholds)
+    measured = {name: _measured(name, total, duration_s) for name in {each.scenario for each in chosen}}
+    return tuple(_check(each, measured[each.scenario], running, fail_when_too_few) for each in chosen)
 
 
-def _check(threshold: Threshold, total: Ledger, duration_s: float, running: bool, fail_when_too_few: bool) -> Check:
-    of, compare, limit = metric(threshold.metric), _OPERATORS[threshold.operator], threshold.limit
-    measured = _measured(threshold.scenario, total, duration_s)
+def _check(threshold: Threshold, measured: Measured, running: bool, fail_when_too_few: bool) -> Check:
+    of = metric(threshold.metric)
     value = of.value(measured)
-    if value is None or not compare(value, limit):
+    if value is None or not threshold.holds(value):
         undecided = running and (value is None or threshold.operator.startswith(">"))
         return Check(threshold, value, None if undecided else False)
     if of.sample is None:
         return Check(threshold, value, True)
-    sample = of.sample(measured, lambda each: compare(each, limit), threshold.operator.startswith("<"))
+    sample = of.sample(measured, threshold.holds, threshold.operator.startswith("<"))
     if not sample.needed:
         return Check(threshold, value, True, sample)
     return Check(threshold, value, None if running else not fail_when_too_few, sample)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from triton_users.arrivals.rate import Rate
+from triton_users.arrivals.rate import MAX_RATE, Rate
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.capacity.answer import Answer, tried
 from triton_users.capacity.level import Level, Seen, fewest, judge_level, missing, took_us
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_RATE = 100.0
 """Arrivals a second of the first level where no rate is given: a server that answers at all is some steps away."""
-LOWEST_RATE, HIGHEST_RATE = 0.1, 1_000_000.0
+LOWEST_RATE, HIGHEST_RATE = 0.1, MAX_RATE
 MOST_USERS = 100_000.0
 LOOKS = 10
 """So often a level is looked at in the time that it is measured for."""
