@@ -113,7 +113,10 @@ def judge_drift(
         return []
     measures = [what for what in FEWEST if not (open_loop and what == "rate of answers")]
     names = dict.fromkeys(name for point in even for name in point.scenarios)
-    found = [_drift(name, what, windows(even, name), limit_percent, left_out_s) for name in names for what in measures]
+    found = []
+    for name in names:
+        over = windows(even, name)
+        found += [_drift(name, what, over, limit_percent, left_out_s) for what in measures]
     return [each for each in found if each is not None]
 
 

@@ -176,6 +176,7 @@ class Timeline:
         counted = change.counted
         self._reach(change.now_s)
         here = self._index(change.now_s)
+        spread = self._spread(change.now_s - change.span_s, change.now_s)
         for name, counts in counted.scenarios.items():
             part = self.points[here].slice(name)
             part.runs += counts.runs
@@ -187,10 +188,10 @@ class Timeline:
         for name, row in rows.items():
             part = self.points[here].slice(name)
             part.latency = part.latency.plus(Buckets.of(row.latency))
-            for point, share in self._spread(change.now_s - change.span_s, change.now_s):
+            for point, share in spread:
                 point.slice(name).requests += row.answered * share
         if counted.arrivals.ended:
-            for point, share in self._spread(change.now_s - change.span_s, change.now_s):
+            for point, share in spread:
                 point.arrive("issued", counted.arrivals.issued * share)
                 point.arrive("missed", counted.arrivals.missed * share)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -92,20 +92,21 @@ def series(seen: Seen) -> dict[str, Any]:
 
     A counter is shown as what it makes of the time since the row before: a rate, or a mean.
     """
-    times, columns = seen.samples.times, seen.samples.columns()
+    samples = seen.samples
+    times, keys = samples.times, samples.keys()
     each = max(1, math.ceil(len(times) / MAX_ROWS))
     rows = sorted({len(times) - 1 - i for i in range(0, len(times), each)}) if times else []
     made: list[tuple[Key, list[float | None]]] = []
     busiest = sorted(
-        (of for name, _, of in columns if name == "success" and of),
+        (of for name, _, of in keys if name == "success" and of),
         key=lambda of: -(seen.models.get(of) or ModelCounts()).success,
     )[:SHOWN_MODELS]
     for model in busiest:
-        made += _of_model(model, [times[i] for i in rows], lambda what, of=model: _at(columns, what, of, rows))
-    for key, column in columns.items():
+        made += _of_model(model, [times[i] for i in rows], lambda what, of=model: samples.at(Key(what, "", of), rows))
+    for key in keys:
         if key.name in ModelCounts.__dataclass_fields__ or (key.name == "pending" and key.of not in busiest):
             continue
-        values = [column[i] for i in rows]
+        values = samples.at(key, rows)
         if key == Key("cpu", "s", key.of):
             made.append((Key("cpu", "cores", key.of), _per([times[i] for i in rows], values)))
         else:
@@ -129,11 +130,6 @@ def _of_model(model: str, times: list[float], column: Any) -> Iterable[tuple[Key
     for what, counter in _PARTS.items():
         yield Key(what.removesuffix("_ms"), "ms", model), _per(success, column(counter), 1e-6)
     yield Key("mean_batch", "", model), _per(column("executions"), column("inferences"))
-
-
-def _at(columns: Mapping[Key, tuple[float, ...]], what: str, of: str, rows: list[int]) -> list[float]:
-    column = columns.get(Key(what, "", of))
-    return [math.nan] * len(rows) if column is None else [column[i] for i in rows]
 
 
 def _per(base: list[float], values: list[float], factor: float = 1.0) -> list[float | None]:

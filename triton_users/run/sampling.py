@@ -162,20 +162,18 @@ class Sampler:
         return max(0.0, monotonic_s - self._begun_s)
 
     def _sources(self) -> Iterator[Source]:
-        yield self._source(STATISTICS, "")
+        yield self._source(STATISTICS)
         for url in self._urls:
-            yield self._source(url, "")
+            yield self._source(url)
         if not self._urls:
             yield Source("metrics", 0, _NO_METRICS)
         if self._tree is not None:
-            yield self._source(PROCESSES, "")
-        elif not any(
-            Key("memory", "MiB", of) in self._samples.columns() for of in ("", *map(metrics.place, self._urls))
-        ):
+            yield self._source(PROCESSES)
+        elif not any(Key("memory", "MiB", of) in self._samples for of in ("", *map(metrics.place, self._urls))):
             yield Source(PROCESSES, 0, _NO_PROCESSES)
 
-    def _source(self, name: str, otherwise: str) -> Source:
-        return Source(name, self._answered.get(name, 0), self._errors.get(name, otherwise))
+    def _source(self, name: str) -> Source:
+        return Source(name, self._answered.get(name, 0), self._errors.get(name, ""))
 
     def _go_on(self) -> None:
         while True:
@@ -245,7 +243,7 @@ class Sampler:
                 if key.name == "pending":
                     if value or key.of in self._success:
                         values[key] = values.get(key, 0.0) + value
-                elif value or key.name not in ("machine_memory",):
+                elif value or key.name != "machine_memory":
                     of = " ".join(filter(None, (metrics.place(url) if several else "", key.of)))
                     values[key._replace(of=of)] = value
 

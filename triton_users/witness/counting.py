@@ -78,10 +78,7 @@ class Counting:
                 self._restarted(Restart(name, since_s, now_s))
             elif name in back and not restarted:
                 self._turned(name, statistics[name], now_s)
-        # What is away for now is still known: its counters may go on where they were.
-        self._last, self._last_s = {**self._last, **statistics}, now_s
-        for name in self._away:
-            self._last.pop(name, None)
+        self._last, self._last_s = statistics, now_s
 
     def _turned(self, name: str, counts: ModelCounts, now_s: float) -> None:
         turns = [each for each in self._turns.get(name, []) if now_s - each[0] <= TURNS_S]

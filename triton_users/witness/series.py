@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -91,6 +91,19 @@ class Samples:
     def columns(self) -> dict[Key, tuple[float, ...]]:
         """Each series' value in each row, NaN where it was not there; in order of first sight."""
         return {key: tuple(column) for key, column in self._columns.items()}
+
+    def __contains__(self, key: object) -> bool:
+        """Whether it has this series."""
+        return key in self._columns
+
+    def keys(self) -> tuple[Key, ...]:
+        """The series there are, in order of first sight."""
+        return tuple(self._columns)
+
+    def at(self, key: Key, rows: Sequence[int]) -> list[float]:
+        """A series' values in these rows, NaN where it was not there, or is none."""
+        column = self._columns.get(key)
+        return [math.nan] * len(rows) if column is None else [column[i] for i in rows]
 
     def series(self) -> list[Series]:
         """Each series by itself, in order of first sight."""
