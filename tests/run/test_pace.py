@@ -10,7 +10,7 @@ from triton_users.arrivals.rate import parse_rate
 from triton_users.arrivals.settings import ArrivalSettings, parse_kind
 from triton_users.arrivals.timetable import Timetable
 from triton_users.declaration import UsageError
-from triton_users.run.pace import LEAD_S, Order, Pace, parts_of, shares_of
+from triton_users.run.pace import LEAD_S, Order, Pace, parts_of, shares_of, trace_of
 
 
 class Cluster:
@@ -123,3 +123,17 @@ def test_settings_that_contradict_each_other_are_an_error(settings: dict[str, ob
 def test_a_gamma_without_a_shape_is_an_error(text: str) -> None:
     with pytest.raises(UsageError, match=r"gamma needs a shape from 0\.01"):
         parse_kind(text)
+
+
+def test_a_trace_is_read_once_until_its_file_changes(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("0.1\n0.2\n")
+    settings = ArrivalSettings(arrivals=parse_kind(str(file)))
+    first = trace_of(settings)
+    assert trace_of(settings) is first
+    file.write_text("0.1\n0.2\n0.3\n")
+    again = trace_of(settings)
+    assert again is not first
+    assert first is not None
+    assert again is not None
+    assert again.digest != first.digest

@@ -110,7 +110,6 @@ class Dispatcher(Generic[User]):
             del idle[user]
             self._counts.issue(int((now_s - arrival.due_s) * 1e6), free=True)
             self._start(user, arrival)
-        self._armed_s = math.inf
         self._arm(force=True)
 
     def expire(self) -> None:

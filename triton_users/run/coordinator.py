@@ -290,7 +290,7 @@ class Coordinator:
             info = replace(info, weights={})
         sampler = self._sampler = self._sampler_for(connection, preflight)
         self.reporting = Reporting(info, report_dir_from(options), configuration.epoch, self._poll, sampler.seen)
-        steering.attach(self.reporting, self._poll)
+        steering.attach(self.reporting, self._hear)
         self._watch = ServerWatch(self.host, connection, preflight.found)
         self._watch.start()
         sampler.start()
@@ -328,9 +328,13 @@ class Coordinator:
         steering = self._steering
         if steering is not None:
             steering.poll_begins()
-        self.merge(self._nodes.poll())
+        self._hear()
         if steering is not None:
             steering.poll_ends()
+
+    def _hear(self) -> None:
+        """Take in what a local node has counted."""
+        self.merge(self._nodes.poll())
 
     def _names(self, configuration: RunConfiguration) -> set[str]:
         """What a trace can name."""

@@ -15,6 +15,7 @@ from triton_users.arrivals.rate import Rate, parse_rate
 from triton_users.arrivals.settings import Arrivals, ArrivalSettings, parse_kind
 from triton_users.arrivals.timetable import Part, Share, Timetable
 from triton_users.arrivals.trace import TraceFile, read_trace
+from triton_users.run.models import in_a_thread
 from triton_users.settings import UsageError
 from triton_users.system.timer import clock_id
 
@@ -25,10 +26,24 @@ Order = Mapping[str, Any]
 """What workers are sent, plain values: see `Pace.order`."""
 
 
+_newest: list[tuple[Any, TraceFile]] = []
+"""The trace that was read last, with what it was read from: a start that is checked and begun reads it once."""
+
+
 def trace_of(settings: ArrivalSettings) -> TraceFile | None:
-    """The trace that these settings name, read. Raises UsageError when it cannot be."""
+    """The trace that these settings name, read while other greenlets run. Raises UsageError when it cannot be."""
     path: Path | None = settings.arrivals.trace
-    return None if path is None else read_trace(path, settings.trace_speed)
+    if path is None:
+        _newest.clear()
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return read_trace(path, settings.trace_speed)  # which says what is wrong
+    key = path.absolute(), found.st_mtime_ns, found.st_size, settings.trace_speed
+    if not _newest or _newest[0][0] != key:
+        _newest[:] = [(key, in_a_thread(read_trace, path, settings.trace_speed))]
+    return _newest[0][1]
 
 
 class Pace:
