@@ -50,7 +50,8 @@ def _numbers(text: str) -> list[int]:
 
 
 def pins(options: argparse.Namespace) -> Pins:
-    return one_core_each() if options.pin else Pins()
+    """Those of `--pin`, which not every measurement has."""
+    return one_core_each() if getattr(options, "pin", False) else Pins()
 
 
 def compare(title: str, server: Server, clients: Sequence[Client], options: argparse.Namespace) -> dict[str, Any]:

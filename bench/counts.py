@@ -43,7 +43,6 @@ HEADERS = [
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=int, default=20, metavar="N", help="runs of each case (default %(default)s)")
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases whose layout and end contain this")
-    parser.add_argument("--pin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
 
 

@@ -26,7 +26,6 @@ class _Response:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--requests", type=int, default=REQUESTS, help="lines of each log (default %(default)s)")
-    parser.add_argument("--pin", action="store_true", help="for the machine's description only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
 
 

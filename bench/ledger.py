@@ -27,7 +27,6 @@ VALUES = 20_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=15, help="the best of these is shown (default %(default)s)")
-    parser.add_argument("--pin", action="store_true", help="for the machine's description only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
 
 

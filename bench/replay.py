@@ -55,7 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", default="", metavar="NAMES", help=f"comma separated, of: {', '.join(CASES)}")
     parser.add_argument("--time-limit", type=float, default=120.0, metavar="S", help="of each replay (default 120)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep reports and scripts there")
-    parser.add_argument("--pin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
 
 

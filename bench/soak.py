@@ -44,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warm-up-minutes", type=float, default=5.0, help="left out of slopes (default %(default)s)")
     parser.add_argument("--soak-users", type=int, default=8, metavar="N", help="(default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default %(default)s)")
-    parser.add_argument("--pin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--host", metavar="grpc://HOST:PORT", help="a Triton that runs already")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
     parser.add_argument("locust_options", nargs="*", help="after `--`: more options for Locust, such as --weights")

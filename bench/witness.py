@@ -17,7 +17,6 @@ from triton_users.settings import ConnectionSettings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, default=100, help="questions of each kind (default %(default)s)")
-    parser.add_argument("--pin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
 
 
