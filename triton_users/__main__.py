@@ -10,34 +10,31 @@ requests FILE` prints percentiles of a request log, `triton-users replay REPORT`
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from locust.main import main as run_locust  # before all else: it patches the standard library
 
 import triton_users.locustfile
-from triton_users import models_command, record_command
-from triton_users.compare import command as compare_command
-from triton_users.exports import requests
 from triton_users.locust_compat.locustfile_option import names_a_locustfile
-from triton_users.replay import command as replay_command
 from triton_users.run.reproduce import COMMAND
-from triton_users.server import __main__ as server_command
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "compare": compare_command.main,
-    "models": models_command.main,
-    "record": record_command.main,
-    "releases": lambda arguments: server_command.main(["releases", *arguments]),
-    "requests": requests.main,
-    "replay": replay_command.main,
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "compare": ("triton_users.compare.command",),
+    "models": ("triton_users.models_command",),
+    "record": ("triton_users.record_command",),
+    "releases": ("triton_users.server.__main__", "releases"),
+    "requests": ("triton_users.exports.requests",),
+    "replay": ("triton_users.replay.command",),
 }
-"""Name -> what runs it: takes the arguments behind the name and returns the exit code."""
+"""Name -> the module whose `main` takes the arguments and returns the exit code, and what stands before these. Imported
+only when asked for: all of them together are a twentieth of the start of a run."""
 
 
 def main() -> None:
     """Run `locust` on these arguments; ends the program with its exit code."""
     if sys.argv[1:] and (command := COMMANDS.get(sys.argv[1])):
-        sys.exit(command(sys.argv[2:]))
+        module, *before = command
+        sys.exit(import_module(module).main([*before, *sys.argv[2:]]))
     sys.argv[0] = COMMAND  # which the usage and the report's command to reproduce show, also after `python -m`
     if not names_a_locustfile(sys.argv[1:]):
         sys.argv[1:1] = ["-f", triton_users.locustfile.__file__]

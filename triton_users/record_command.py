@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from triton_users.client.client import TritonClient
 from triton_users.client.encoded import EncodedRequest, encoded_infer, infer_on_a_stream_of_its_own
 from triton_users.client.stream_requests import end_of
 from triton_users.declaration import declared, read
-from triton_users.inputs.answers import Output, mismatch, outputs_of
+from triton_users.inputs.answers import mismatch, outputs_of
 from triton_users.inputs.data import InputData, Step
 from triton_users.inputs.datatypes import DataError
 from triton_users.inputs.golden import GoldenFile, expected_of, not_for_perf_analyzer
@@ -138,7 +138,7 @@ def _write(
 ) -> None:
     model = traffic.spec
     try:
-        golden = Step(step.inputs, expected_of(model, [_outputs(each) for each in first]))
+        golden = Step(step.inputs, expected_of(model, [outputs_of(each) for each in first]))
         if len(again) != len(first):
             raise DataError(f"{len(first)} responses the first time and {len(again)} the second")
         for number, response in enumerate(again):
@@ -151,10 +151,6 @@ def _write(
     except DataError as error:
         raise UsageError(f"{model.name}, {place}: {error}") from None
     file.add(golden, stream_begins=begins)
-
-
-def _outputs(response: Any) -> Mapping[str, Output]:
-    return outputs_of(response)
 
 
 class _Asker:

@@ -30,7 +30,7 @@ compared."""
 
 def main(arguments: Sequence[str]) -> int:
     """Compare, print, write, and return the exit code."""
-    own, _, others = _split(arguments)
+    own, others = _split(arguments)
     options = _parser().parse_args(own)
     try:
         outcome = _compare(options, others)
@@ -45,10 +45,10 @@ def main(arguments: Sequence[str]) -> int:
     return outcome.exit_code
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], str, list[str]]:
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     listed = list(arguments)
     at = listed.index("--") if "--" in listed else len(listed)
-    return listed[:at], "--", listed[at + 1 :]
+    return listed[:at], listed[at + 1 :]
 
 
 def _parser() -> ArgumentParser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -91,7 +90,7 @@ def run(side: Live, plan: Plan, seconds: int, folder: Path) -> dict[str, Any]:
     ]
     output = folder / "output.txt"
     with output.open("wb") as log:
-        child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ.copy())
+        child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             child.wait(seconds + END_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -99,7 +98,6 @@ def run(side: Live, plan: Plan, seconds: int, folder: Path) -> dict[str, Any]:
         finally:
             _end(child)
     found = sorted(folder.glob("*/report.json"), key=lambda path: path.stat().st_mtime)
-    found = [path for path in found if path.parent.name != "warm-up"]
     if child.returncode == EXIT_REFUSED or not found:
         tail = output.read_text("utf-8", "replace")[-TAIL:]
         raise UsageError(f"a run on {side.name} ended with exit code {child.returncode}: {tail}")

@@ -6,11 +6,9 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-import numpy.typing as npt
-
 from triton_users.replay.case import Plan, Play
 from triton_users.scenarios.base import Scenario, Session, Target
-from triton_users.scenarios.calls import check_identity, draw_numbers, random_numbers
+from triton_users.scenarios.calls import check_identity, draw_stretch
 from triton_users.scenarios.crashing import CrashingPlan
 from triton_users.scenarios.model_load import ModelPlan
 from triton_users.scenarios.models import identity_models
@@ -20,7 +18,7 @@ from triton_users.scenarios.sequence_no_start import NoStartPlan
 from triton_users.scenarios.sequence_scenario import SequencePlan
 from triton_users.scenarios.sequence_stream import Pause
 from triton_users.scenarios.sequence_valid import BurstPlan
-from triton_users.scenarios.timeout import TimeoutPlan
+from triton_users.scenarios.timeout import Timeout, TimeoutPlan
 from triton_users.settings import Settings, UsageError
 
 IDENTITY = "Identity"
@@ -45,7 +43,13 @@ class Identity(Scenario):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.models = {each.name: each for each in identity_models(session.settings.trials, session.target.models)}
-        self.numbers = session.shared.setdefault("numbers", random_numbers())
+        self.prepare(session.shared, session.target, session.settings)
+        self.numbers = session.shared["numbers"]
+
+    @classmethod
+    def prepare(cls, shared: dict[str, Any], target: Target, settings: Settings) -> None:
+        """Draw the numbers that Timeout's checks send."""
+        Timeout.prepare(shared, target, settings)
 
     @classmethod
     def unavailable(cls, target: Target, settings: Settings) -> str:
@@ -94,12 +98,7 @@ def _frozen(value: Any) -> Any:
 def identity_check_of(plan: Plan, check: int, target: Target, settings: Settings) -> Play:
     """The identity check of this number in a run of Timeout, alone."""
     draw, models = random.Random(plan["afterwards"]), identity_models(settings.trials, target.models)
-    numbers, model, piece = random_numbers(), "", random_numbers()[:0]
+    model, start, count = "", 0, 0
     for _ in range(check + 1):
-        model, piece = draw.choice(models).name, draw_numbers(draw, numbers)
-    return Play(IDENTITY, {"model": model, "start": _start_of(piece, numbers), "count": len(piece)})
-
-
-def _start_of(piece: npt.NDArray[Any], numbers: npt.NDArray[Any]) -> int:
-    offset = piece.__array_interface__["data"][0] - numbers.__array_interface__["data"][0]
-    return int(offset // numbers.itemsize)
+        model, (start, count) = draw.choice(models).name, draw_stretch(draw)
+    return Play(IDENTITY, {"model": model, "start": start, "count": count})

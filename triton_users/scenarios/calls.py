@@ -93,9 +93,14 @@ def draw_numbers(draw: random.Random, numbers: npt.NDArray[np.float32]) -> npt.N
     Small and large tensors are as likely, since a server takes them other ways: in one frame or in many, into one piece
     of memory or several.
     """
-    count = int((len(numbers) // 2) ** draw.uniform(0, 1))
-    start = draw.randrange(len(numbers) - count)
+    start, count = draw_stretch(draw, len(numbers))
     return numbers[start : start + count]
+
+
+def draw_stretch(draw: random.Random, of: int = 2 * MAX_NUMBERS) -> tuple[int, int]:
+    """The start and the length of what `draw_numbers` takes from so many numbers."""
+    count = int((of // 2) ** draw.uniform(0, 1))
+    return draw.randrange(of - count), count
 
 
 def check_identity(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from triton_users.server import manifest, pins
+from triton_users.server import manifest, pins, support
 from triton_users.server.cache import cache_folder, used
 from triton_users.server.errors import Unsupported
 from triton_users.server.loader import missing_libraries
@@ -54,7 +54,7 @@ def program_in(folder: Path) -> Path:
 def fill(folder: Path, server_libraries: Path, progress: Progress) -> None:
     """Put it into `folder`; `server_libraries` are those of any release of the server."""
     kept = (_PROGRAM, _CUDA_RUNTIME)
-    unpack(pins.PERF_ANALYZER, folder, (3, 10), progress, "perf_analyzer", only=kept.__contains__)
+    unpack(pins.PERF_ANALYZER, folder, support.PYTHONS[0], progress, "perf_analyzer", only=kept.__contains__)
     program_in(folder).chmod(0o755)
     # It wants libb64 too, which hardly any machine has; the server's wheels bring it under another name.
     (bundled,) = server_libraries.glob("libb64-*.so.0d")
