@@ -49,15 +49,23 @@ MEASUREMENTS = {
 }
 
 
-def main() -> int:
+def parser() -> argparse.ArgumentParser:
+    """Each measurement a command, and where it runs."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure this project beside its peers.")
     commands = parser.add_subparsers(dest="measurement", required=True)
     for name, module in MEASUREMENTS.items():
         described = (module.__doc__ or "").strip()
-        module.add_arguments(commands.add_parser(name, help=described.splitlines()[0], description=described))
-    options = parser.parse_args()
+        command = commands.add_parser(name, help=described.splitlines()[0], description=described)
+        module.add_arguments(command)
+        compare.add_pins(command)
+    return parser
+
+
+def main() -> int:
+    options = parser().parse_args()
     procs.exit_on_sigterm()
     try:
+        compare.pins(options).hold()
         results = MEASUREMENTS[options.measurement].run(options)
     except procs.BenchError as exc:
         print(f"bench: {exc}", file=sys.stderr)

@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import table
+from bench import compare, table
 from bench.clients import ROOT
-from bench.procs import BenchError, end, start, tail
+from bench.procs import BenchError, end, on_cores, start, tail
 from bench.triton import IDENTITY, add_option, triton
 from triton_users.server import ServerError, ensure_installed, perf_analyzer_command
 
@@ -56,14 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--step", type=int, default=200, metavar="N", help="its step, without binary search (%(default)s)"
     )
-    parser.add_argument("--pin", action="store_true", help="server on the first core, client on the second")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     searches = (_ours, _linear, _binary, _ours)
     found = []
-    with triton(options, [IDENTITY]) as (address, _):
+    with triton(options, [IDENTITY]) as (address, _), on_cores(compare.pins(options).client):
         for search in searches:
             with tempfile.TemporaryDirectory(prefix="bench-capacity-") as name:
                 found.append(search(options, address, Path(name)))

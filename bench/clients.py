@@ -125,21 +125,25 @@ def parse_perf_analyzer(report: str, log: str) -> Said:
 
 @dataclass(frozen=True)
 class H2load:
-    """nghttp2's h2load: the most that a client in C gets out of the server. It checks HTTP status only."""
+    """nghttp2's h2load: the most that a client in C gets out of the server. It checks HTTP status only.
+
+    A bonus: where it is not installed (`apt-get install nghttp2-client`), a comparison goes without.
+    """
 
     case: Identity
     connections: int
     name: str = "h2load"
     endless: bool = False
 
+    @staticmethod
+    def installed() -> bool:
+        return shutil.which("h2load") is not None
+
     def command(self, address: str, seconds: float, folder: Path) -> Sequence[str]:
-        binary = shutil.which("h2load")
-        if binary is None:
-            raise BenchError("h2load is not installed; try: apt-get install nghttp2-client")
         body = folder / "body"
         body.write_bytes(framed(infer_request(self.case)))
         return [
-            *[binary, "-c", str(self.connections), "-m", "1", "-t", "1", "-D", str(math.ceil(seconds))],
+            *["h2load", "-c", str(self.connections), "-m", "1", "-t", "1", "-D", str(math.ceil(seconds))],
             *["-d", str(body), "-H", "content-type: application/grpc", "-H", "te: trailers"],
             f"http://{address}{INFER_PATH}",
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import table
-from bench.procs import Pins, one_core_each
+from bench.procs import Pins, cores, one_core_each
 from bench.sampling import Client, Sample, Server, measure, median_of, paired, ratio_of
 
 #: Metric -> its heading.
@@ -29,9 +29,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_at_least_one, default=5, help="paired rounds (default %(default)s)")
     parser.add_argument("--window", type=float, default=3.0, metavar="S", help="measured seconds of each run")
     parser.add_argument("--warm-up", type=float, default=1.0, metavar="S", help="seconds before the window")
-    parser.add_argument("--pin", action="store_true", help="server on the first core, client on the second")
     parser.add_argument("--clients", metavar="A,B", help="only these clients (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
+
+
+def add_pins(parser: argparse.ArgumentParser) -> None:
+    """Where server and client run, which every measurement is asked."""
+    parser.add_argument("--pin", action="store_true", help="server on the first core, client on the second")
+    for side in ("server", "client"):
+        parser.add_argument(f"--{side}-cores", type=cores, metavar="N-N,N", help=f"the {side} on these (any)")
 
 
 def add_users(parser: argparse.ArgumentParser, default: str) -> None:
@@ -50,8 +56,8 @@ def _numbers(text: str) -> list[int]:
 
 
 def pins(options: argparse.Namespace) -> Pins:
-    """Those of `--pin`, which not every measurement has."""
-    return one_core_each() if getattr(options, "pin", False) else Pins()
+    """Those that the options ask for."""
+    return one_core_each() if options.pin else Pins(options.server_cores, options.client_cores)
 
 
 def compare(title: str, server: Server, clients: Sequence[Client], options: argparse.Namespace) -> dict[str, Any]:

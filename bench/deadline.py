@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shots", type=int, default=10, help="requests, one after the other (default %(default)s)")
     parser.add_argument("--mib", type=int, default=1024, help="size of the tensor (default %(default)s)")
     parser.add_argument("--deadline-ms", type=int, default=100, help="(default %(default)s)")
-    parser.add_argument("--pin", action="store_true", help="server on the first core, client on the second")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import psutil
 
-from bench import table
+from bench import compare, table
 from bench.clients import ROOT
 from bench.messages import Identity
 from bench.null_server import NullServer, null_server
-from bench.procs import BenchError, cpu_seconds, running, tail, wait_for
+from bench.procs import BenchError, cpu_seconds, on_cores, running, tail, wait_for
 
 #: Seconds in which all users must have come.
 LIMIT_S = 180.0
@@ -47,13 +47,13 @@ class Cost:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--idle-users", type=int, default=5000, metavar="N", help="(default %(default)s)")
-    parser.add_argument("--pin", action="store_true", help="server on the first core, client on the second")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     count = options.idle_users
-    with null_server(Identity("identity", 16)) as server:
+    placed = compare.pins(options)
+    with null_server(Identity("identity", 16), placed.server) as server, on_cores(placed.client):
         costs = [
             cost
             for connected in (False, True)

@@ -24,7 +24,7 @@ def identity(case: Identity, users: int) -> list[Client]:
         *ours("ours.py", users, settings),
         PerfAnalyzer(case.model, users, shape),
         LocustClient("stock", "stock.py", users, settings),
-        H2load(case, users),
+        *([H2load(case, users)] if H2load.installed() else []),
     ]
 
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,33 @@ class Pins:
     def describe(self) -> str:
         if self.server is None or self.client is None:
             return "nothing pinned"
-        return f"server on core {sorted(self.server)}, client on core {sorted(self.client)}"
+        return f"server on {_words(self.server)}, client on {_words(self.client)}"
+
+    def hold(self) -> None:
+        """Keep this process, and so whatever it starts, to the cores of both sides: others may be measured beside it.
+
+        Raises BenchError for a side without cores, for cores that this process may not use, and for shared ones.
+        """
+        if self.server is None and self.client is None:
+            return
+        if not self.server or not self.client:
+            raise BenchError("--server-cores and --client-cores go together, and each is at least one core")
+        allowed = os.sched_getaffinity(0)
+        if missing := (self.server | self.client) - allowed:
+            raise BenchError(f"this process may not use {_words(missing)}, only {_words(allowed)}")
+        if shared := self.server & self.client:
+            raise BenchError(f"{_words(shared)} cannot be both the server's and the client's")
+        os.sched_setaffinity(0, self.server | self.client)
+
+
+def _words(cores: Set[int]) -> str:
+    return f"core{'s' if len(cores) > 1 else ''} {', '.join(map(str, sorted(cores)))}"
+
+
+def cores(text: str) -> frozenset[int]:
+    """Read cores as the kernel writes them: `0-3,8`. ValueError for anything else."""
+    ends = [(int(first), int(last or first)) for first, _, last in (part.partition("-") for part in text.split(","))]
+    return frozenset(core for first, last in ends for core in range(first, last + 1))
 
 
 def one_core_each() -> Pins:
