@@ -9,6 +9,7 @@ from bench import (
     arrivals,
     capacity,
     compare,
+    comparisons,
     counts,
     deadline,
     exports,
@@ -45,6 +46,7 @@ MEASUREMENTS = {
     "capacity": capacity,
     "planted": planted,
     "verdicts": verdicts,
+    "comparisons": comparisons,
     "witness": witness,
 }
 

@@ -27,8 +27,7 @@ PLAN = Plan(2, 1, 1, 1, 1, ())
 
 
 def test_rounds_alternate_so_that_each_side_is_first_as_often() -> None:
-    assert "".join("AB"[number] for _, number in order(4)) == "ABBAABBA"
-    assert [pair for pair, _ in order(3)] == [0, 0, 1, 1, 2, 2]
+    assert ["AB"[number] for pair in range(4) for number in order(pair)] == list("ABBAABBA")
 
 
 @pytest.fixture
@@ -38,8 +37,8 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
     def run(side: Live, plan: Plan, seconds: int, folder: Path) -> dict[str, Any]:
         calls.append((side.name, seconds))
-        first = sum(name == side.name for name, _ in calls) <= 2
-        limited = side.name == "limited" or (side.name == "once" and first)
+        number = sum(name == side.name for name, _ in calls)
+        limited = side.name == "limited" or number <= {"once": 2, "twice": 4}.get(side.name, 0)
         return report(selfcheck={"findings": [{"text": "CPU 99 %"}] if limited else []})
 
     monkeypatch.setattr(rounds_module, "run", run)
@@ -55,20 +54,46 @@ def test_a_round_in_which_the_client_was_the_limit_is_played_once_more(
     played: list[tuple[str, int]], tmp_path: Path
 ) -> None:
     told: list[str] = []
-    a, b = play((Live("once", "grpc://a"), Live("b", "grpc://b")), PLAN, tmp_path, told.append)
-    assert not any(each["selfcheck"]["findings"] for each in (*a, *b))
+    found = play((Live("once", "grpc://a"), Live("b", "grpc://b")), PLAN, tmp_path, told.append)
+    assert not any(each["selfcheck"]["findings"] for each in (*found.a, *found.b))
+    assert (len(found.a), len(found.b), found.left_out) == (2, 2, [])
     assert "the client was the limit (CPU 99 %); once more" in told
 
 
-def test_twice_in_a_row_is_refused(played: list[tuple[str, int]], tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="the client was the limit in a round of limited, twice: CPU 99 %"):
-        play((Live("a", "grpc://a"), Live("limited", "grpc://b")), PLAN, tmp_path, lambda _: None)
+def test_a_second_time_another_pair_is_played_for_it_and_that_is_said(
+    played: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    plan = Plan(4, 1, 1, 1, 1, ())
+    found = play((Live("twice", "grpc://a"), Live("b", "grpc://b")), plan, tmp_path, lambda _: None)
+    assert (len(found.a), len(found.b)) == (4, 4)
+    assert [each.rpartition("played anew: ")[2] for each in found.left_out] == [
+        "the client was the limit in a round of twice, twice: CPU 99 %"
+    ]
+
+
+def test_a_client_that_is_the_limit_in_more_than_a_quarter_of_the_pairs_is_refused(
+    played: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    plan = Plan(8, 1, 1, 1, 1, ())
+    with pytest.raises(Refused, match="in 3 of 3 pairs of rounds the client was the limit, twice: CPU 99 %"):
+        play((Live("a", "grpc://a"), Live("limited", "grpc://b")), plan, tmp_path, lambda _: None)
+
+
+def test_a_server_that_ended_by_itself_is_named_with_how(tmp_path: Path) -> None:
+    """Else the reader sees only that nothing answers at some port."""
+
+    class Ended(Live):
+        def how_it_ended(self) -> str:
+            return "the embedded Triton ended by itself, killed by signal 11"
+
+    with pytest.raises(Refused, match=r"B's did not live through the rounds: .* killed by signal 11"):
+        rounds_module.run(Ended("B's", "grpc://127.0.0.1:1"), PLAN, 1, tmp_path)
 
 
 def test_the_time_left_is_told(played: list[tuple[str, int]], tmp_path: Path) -> None:
     told: list[str] = []
     play((Live("a", "grpc://a"), Live("b", "grpc://b")), PLAN, tmp_path, told.append)
-    assert told[0] == "round 1 of 4: A, a; 1:12 left"
+    assert told[0] == "pair 1 of 2: A, a; 1:12 left"
 
 
 def test_a_side_is_a_host_a_release_or_a_report(tmp_path: Path) -> None:
@@ -76,12 +101,18 @@ def test_a_side_is_a_host_a_release_or_a_report(tmp_path: Path) -> None:
     path.write_text(json.dumps(report()))
     assert side("grpc://h:1") == Live("grpc://h:1", "grpc://h:1")
     assert side("2.48") == Live("Triton 2.48", release="2.48")
+    assert side(f"2.48:{tmp_path}") == Live(f"Triton 2.48:{tmp_path}", release="2.48", models=tmp_path)
     assert isinstance(side(str(path)), Saved)
     assert isinstance(side(str(tmp_path)), Saved)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("2.0", "neither an embedded release"), ("http://h", "neither an embedded")]
+    ("text", "told"),
+    [
+        ("2.0", "neither an embedded release"),
+        ("http://h", "neither an embedded"),
+        ("2.48:/nowhere", "the model repository '/nowhere' of '2.48:/nowhere' is no folder"),
+    ],
 )
 def test_anything_else_is_an_error_that_says_what_there_is(text: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
@@ -145,7 +176,8 @@ def test_a_server_against_itself(triton: EmbeddedTriton, tmp_path: Path, capsys:
     limits = ["--max-event-loop-lag-ms", "0", "--max-cpu-percent", "0", "--max-queue-time-ms", "0"]
     code = main([host, host, *played, "--", "--scenarios", "SequenceValid", *limits, "--max-gc-pause-ms", "0"])
     output = capsys.readouterr()
-    assert code == 0, output
+    assert code == 2, output
+    assert "too few rounds to say" in output.out
     found = json.loads((tmp_path / "compare.json").read_text())
     assert {each["name"] for each in found["measures"]} >= {"requests answered", "latency p50", "latency p99"}
     assert {each["difference"]["answer"] for each in found["measures"]} == {"too few rounds to say"}

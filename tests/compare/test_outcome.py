@@ -67,6 +67,17 @@ def test_too_few_rounds_say_nothing_and_how_many_it_takes() -> None:
     outcome = compare_rounds(NAMES, rounds(1.0, 2), rounds(2.0, 2), 0.05)
     assert {each.difference.answer for each in outcome.measures} == {"too few rounds to say"}
     assert outcome.notes == ["4 measures need 8 pairs of rounds; there are 2"]
+    assert outcome.exit_code == 2, "nothing was shown either way: no release goes to production by that"
+
+
+def test_a_measure_that_some_rounds_lack_is_left_out_and_said() -> None:
+    """Streams that B does not answer any more are no silent end of a row."""
+    first = {"first_response_ms": {"p50": 1.0, "p99": 2.0}}
+    a = rounds(1.0)
+    for each in a:
+        each["totals"]["measures"] = first
+    outcome = compare_rounds(NAMES, a, rounds(1.0), 0.05)
+    assert "first response p50 is not compared: 10 of 10 rounds of A have it, and 0 of 10 of B" in outcome.notes
 
 
 def test_failures_on_b_alone_are_a_regression_however_fast_it_is() -> None:

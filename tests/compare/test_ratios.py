@@ -18,12 +18,12 @@ from triton_users.compare.ratios import (
     unpaired,
 )
 
-MEASURES, ROUNDS, MARGIN = 9, 10, 0.05
+MEASURES, ROUNDS, MARGIN = 9, 12, 0.05
 above_zero = st.lists(st.floats(0.01, 1e6), min_size=10, max_size=10)
 
 
 def comparison(seed: int, slower: float, noise: float = 0.04) -> list[str]:
-    """The answers for the measures of one comparison of ten pairs of rounds, whose noise they share in part."""
+    """The answers for the measures of one comparison of twelve pairs of rounds, whose noise they share in part."""
     draw = np.random.default_rng(seed)
     found = []
     rounds = draw.standard_t(4, (2, ROUNDS)) * noise / 2
@@ -72,6 +72,13 @@ def test_the_interval_is_exact_for_rounds_that_do_not_differ(rounds: int, confid
         found = paired([1.0] * rounds, [math.exp(s * log) for s, log in zip(signs, logs, strict=True)], confidence)
         left_out += not found.low <= 1 <= found.high
     assert left_out / 2**rounds <= 1 - confidence
+
+
+def test_what_differs_from_start_to_start_widens_the_interval_however_alike_the_rounds_are() -> None:
+    """Ten rounds of one process are one sample of how its allocator laid things out."""
+    a, b = [100.0] * 10, [107.0] * 10
+    assert judged(paired(a, b, 0.99), MARGIN, less_is_better=True).answer == "worse"
+    assert judged(paired(a, b, 0.99, 0.03), MARGIN, less_is_better=True).answer == "no difference shown"
 
 
 def test_few_rounds_say_nothing_and_it_is_known_how_many_are_needed() -> None:

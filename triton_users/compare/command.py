@@ -23,7 +23,8 @@ from triton_users.settings import ConnectionSettings
 
 EXIT_INTERRUPTED = 130
 
-USAGE = """A and B are each an embedded release (2.48), a host (grpc://HOST:PORT) or a report.json. Options after `--`
+USAGE = """A and B are each an embedded release (2.48; with models of yours 2.48:FOLDER), a host (grpc://HOST:PORT) or
+a report.json. Options after `--`
 are those of each run, for instance `-- --scenarios SequenceValid`. Exit code 1: B is worse than A; 2: they cannot be
 compared."""
 
@@ -55,11 +56,11 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="triton-users compare", description=(__doc__ or "").split(": ", 1)[1], epilog=USAGE)
     parser.add_argument("sides", nargs="+", metavar="SIDE", help="A and B; B alone with --baseline")
     parser.add_argument("--baseline", metavar="REPORT", help="the stored report.json that is A")
-    parser.add_argument("--rounds", type=_whole(1, 50), default=10, help="pairs of rounds (default %(default)s)")
+    parser.add_argument("--rounds", type=_whole(1, 50), default=12, help="pairs of rounds (default %(default)s)")
     parser.add_argument(
-        "--round-time", type=_whole(1, 86_400), default=20, help="seconds of each (default %(default)s)"
+        "--round-time", type=_whole(1, 86_400), default=15, help="seconds of each (default %(default)s)"
     )
-    parser.add_argument("--warm-up", type=_whole(0, 3_600), default=5, help="seconds before each (default %(default)s)")
+    parser.add_argument("--warm-up", type=_whole(0, 3_600), default=3, help="seconds before each (default %(default)s)")
     parser.add_argument("-u", "--users", type=_whole(1, 100_000), default=8, help="(default %(default)s)")
     parser.add_argument("--seed", type=_whole(1, 2**53 - 1), default=1, help="of all rounds (default %(default)s)")
     parser.add_argument("--margin", type=float, default=5.0, help="percent that matter (default %(default)s)")
@@ -100,7 +101,7 @@ def _live(a: Live, b: Live, plan: Plan, margin: float) -> Outcome:
             for each in (a, b):
                 with ProgressLine() as progress:
                     each.start(progress)
-            reports = play((a, b), plan, Path(folder), _tell)
+            played = play((a, b), plan, Path(folder), _tell)
             clients = [client_for(each.host, ConnectionSettings(), LIMIT_S) for each in (a, b)]
             try:
                 answers = compare_answers(clients[0], clients[1], plan.seed)
@@ -110,7 +111,7 @@ def _live(a: Live, b: Live, plan: Plan, margin: float) -> Outcome:
         finally:
             for each in (a, b):
                 each.stop()
-    return compare_rounds((a.name, b.name), *reports, margin, answers)
+    return compare_rounds((a.name, b.name), played.a, played.b, margin, answers, played.left_out)
 
 
 def _against_report(a: Live | Saved, b: Live | Saved, plan: Plan, margin: float) -> Outcome:

@@ -63,8 +63,13 @@ class Outcome:
         return [*self.correctness, *(f"{each.name}: {sentence(each)}" for each in worse)]
 
     @property
+    def too_few(self) -> bool:
+        """Whether nothing can be said of any measure."""
+        return all(each.difference.ratio is None for each in self.measures)
+
+    @property
     def exit_code(self) -> int:
-        return EXIT_REGRESSION if self.regressions else EXIT_NO_REGRESSION
+        return EXIT_REGRESSION if self.regressions else EXIT_REFUSED if self.too_few else EXIT_NO_REGRESSION
 
     def dump(self) -> dict[str, Any]:
         """Plain values."""
@@ -100,19 +105,27 @@ def compare_rounds(
     b: Sequence[Report],
     margin: float,
     answers: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> Outcome:
     """Rounds that were played in turn: the first of A and the first of B are a pair, and so on. Refused as below."""
     for one, other in zip(a, b, strict=True):
         check_alike(one, other)
     found = [(measure, values(measure, a), values(measure, b)) for measure in MEASURES]
-    both = [(measure, x, y) for measure, x, y in found if x and y]
-    notes = []
+    both = [(measure, x, y) for measure, x, y in found if len(x) == len(y) == len(a)]
+    notes = [
+        *notes,
+        *(
+            f"{measure.name} is not compared: {len(x)} of {len(a)} rounds of A have it, and {len(y)} of {len(b)} of B"
+            for measure, x, y in found
+            if (x or y) and not len(x) == len(y) == len(a)
+        ),
+    ]
     if len(a) < fewest_rounds(len(both)):
         notes.append(f"{len(both)} measures need {fewest_rounds(len(both))} pairs of rounds; there are {len(a)}")
     compared = [
-        _compared(measure, x, y, judged(paired(x, y, confidence_of(len(both))), margin, less_is_better=less))
+        _compared(measure, x, y, judged(ratio, margin, less_is_better=measure.less_is_better))
         for measure, x, y in both
-        for less in [measure.less_is_better]
+        for ratio in [paired(x, y, confidence_of(len(both)), measure.between_starts)]
     ]
     known = answers or {"compared": 0, "different": [], "models": []}
     wrong = [*_correctness(a, b), *(f"answers differ: {each}" for each in known["different"])]

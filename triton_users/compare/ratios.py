@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, stdev
+from statistics import NormalDist, fmean, median, stdev
 from typing import Literal
 
 from triton_users.judge.slopes import student_quantile
@@ -33,14 +33,19 @@ class Ratio:
     high: float
 
 
-def paired(a: Sequence[float], b: Sequence[float], confidence: float) -> Ratio | None:
-    """Of rounds played in turn, all values above 0; None where so few cannot give this confidence."""
+def paired(a: Sequence[float], b: Sequence[float], confidence: float, between_starts: float = 0.0) -> Ratio | None:
+    """Of rounds played in turn, all values above 0; None where so few cannot give this confidence.
+
+    `between_starts`: the share by which the measure differs from one start of the same server to the next. All rounds
+    of a side are on one start, so no number of them shows it.
+    """
     logs = [math.log(y / x) for x, y in zip(a, b, strict=True)]
     outside = _outside(len(logs), confidence)
     if outside is None:
         return None
     walsh = sorted((logs[i] + logs[j]) / 2 for i in range(len(logs)) for j in range(i, len(logs)))
-    return Ratio(math.exp(median(walsh)), math.exp(walsh[outside]), math.exp(walsh[-1 - outside]))
+    more = math.sqrt(2) * between_starts * NormalDist().inv_cdf((1 + confidence) / 2)
+    return Ratio(math.exp(median(walsh)), math.exp(walsh[outside] - more), math.exp(walsh[-1 - outside] + more))
 
 
 def unpaired(a: Sequence[float], b: Sequence[float], confidence: float) -> Ratio | None:

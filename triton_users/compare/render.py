@@ -15,7 +15,9 @@ HEADS = ("Measure", "A", "B", "B / A", "Interval", "Answer")
 
 def headline(outcome: Outcome) -> str:
     """The verdict in a few words."""
-    return f"{len(outcome.regressions)} REGRESSIONS" if outcome.regressions else "no regression shown"
+    if outcome.regressions:
+        return f"{len(outcome.regressions)} REGRESSIONS" if len(outcome.regressions) > 1 else "1 REGRESSION"
+    return "too few rounds to say" if outcome.too_few else "no regression shown"
 
 
 def render_text(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""What A and B may be: an embedded release, a host, or the report of a run that is over."""
+"""What A and B may be: an embedded release, with models of its own or ours; a host; or the report of a run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class Live:
     host: str = ""
     """"" until an embedded release has started."""
     release: str = ""
+    models: Path | None = None
+    """The embedded release's model repository; None for the package's own."""
     triton: EmbeddedTriton | None = None
 
     def start(self, progress: Progress) -> None:
         """Install and start it, where it is a release. A ServerError when that cannot be."""
         if self.release:
-            self.triton = EmbeddedTriton(release=self.release, progress=progress)
+            self.triton = EmbeddedTriton(self.models, release=self.release, progress=progress)
             self.triton.start()
             self.host = f"grpc://{self.triton.grpc_url}"
 
@@ -36,6 +38,10 @@ class Live:
         triton, self.triton = self.triton, None
         if triton is not None:
             triton.stop()
+
+    def how_it_ended(self) -> str:
+        """How it ended by itself, with its last words; "" where it did not, or is not ours."""
+        return self.triton.how_it_ended() if self.triton is not None else ""
 
     def memory_mib(self) -> float | None:
         """What its processes have now; None where they are not ours."""
@@ -56,15 +62,18 @@ def side(text: str) -> Live | Saved:
     """What a person wrote. UsageError for what is none of the three."""
     if text.startswith(("grpc://", "grpcs://")):
         return Live(text, text)
-    if text in pins.RELEASES:
-        return Live(f"Triton {text}", release=text)
+    release, colon, models = text.partition(":")
+    if release in pins.RELEASES:
+        if colon and not Path(models).is_dir():
+            raise UsageError(f"the model repository {models!r} of {text!r} is no folder")
+        return Live(f"Triton {text}", release=release, models=Path(models) if colon else None)
     path = Path(text)
     if path.is_dir():
         path /= "report.json"
     if not path.is_file():
         raise UsageError(
-            f"{text!r} is neither an embedded release ({', '.join(pins.RELEASES)}), nor a host (grpc://HOST:PORT), nor "
-            "the report.json of a run"
+            f"{text!r} is neither an embedded release ({', '.join(pins.RELEASES)}, or RELEASE:FOLDER with models of "
+            "yours), nor a host (grpc://HOST:PORT), nor the report.json of a run"
         )
     try:
         report = json.loads(path.read_text("utf-8"))
