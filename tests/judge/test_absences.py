@@ -6,7 +6,7 @@ from triton_users.judge import absences
 from triton_users.ledger.evidence import Evidence
 from triton_users.witness.counting import Restart
 from triton_users.witness.processes import Death
-from triton_users.witness.seen import Seen
+from triton_users.witness.seen import Absence, Seen
 
 
 def test_a_server_that_was_started_again_is_told_with_time_and_duration() -> None:
@@ -17,10 +17,23 @@ def test_a_server_that_was_started_again_is_told_with_time_and_duration() -> Non
 
 def test_a_model_that_was_loaded_again_is_told_once_though_two_saw_it() -> None:
     seen = Seen(restarts=[Restart("a", 70.0, 74.0), Restart("b", 80.0, 81.0)])
-    told = absences.sentences(seen, ["the model a was not ready from 0:01:10 to 0:01:14: gone from the index"])
+    told = absences.sentences(seen, [Absence("a", 71.0, 73.0, "gone from the index")])
 
+    assert told[0] == "the model a was not ready from 0:01:11 to 0:01:13: gone from the index"
     assert len(told) == 2
     assert "the model b was loaded again: it counts anew since 0:01:21" in told[1]
+
+
+def test_a_model_that_was_away_twice_is_told_twice_though_another_saw_one_of_them_only() -> None:
+    told = absences.sentences(Seen(restarts=[Restart("a", 700.0, 704.0)]), [Absence("a", 71.0, 73.0, "LOADING")])
+
+    assert [each.partition(" was ")[2][:12] for each in told] == ["not ready fr", "loaded again"]
+
+
+def test_one_of_several_servers_that_was_started_again_is_named() -> None:
+    [told] = absences.sentences(Seen(restarts=[Restart("", 70.0, 74.2, server="b:8002")]))
+
+    assert told.startswith("the server b:8002 was started again: ")
 
 
 def test_a_stub_that_died_is_told_with_its_model_and_for_how_long_there_was_none() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from triton_users.judge.alerts import About, alerts, in_order
+from triton_users.judge.alerts import MAX_SENTENCE, About, alerts, in_order
 
 ABOUT: dict[str, About] = {"wrong": "right", "slow": "fast", "again": "stable", "client": "believable"}
 
@@ -28,6 +28,13 @@ def test_each_question_has_one_answer_and_reasons_come_before_warnings() -> None
 
 def test_what_nobody_looked_at_is_not_said_to_be_well() -> None:
     assert [each.answer for each in alerts([], [], {}, {})] == ["not judged"] * 4
+
+
+def test_a_sentence_with_a_programs_whole_output_in_it_is_cut_between_two_words() -> None:
+    [right, *_] = alerts(["PerfAnalyzer failed: " + "word " * 500], [], {}, {})
+
+    assert len(right.text) <= MAX_SENTENCE + 4
+    assert right.text.endswith(" word ...")
 
 
 def test_of_several_the_first_is_told_with_how_many_more_there_are() -> None:

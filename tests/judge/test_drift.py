@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.judge.simulated import remembering
-from triton_users.judge.drift import Drift, judge_drift
+from triton_users.judge.drift import Drift, judge_drift, unsaid
 from triton_users.ledger import Histogram
 from triton_users.ledger.timeline import Buckets, Point, Slice
 
@@ -76,6 +76,23 @@ def test_stretches_in_which_the_client_was_the_limit_are_left_out() -> None:
     slow_at_the_end = run(1, 20, lambda minute: 1.0 if minute < 12 else 1.3 ** (minute - 12))
     assert answers(judge_drift(slow_at_the_end, LIMIT, [(720.0, 1200.0)])) == {"none seen"}
     assert judge_drift(slow_at_the_end, LIMIT, [(60.0, 1000.0)]) == []
+
+
+@pytest.mark.parametrize(
+    ("points", "busy", "told"),
+    [
+        (run(1, 20, lambda _: 1.0), [(60.0, 1000.0)], "the client, or its machine, was the limit for 0:15:4"),
+        (run(1, 5, lambda _: 1.0), [], "there were 0:04:00 of load after its first minute; 0:05:00 are needed"),
+        (run(1, 20, lambda _: 1.0, lambda minute: 1 + int(minute)), [], "the load was not the usual one for 0:1"),
+        ([], [], "there were 0:00:00 of load"),
+    ],
+    ids=["a busy client", "a short run", "another load all the time", "no load"],
+)
+def test_where_nothing_can_be_said_it_is_said_why(
+    points: list[Point], busy: list[tuple[float, float]], told: str
+) -> None:
+    assert judge_drift(points, LIMIT, busy) == []
+    assert told in unsaid(points, busy)
 
 
 def test_only_stretches_with_the_usual_number_of_users_are_compared() -> None:

@@ -5,7 +5,7 @@ import pytest
 from triton_users.judge.client_limited import Limits
 from triton_users.judge.lateness import sentences
 from triton_users.judge.outages import Outage
-from triton_users.judge.verdict import judge
+from triton_users.judge.verdict import Said, judge
 from triton_users.ledger import Ledger, WorkerState
 from triton_users.ledger.counts import Row
 from triton_users.ledger.lateness import LATE_S, MAX_LATE, MAX_SILENCES, Lateness
@@ -79,7 +79,7 @@ def test_a_slow_answer_to_a_question_while_users_get_theirs_is_no_standstill() -
 def test_what_came_late_fails_nothing() -> None:
     total = Ledger()
     total.row("", "bert").record(1, 1, 1, 1)
-    verdict = judge(total, weights={}, late=["late answers: …"])
+    verdict = judge(total, weights={}, said=[Said("fast", ["late answers: …"], fails=False)])
     assert (verdict.passed, verdict.warnings) == (True, ("late answers: …",))
 
 

@@ -74,6 +74,7 @@ def test_the_outage_is_the_first_reason_and_its_consequences_are_one_with_it() -
         "Timeout failed 2 of 5 runs",
     )
     assert set(verdict.scenarios) == set(total.scenarios)
+    assert [verdict.about.get(each, "right") for each in verdict.reasons] == ["stable", "right"]
 
 
 def test_a_node_keeps_the_time_from_the_first_failed_connect_to_the_next_answer() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triton_users.judge.trends import Pool, TrendLimits, answered, server_memories, trends, worker_memories
+from triton_users.judge.trends import Pool, TrendLimits, Trends, answered, server_memories, trends, worker_memories
 from triton_users.ledger import WorkerState
 from triton_users.ledger.timeline import Point, Slice
 from triton_users.server import EmbeddedTriton
@@ -84,7 +84,7 @@ def test_a_remote_server_is_judged_by_the_memory_in_its_metrics() -> None:
 
 def test_a_limit_of_nothing_turns_a_verdict_off() -> None:
     off = trends(TrendLimits(leak_mib_per_hour=0, drift_percent=0), sampled(stub_mib_per_hour=200), [worker(1e4)], [])
-    assert off.dump() == {"memory": [], "drift": []}
+    assert off == Trends([], [])
 
 
 def test_a_counter_that_begins_anew_goes_on_and_gaps_keep_the_last_value() -> None:

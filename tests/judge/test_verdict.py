@@ -4,7 +4,7 @@ import pytest
 
 from tests.judge.ledgers import NAMES, ledger, own_requests
 from triton_users.judge.thresholds import apply, parse_thresholds
-from triton_users.judge.verdict import judge
+from triton_users.judge.verdict import Said, judge
 from triton_users.ledger import Ledger
 
 
@@ -188,13 +188,14 @@ def test_what_was_asked_for_by_name_and_skipped_each_time_fails() -> None:
 
 
 def test_counts_that_could_not_be_read_fail_the_run() -> None:
-    verdict = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 1}, uncounted=["worker w sends ledger format 9"])
-    assert verdict.reasons == ("counts are missing: worker w sends ledger format 9",)
+    why = "counts are missing: worker w sends ledger format 9"
+    verdict = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 1}, said=[Said("believable", [why])])
+    assert verdict.reasons == (why,)
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_client_that_was_the_bottleneck_is_told_and_on_demand_fails_the_run(fails: bool) -> None:
-    verdict = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 1}, bottlenecks=["too slow"], fail_on_bottleneck=fails)
+    verdict = judge(ledger(ResNet=(1, 0)), weights={"ResNet": 1}, said=[Said("believable", ["too slow"], fails=fails)])
     assert verdict.passed is not fails
     assert "too slow" in (verdict.reasons if fails else verdict.warnings)
 
@@ -232,6 +233,6 @@ def test_a_server_that_hangs_at_the_end_is_seen(
 
 def test_a_run_that_was_cut_short_has_not_passed() -> None:
     ended = "it ended after 0:00:05 of the 0:01:00"
-    verdict = judge(ledger(Timeout=(1, 0)), weights={"Timeout": 1}, at_the_end=[ended])
+    verdict = judge(ledger(Timeout=(1, 0)), weights={"Timeout": 1}, said=[Said("believable", [ended])])
     assert verdict.exit_code == 1
     assert verdict.reasons == (ended,)

@@ -126,7 +126,9 @@ def test_a_silent_worker_stands_out_in_a_report_of_a_run_that_goes_on(report_of)
     assert re.search(r"^lost +SILENT ", render_text(report), re.MULTILINE)
     assert [worker["state"] for worker in Page(render_html(report)).data["workers"]] == ["finished", "silent"]
     junit = ElementTree.fromstring(render_junit(report))
-    assert "worker lost is silent" in junit.find(".//testcase[@name='run']/system-out").text
+    said = junit.find(".//testcase[@name='run']/system-out").text
+    assert said.startswith("Is it right? no: ")
+    assert "worker lost is silent" in said
 
 
 def test_html_is_well_formed_and_needs_nothing_from_anywhere(report) -> None:

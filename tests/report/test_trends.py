@@ -43,7 +43,7 @@ def test_a_healthy_hour_passes_and_says_that_no_leak_was_seen() -> None:
 
 
 def test_nothing_is_said_while_the_run_goes_on() -> None:
-    assert report_of(200.0, state="running")["trends"] == {"memory": [], "drift": []}
+    assert report_of(200.0, state="running")["trends"] == {"memory": [], "drift": [], "drift_unsaid": ""}
 
 
 def test_a_limit_of_nothing_fails_nothing() -> None:

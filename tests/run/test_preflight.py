@@ -21,6 +21,7 @@ from triton_users.server import EmbeddedTriton, perf_analyzer
 from triton_users.server.cache import once
 from triton_users.server.progress import silent
 from triton_users.settings import TRIALS, ConnectionSettings, Settings, UsageError
+from triton_users.witness.seen import Absence
 
 PLAIN = ConnectionSettings()
 SUMS = "custom_sequence_int32"
@@ -263,7 +264,7 @@ def test_a_model_that_came_back_is_told_with_the_times() -> None:
     watched = watching()
     watched.saw({"a": ModelState("READY"), "b": ModelState("LOADING")}, now_s=1010.0)
     watched.saw(FOUND.index or {}, now_s=1014.0)
-    assert watched.absences(begun_s=1000.0) == ["the model b was not ready from 0:00:10 to 0:00:14: LOADING"]
+    assert watched.absences(begun_s=1000.0) == [Absence("b", 10.0, 14.0, "LOADING")]
 
 
 def test_a_server_that_is_as_it_was_at_the_end_gives_no_reason() -> None:

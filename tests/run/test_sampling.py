@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import cycle
 
+import gevent.socket
 import numpy as np
 import pytest
+from gevent.server import StreamServer
 from tritonclient.grpc import InferInput
 
 from triton_users import server
@@ -52,9 +56,9 @@ def test_a_runs_requests_are_counted_from_its_start_and_every_source_answers(tri
 
     assert seen.models[MODEL].success == 7
     assert {each.name: each.missing for each in seen.sources} == {STATISTICS: "", triton.metrics_url: "", PROCESSES: ""}
-    series = {(each.name, each.of): each.points for each in seen.samples.series()}
-    assert series["memory", ""][-1][1] > 10
-    assert series["success", MODEL][-1][1] == 7.0
+    newest = {key: column[-1] for key, column in seen.samples.columns().items()}
+    assert newest[Key("memory", "MiB")] > 10
+    assert newest[Key("success", "", MODEL)] == 7.0
     assert seen.restarts == []
     assert seen.unauditable == ""
 
@@ -101,6 +105,88 @@ def test_a_server_that_was_started_again_on_its_port_is_one_restart(monkeypatch:
     assert restart.model == ""
     assert restart.to_s - restart.from_s > 0.5
     assert seen.models[MODEL].success == 7
+
+
+class Balancer:
+    """TCP on a port of its own to each of these servers in turn."""
+
+    def __init__(self, *servers: server.EmbeddedTriton) -> None:
+        self._turns = cycle(each.grpc_port for each in servers)
+        self._open: list[gevent.socket.socket] = []
+        self._listening = StreamServer(("127.0.0.1", 0), self._forward)
+        self._listening.start()
+        self.host = f"grpc://127.0.0.1:{self._listening.server_port}"
+
+    def cut(self) -> None:
+        """Every connection is lost."""
+        while self._open:
+            self._open.pop().close()
+
+    def stop(self) -> None:
+        self.cut()
+        self._listening.stop()
+
+    def _forward(self, client: gevent.socket.socket, _: object) -> None:
+        upstream = gevent.socket.create_connection(("127.0.0.1", next(self._turns)))
+        self._open += [client, upstream]
+        copies = [gevent.spawn(_copy, client, upstream), gevent.spawn(_copy, upstream, client)]
+        gevent.joinall(copies, count=1)
+        for each in (client, upstream):
+            each.close()
+
+
+def _copy(source: gevent.socket.socket, target: gevent.socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+
+
+@pytest.mark.triton
+def test_behind_a_balancer_a_lost_connection_to_healthy_replicas_is_no_restart(triton: server.EmbeddedTriton) -> None:
+    with server.EmbeddedTriton(models=[MODEL]) as fresh:
+        infer(triton, 5)
+        balancer = Balancer(triton, fresh)
+        sampler = Sampler(balancer.host, PLAIN)
+        sampler.start()
+        infer(triton, 3)
+        sampler.settle(lambda seen: seen.models[MODEL].success == 3)
+        balancer.cut()
+        sampler.settle()  # it finds the connection lost
+        sampler.settle(lambda seen: seen.interrupted)
+        seen = sampler.seen()
+        sampler.stop()
+        balancer.stop()
+
+    assert seen.interrupted
+    assert seen.restarts == []
+    assert "stands for several servers" in seen.unauditable
+
+
+@pytest.mark.triton
+def test_of_replicas_whose_metrics_are_known_the_one_that_was_started_again_is_named(
+    triton: server.EmbeddedTriton,
+) -> None:
+    ports = choose(server.ports.Ports())
+    again = partial(
+        server.EmbeddedTriton,
+        models=[MODEL],
+        grpc_port=ports.grpc,
+        metrics_port=ports.metrics,
+    )
+    with again() as first:
+        urls = [triton.metrics_url, first.metrics_url]
+        sampler = Sampler(f"grpc://{triton.grpc_url}", PLAIN, metrics_urls=urls)
+        infer(first, 5)
+        sampler.start()
+        first.stop()
+        sampler.settle()
+        with again() as second:
+            infer(second, 2)
+            sampler.settle(lambda seen: bool(seen.restarts))
+            seen = sampler.seen()
+            sampler.stop()
+
+    assert [(each.server, each.model) for each in seen.restarts] == [(f"127.0.0.1:{ports.metrics}", "")]
 
 
 @pytest.mark.triton

@@ -47,7 +47,7 @@ def browser() -> Iterator[Chrome]:
 
 def table(browser: Chrome) -> dict[str, dict[str, str]]:
     """Scenario -> column -> text, of the tab's table."""
-    script = """return Object.fromEntries([...document.querySelectorAll(".triton.tab tbody tr")].map((row) =>
+    script = """return Object.fromEntries([...document.querySelectorAll(".triton.tab .scenarios tbody tr")].map((row) =>
         [row.dataset.scenario, Object.fromEntries([...row.querySelectorAll("[data-key]")].map((cell) =>
             [cell.dataset.key, cell.textContent]))]))"""
     found: dict[str, dict[str, str]] = browser.execute_script(script)
@@ -132,6 +132,15 @@ def test_tab_and_page_say_why_it_failed_and_no_scenario_at_fault_reads_passed(
     browser.get(f"{running.url}/?tab=scenarios")
     wait_for(lambda: threshold in shown(".triton.tab .reported li"), LIMIT_S)
     assert re.search(r"SequenceValidValid failed \d+ of \d+ runs; the first at 0:", shown(".triton.tab .reported li"))
+    asked = texts(browser, ".triton.tab .alerts tr")
+    assert [each.partition("?")[0] for each in asked] == [
+        "Is it right",
+        "Is it fast",
+        "Is it stable",
+        "Can I believe it",
+    ]
+    assert "SequenceValidValid failed" in asked[0]
+    assert threshold in asked[1]
     assert texts(browser, "[data-scenario=SequenceValid] .badge") == ["failed"]
     browser.get(f"{running.url}/triton/")
     wait_for(lambda: threshold in shown("#verdict li"), LIMIT_S)

@@ -57,6 +57,15 @@ def test_a_connection_that_was_made_again_alone_is_no_restart() -> None:
     assert counting.reconnected, "since nobody can be sure"
 
 
+def test_lower_counts_on_a_new_connection_are_another_servers_where_the_old_ones_are_still_found() -> None:
+    counting = begun(a=10)
+    took(counting, 1.0, a=20)
+    counting.take(counts(a=3), 2.0, reconnected=True, still_there=True)
+
+    assert counting.restarts == []
+    assert counting.several
+
+
 def test_a_model_whose_counts_went_back_on_a_connection_that_lasted_was_loaded_again() -> None:
     counting = begun(a=10, b=5)
     took(counting, 1.0, a=12, b=6)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,19 +39,18 @@ def test_what_is_kept_stands_evenly_over_the_whole_run(rows: int) -> None:
 
 @given(st.integers(1, 300))
 def test_each_value_stays_with_its_time(rows: int) -> None:
-    [memory] = filled(rows).series()
+    samples = filled(rows)
 
-    assert (memory.name, memory.unit, memory.of) == ("memory", "MiB", "")
-    assert all(value == 2.0 * time for time, value in memory.points)
+    assert samples.columns() == {MEMORY: tuple(2.0 * time for time in samples.times)}
 
 
-def test_a_value_that_comes_late_or_is_missing_for_a_while_has_points_where_it_was() -> None:
+def test_a_value_that_comes_late_or_is_missing_for_a_while_has_values_where_it_was() -> None:
     samples = Samples()
     samples.add(0.0, {MEMORY: 1.0})
     samples.add(1.0, {MEMORY: 2.0, FILES: 30.0})
     samples.add(2.0, {FILES: 31.0})
 
-    assert [each.points for each in samples.series()] == [((0.0, 1.0), (1.0, 2.0)), ((1.0, 30.0), (2.0, 31.0))]
+    assert str(samples.columns()) == str({MEMORY: (1.0, 2.0, math.nan), FILES: (math.nan, 30.0, 31.0)})
 
 
 def test_a_row_that_is_not_later_than_the_newest_is_left_out() -> None:
@@ -58,7 +59,7 @@ def test_a_row_that_is_not_later_than_the_newest_is_left_out() -> None:
     samples.add(5.0, {MEMORY: 2.0})
     samples.add(4.0, {MEMORY: 3.0})
 
-    assert samples.series()[0].points == ((5.0, 1.0),)
+    assert (samples.times, samples.columns()) == ((5.0,), {MEMORY: (1.0,)})
 
 
 def test_a_server_with_thousands_of_models_has_a_bounded_number_of_series() -> None:
@@ -66,7 +67,7 @@ def test_a_server_with_thousands_of_models_has_a_bounded_number_of_series() -> N
     samples.add(0.0, {Key("requests", "", f"model_{number}"): 1.0 for number in range(5_000)})
     samples.add(1.0, {Key("requests", "", "one_more"): 1.0})
 
-    assert len(samples.series()) == series.MAX_SERIES
+    assert len(samples.columns()) == series.MAX_SERIES
 
 
 def test_after_a_reset_nothing_is_left_of_what_was_before() -> None:
@@ -75,4 +76,4 @@ def test_after_a_reset_nothing_is_left_of_what_was_before() -> None:
     samples.add(0.5, {FILES: 1.0})
 
     assert samples.times == (0.5,)
-    assert [each.name for each in samples.series()] == ["descriptors"]
+    assert list(samples.columns()) == [FILES]

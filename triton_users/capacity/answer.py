@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from triton_users.capacity.level import Level, requests_of
+from triton_users.capacity.level import Level
 from triton_users.capacity.search import MAX_LEVELS, Plan, Tried, bracket, contradictions, settled
+from triton_users.ledger import Row
 
 MAX_WARNED = 3
 """Contradictions that are named; more say no more."""
@@ -126,7 +127,7 @@ def tried(levels: Iterable[Level]) -> list[Tried]:
 
 def _dumped(level: Level) -> dict[str, Any]:
     seen = level.seen
-    requests = requests_of(seen.counted)
+    requests = Row.together(seen.counted.rows.values())
     return {
         "load": level.load,
         "outcome": level.outcome,

@@ -16,7 +16,7 @@ from triton_users.capacity.saturation import saturated
 from triton_users.declaration import UsageError
 from triton_users.judge.metrics import metric
 from triton_users.judge.thresholds import Check, Threshold, apply, parse_thresholds
-from triton_users.ledger import Histogram, Ledger, Row
+from triton_users.ledger import Histogram, Ledger
 
 Outcome = Literal["held", "failed", "too high", "too few to say", "client-limited", "users busy", "not judged"]
 """`too high`: requests piled up. `users busy`: arrivals waited for users while the server kept the limits. `not
@@ -145,14 +145,6 @@ def took_us(counted: Ledger) -> float | None:
         first.add(row.measures.get("first_response", Histogram()))
         whole.add(row.latency)
     return first.mean_us() if first.counts else whole.mean_us()
-
-
-def requests_of(counted: Ledger) -> Row:
-    """All requests together."""
-    together = Row()
-    for row in counted.rows.values():
-        together.add(row)
-    return together
 
 
 def _of_server(seen: Seen, checks: Sequence[Check]) -> tuple[Outcome, str]:

@@ -20,6 +20,9 @@ QUESTIONS: Mapping[About, str] = {
 }
 """What a sentence is about -> the question that it answers; in the order in which they are asked."""
 
+MAX_SENTENCE = 300
+"""Characters of a sentence that an answer has; what a failed program printed stands below, with the whole sentence."""
+
 Answer = Literal["yes", "no", "with care", "not judged"]
 
 
@@ -81,5 +84,7 @@ def _by_question(sentences: Iterable[str], about: Mapping[str, About]) -> dict[A
 
 
 def _first_of(sentences: list[str]) -> str:
-    more = len(sentences) - 1
-    return sentences[0] + (f" (and {more} more, below)" if more else "")
+    first, more = sentences[0], len(sentences) - 1
+    if len(first) > MAX_SENTENCE:
+        first = f"{first[:MAX_SENTENCE].rpartition(' ')[0]} ..."
+    return first + (f" (and {more} more, below)" if more else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from triton_users.judge.client_limited import digits
 from triton_users.ledger import ArrivalCounts
 
 LATE_SHARE = 0.01
@@ -33,7 +34,7 @@ def sentences(
     if counts.waited > LATE_SHARE * counts.issued:
         found.append(f"{_of(counts.waited, intended)} waited for a user, some up to {worst_ms:,.0f} ms: {busy}")
     if counts.late > LATE_SHARE * counts.issued:
-        found.append(f"{_of(counts.late, intended)} were issued late, some up to {worst_ms:,.3g} ms: {slow}")
+        found.append(f"{_of(counts.late, intended)} were issued late, some up to {digits(worst_ms)} ms: {slow}")
     left = intended - counts.ended
     if not running and left > LEFT_S * intended / max(load_s, LEFT_S):
         why = "their worker was lost" if lost else "they still waited for a user when the run ended"

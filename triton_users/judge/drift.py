@@ -95,21 +95,9 @@ def judge_drift(
     `points`: the run's history. `left_out`: when the client, or its machine, was the limit. Equal load is the same
     number of users; of an `open_loop` it is the same rate, which then says nothing of the server itself.
     """
-    busy = list(left_out)
-    loaded = [point for point in points if point.gauges.get("users")]
-    if not loaded:
-        return []
-    begun_s = loaded[0].start_s + WARM_UP_S
-    judged = [point for point in points if point.start_s >= begun_s]
-    usual = _usual_rate(judged) if open_loop else _usual_users(loaded)
-    even = [
-        point
-        for point in judged
-        if not any(a < point.end_s and point.start_s < b for a, b in busy)
-        and (abs(_rate(point) - usual) <= SAME_RATE * usual if open_loop else point.gauges.get("users") == usual)
-    ]
-    left_out_s = sum(point.span_s for point in judged) - sum(point.span_s for point in even)
-    if sum(point.span_s for point in even) < SHORTEST_S:
+    judged, _, even = _equal_load(points, list(left_out), open_loop)
+    left_out_s = _seconds(judged) - _seconds(even)
+    if _seconds(even) < SHORTEST_S:
         return []
     measures = [what for what in FEWEST if not (open_loop and what == "rate of answers")]
     names = dict.fromkeys(name for point in even for name in point.scenarios)
@@ -118,6 +106,38 @@ def judge_drift(
         over = windows(even, name)
         found += [_drift(name, what, over, limit_percent, left_out_s) for what in measures]
     return [each for each in found if each is not None]
+
+
+def unsaid(points: Sequence[Point], left_out: Iterable[Span] = (), *, open_loop: bool = False) -> str:
+    """Why `judge_drift`, of the same, has no answer at all."""
+    judged, idle, even = _equal_load(points, list(left_out), open_loop)
+    why = [f"there were {hms(_seconds(judged))} of load after its first minute"]
+    if busy_s := _seconds(judged) - _seconds(idle):
+        why.append(f"the client, or its machine, was the limit for {hms(busy_s)} of them")
+    if other_s := _seconds(idle) - _seconds(even):
+        why.append(f"the load was not the usual one for {hms(other_s)}")
+    short = _seconds(even) < SHORTEST_S
+    needed = f"{hms(SHORTEST_S)} are needed" if short else "there were too few requests for a percentile of each part"
+    return f"whether the server gets slower: cannot say: {', '.join(why)}; {needed}"
+
+
+def _equal_load(
+    points: Sequence[Point], busy: Sequence[Span], open_loop: bool
+) -> tuple[list[Point], list[Point], list[Point]]:
+    """What of the run could be judged; of that, when the client was not the limit; of that, at the usual load."""
+    loaded = [point for point in points if point.gauges.get("users")]
+    begun_s = loaded[0].start_s + WARM_UP_S if loaded else math.inf
+    judged = [point for point in points if point.start_s >= begun_s]
+    idle = [point for point in judged if not any(a < point.end_s and point.start_s < b for a, b in busy)]
+    if open_loop:
+        usual = _usual_rate(judged)
+        return judged, idle, [point for point in idle if abs(_rate(point) - usual) <= SAME_RATE * usual]
+    users = _usual_users(loaded)
+    return judged, idle, [point for point in idle if point.gauges.get("users") == users]
+
+
+def _seconds(points: Iterable[Point]) -> float:
+    return sum(point.span_s for point in points)
 
 
 def windows(points: Sequence[Point], scenario: str) -> list[Window]:
@@ -144,11 +164,11 @@ def _window(points: Sequence[Point], scenario: str) -> Window:
 
 
 def _usual_users(points: Sequence[Point]) -> int:
-    """How many users there were for the longest."""
+    """How many users there were for the longest; 0 where there were none."""
     spans: Counter[int] = Counter()
     for point in points:
         spans[point.gauges["users"]] += max(1, round(point.span_s))
-    return spans.most_common(1)[0][0]
+    return spans.most_common(1)[0][0] if spans else 0
 
 
 def _rate(point: Point) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from triton_users.declaration import option
 from triton_users.judge.client_limited import windows_of
-from triton_users.judge.drift import Drift, Span, judge_drift
+from triton_users.judge.drift import Drift, Span, judge_drift, unsaid
 from triton_users.judge.leaks import KEEPS_MIB, Leak, Memory, Requests, judge_memory
 from triton_users.ledger import WorkerState
 from triton_users.ledger.timeline import Point
@@ -57,6 +57,8 @@ class Trends:
 
     leaks: Sequence[Leak] = ()
     drifts: Sequence[Drift] = ()
+    drift_unsaid: str = ""
+    """Why there are no `drifts` though they were asked for."""
 
     def reasons(self) -> list[str]:
         """A sentence for each leak and drift, the steepest first."""
@@ -65,11 +67,33 @@ class Trends:
         drifts = sorted((each for each in self.drifts if each.answer == "drift"), key=lambda each: -each.percent)
         return [str(each) for each in (*leaks, *drifts)]
 
+    def in_short(self) -> str:
+        """How far it is known that nothing got worse, where no answer says that something did; "": nobody asked."""
+        parts = []
+        if self.leaks:
+            seen = sum(each.answer == "none seen" for each in self.leaks)
+            of = (
+                ""
+                if seen == len(self.leaks)
+                else f" in {seen} of {len(self.leaks)} processes, of the others not enough"
+            )
+            parts.append(f"no leak was seen{of}" if seen else "too short to say whether memory leaks")
+        if self.drifts or self.drift_unsaid:
+            seen = sum(each.answer == "none seen" for each in self.drifts)
+            of = (
+                ""
+                if seen == len(self.drifts)
+                else f" by {seen} of {len(self.drifts)} measures, of the others not enough"
+            )
+            parts.append(f"it did not get slower{of}" if seen else "it cannot be said whether it gets slower")
+        return "; ".join(parts)
+
     def dump(self) -> dict[str, Any]:
         """Plain values for the report, each answer with its sentence."""
         return {
             "memory": [{**asdict(each), "models": list(each.models), "text": str(each)} for each in self.leaks],
             "drift": [{**asdict(each), "text": str(each)} for each in self.drifts],
+            "drift_unsaid": self.drift_unsaid,
         }
 
 
@@ -102,10 +126,12 @@ def trends(
             [*server_memories(samples, pool), *worker_memories(workers)], key=lambda each: -max(each.mib, default=0.0)
         )
         leaks = [judge_memory(each, requests, limits.leak_mib_per_hour) for each in memories[:MAX_PROCESSES]]
-    drifts: list[Drift] = []
+    drifts, why = [], ""
     if limits.drift_percent:
-        drifts = judge_drift(points, limits.drift_percent, left_out, open_loop=open_loop)
-    return Trends(leaks, drifts)
+        busy = list(left_out)
+        drifts = judge_drift(points, limits.drift_percent, busy, open_loop=open_loop)
+        why = "" if drifts else unsaid(points, busy, open_loop=open_loop)
+    return Trends(leaks, drifts, why)
 
 
 def server_memories(samples: Samples, pool: Pool | None = None) -> list[Memory]:

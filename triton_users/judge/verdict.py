@@ -34,6 +34,16 @@ MAX_KINDS = 5
 
 
 @dataclass(frozen=True)
+class Said:
+    """What others found that belongs to no scenario, a sentence each."""
+
+    about: About
+    sentences: Iterable[str]
+    fails: bool = True
+    """Whether it fails the run; else it is a warning."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the run came to."""
 
@@ -70,11 +80,10 @@ class _Findings:
     warnings: list[str] = field(default_factory=list)
     about: dict[str, About] = field(default_factory=dict)
 
-    def say(self, about: About, lines: Iterable[str], *, fails: bool) -> None:
-        """Sentences that belong to no scenario."""
-        for line in lines:
-            self.about[line] = about
-            (self.reasons if fails else self.warnings).append(line)
+    def say(self, said: Said) -> None:
+        for line in said.sentences:
+            self.about[line] = said.about
+            (self.reasons if said.fails else self.warnings).append(line)
 
     def are_about(self, about: About, known: set[str]) -> None:
         """All sentences but those that were known before are about this."""
@@ -103,48 +112,29 @@ def judge(
     allow_failure: Iterable[str] = (),
     users: int = 0,
     checks: tuple[Check, ...] = (),
-    uncounted: Iterable[str] = (),
-    bottlenecks: Iterable[str] = (),
-    fail_on_bottleneck: bool = False,
-    missed_rate: Iterable[str] = (),
-    fail_on_missed_rate: bool = False,
+    said: Iterable[Said] = (),
     running: bool = False,
     first_failures: Mapping[str, str] | None = None,
-    late: Iterable[str] = (),
     gone: str = "",
     consequences: Iterable[str] = (),
-    worse: Iterable[str] = (),
-    at_the_start: Iterable[str] = (),
-    at_the_end: Iterable[str] = (),
     overloaded: bool = False,
-    wrong: Iterable[str] = (),
-    other_traffic: Iterable[str] = (),
-    fail_on_other_traffic: bool = False,
-    absent: Iterable[str] = (),
     allow_restarts: bool = False,
 ) -> Verdict:
     """The verdict on everything that was counted.
 
     `weights`: the scenarios of this run (those that were left out are not among them), empty where a locustfile has
-    none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `uncounted`: why counts are
-    missing (`Collector.refused`). `bottlenecks`: where the client was too slow (`client_limited.sentences`).
-    `missed_rate`: why the rate of an open loop was not kept (`arrivals.sentences`).
-    `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `late`: what came far too
-    late (`lateness.sentences`), which is only reported. `gone`: when the server could not be reached
-    (`outages.sentence`), which is then the first reason, and `consequences` the scenarios whose failures come of that,
-    which are one reason together. `worse`: what leaked or got slower while it lasted (`trends.Trends.reasons`).
-    `at_the_start`, `at_the_end`: what was wrong with its beginning and its end.
+    none. `asked_by_name`: those the user named. `users`: the most that ran at a time. `said`: what others found.
+    `first_failures`: scenario -> when it first failed and why, to stand behind its counts. `gone`: when the server
+    could not be reached (`outages.sentence`), which is then the first reason, and `consequences` the scenarios whose
+    failures come of that, which are one reason together; where restarts are allowed that fails nothing.
     `overloaded`: it made more load than the server takes, on purpose, so that requests that failed are only reported.
-    `wrong`: answers that the server did not compute, and `other_traffic`: requests it computed that are not ours
-    (`audit.sentences`). `absent`: what was away or started again (`absences.sentences`); where restarts are allowed
-    that fails nothing, nor does that the server was gone and what failed of it.
 
     It fails when a scenario failed that is not allowed to, or in a way that it is not allowed to, when a request or the
     users' code failed outside of any scenario, when nothing ran, when requests at the end had waited for
     much longer than any answer took, when a scenario that was asked for by name did not run, when another one did not
-    although its weight made that all but impossible, when a threshold does not hold, when counts could not be read,
-    when something got worse while it lasted, was wrong with its beginning or its end, and, if wanted, when the client
-    was the bottleneck or the rate was not kept. While the run is `running`, what has not run yet fails nothing.
+    although its weight made that all but impossible, when a threshold does not hold, or when others found what fails
+    it.
+    While the run is `running`, what has not run yet fails nothing.
     """
     found, first = _Findings(), first_failures or {}
     _failed_runs(found, total, frozenset(allow_failure), first, overloaded)
@@ -166,25 +156,16 @@ def judge(
                 found.reasons.append(line)
         elif check.passed and check.few:
             found.warnings.append(line)
-    found.say("right", wrong, fails=True)
-    found.say("believable", [f"counts are missing: {why}" for why in uncounted], fails=True)
-    found.say("stable", worse, fails=True)
-    found.say("stable", at_the_start, fails=True)
-    for line in at_the_end:
-        found.say("believable" if line.startswith("it ended") else "stable", [line], fails=True)
-    found.say("stable", absent, fails=not allow_restarts)
-    found.say("fast", late, fails=False)
-    found.say("believable", other_traffic, fails=fail_on_other_traffic)
-    found.say("believable", missed_rate, fails=fail_on_missed_rate)
-    found.say("believable", bottlenecks, fails=fail_on_bottleneck)
+    for each in said:
+        found.say(each)
     scenarios = {name: "; ".join(lines) for name, lines in found.own().items()}
     first_of_all = [gone + _of_that_failed(found, consequences)] if gone else []
-    found.about.update({line: "stable" for line in first_of_all if line == gone})
+    found.about.update(dict.fromkeys(first_of_all, "stable"))
     if allow_restarts:
         scenarios = {name: line for name, line in scenarios.items() if name in found.own()}
         found.warnings[:0], first_of_all = first_of_all, []
     own_reasons = [reason for lines in found.own().values() for reason in lines]
-    reasons = in_order((*first_of_all, *own_reasons, *found.reasons), found.about)
+    reasons = (*first_of_all, *in_order((*own_reasons, *found.reasons), found.about))
     return Verdict(checks, reasons, in_order(found.warnings, found.about), scenarios, found.about)
 
 

@@ -215,6 +215,14 @@ class Row:
         for name, histogram in other.measures.items():
             self._histogram(name).add(histogram)
 
+    @classmethod
+    def together(cls, rows: Iterable[Row]) -> Row:
+        """All of them as one."""
+        sum_of = cls()
+        for row in rows:
+            sum_of.add(row)
+        return sum_of
+
     def since(self, older: Row) -> Row:
         """What was counted after `older`, an earlier state of this."""
         newer = Row(_texts_since(self.errors, older.errors))
@@ -308,10 +316,7 @@ class Ledger:
 
     def requests_of(self, scenario: str) -> Row:
         """All rows of one scenario together."""
-        together = Row()
-        for row in self.rows_of(scenario).values():
-            together.add(row)
-        return together
+        return Row.together(self.rows_of(scenario).values())
 
     def queue_times(self) -> Histogram:
         """The queue times of all rows together."""

@@ -15,7 +15,7 @@ from triton_users.judge import absences, arrivals, audit, client_limited, latene
 from triton_users.judge.alerts import About, alerts
 from triton_users.judge.thresholds import Check, apply
 from triton_users.judge.trends import Trends, trends
-from triton_users.judge.verdict import Verdict, judge
+from triton_users.judge.verdict import Said, Verdict, judge
 from triton_users.ledger import Collector, Ledger, Row, ScenarioCounts, WorkerState, plain
 from triton_users.ledger.evidence import Evidence
 from triton_users.ledger.plain import cut
@@ -82,17 +82,9 @@ def build_report(
     gone = outages.outages(collector.workers.values())
     with_time = Trends() if running else _with_time(info, collector, timeline, seen)
     audited = [] if running else audit.audit(seen, total, collector.workers.values())  # while requests are under way
-    verdict = judge(
-        total,
-        weights=info.weights,
-        asked_by_name=info.asked_by_name,
-        allow_failure=info.allow_failure,
-        users=max((point["users"] or 0 for point in points), default=0),
-        checks=apply(info.thresholds, total, load_s, running=running, fail_when_too_few=info.fail_on_too_few_requests),
-        uncounted=[f"{why} ({number} times)" for why, number in collector.refused.items()],
-        bottlenecks=client_limited.sentences(found),
-        fail_on_bottleneck=info.fail_on_bottleneck,
-        missed_rate=()
+    fewer = audit.sentences(audited, "fewer")
+    late_arrivals = (
+        []
         if info.capacity is not None  # each level says so of itself
         else arrivals.sentences(
             total.arrivals,
@@ -101,20 +93,41 @@ def build_report(
             limited=bool(found),
             running=running,
             lost=bool(collector.lost()),
-        ),
-        fail_on_missed_rate=info.fail_on_missed_rate,
+        )
+    )
+    verdict = judge(
+        total,
+        weights=info.weights,
+        asked_by_name=info.asked_by_name,
+        allow_failure=info.allow_failure,
+        users=max((point["users"] or 0 for point in points), default=0),
+        checks=apply(info.thresholds, total, load_s, running=running, fail_when_too_few=info.fail_on_too_few_requests),
+        said=[
+            Said("right", fewer if seen.whole else ()),
+            Said("believable", [f"counts are missing: {why} ({n} times)" for why, n in collector.refused.items()]),
+            Said("stable", with_time.reasons()),
+            Said("stable", info.at_the_start),
+            Said("stable", info.at_the_end),
+            Said("believable", info.incomplete),
+            Said("fast", info.capacity.reasons() if info.capacity is not None and not running else ()),
+            Said("stable", absences.sentences(seen, info.absences, evidence), fails=not info.allow_restarts),
+            Said(
+                "fast",
+                lateness.sentences(list(collector.workers.values()), info.limits, info.slow_questions, gone),
+                fails=False,
+            ),
+            Said(
+                "believable",
+                [*audit.sentences(audited, "more"), *(() if seen.whole else fewer)],
+                fails=info.fail_on_other_traffic,
+            ),
+            Said("believable", late_arrivals, fails=info.fail_on_missed_rate),
+            Said("believable", client_limited.sentences(found), fails=info.fail_on_bottleneck),
+        ],
         running=running,
-        late=lateness.sentences(list(collector.workers.values()), info.limits, info.slow_questions, gone),
         gone=outages.sentence(gone, len(collector.workers)),
         consequences=_consequences(gone, evidence),
-        worse=with_time.reasons(),
-        at_the_start=info.at_the_start,
-        at_the_end=[*info.at_the_end, *(info.capacity.reasons() if info.capacity is not None and not running else ())],
         overloaded=info.capacity is not None,
-        wrong=audit.sentences(audited, "fewer") if seen.whole else (),
-        other_traffic=[*audit.sentences(audited, "more"), *(() if seen.whole else audit.sentences(audited, "fewer"))],
-        fail_on_other_traffic=info.fail_on_other_traffic,
-        absent=absences.sentences(seen, info.absences, evidence),
         allow_restarts=info.allow_restarts,
         first_failures={name: _first(kept) for name, kept in evidence.items() if kept.first},
     )
@@ -125,7 +138,7 @@ def build_report(
     ]
     workers = [_worker(worker, state, now_s) for worker in collector.workers.values()]
     totals = totals_of(scenarios, requests.values(), load_s)
-    found_well = _found_well(totals, verdict, seen, audited, workers)
+    found_well = _found_well(totals, verdict, seen, audited, workers, with_time)
     return {
         "schema": SCHEMA,
         "state": state,
@@ -335,6 +348,7 @@ def _found_well(
     seen: Seen,
     audited: Sequence[audit.Audited],
     workers: Sequence[Mapping[str, Any]],
+    with_time: Trends,
 ) -> dict[About, str]:
     """What was found where nothing speaks against it, in a sentence for each question (`alerts`)."""
     checked = totals["answers_checked"]
@@ -342,12 +356,11 @@ def _found_well(
     agrees = audit.in_short(audited)
     measured, held = _measured(totals), f"{len(verdict.checks)} of {len(verdict.checks)} thresholds hold"
     answered = next((source.answered for source in seen.sources if source.answered), 0)
+    there = f"the server answered {answered:,} questions, and nothing of it was away or started again"
     return {
         "right": "; ".join(filter(None, (right, agrees))),
         "fast": f"{held}; {measured}" if measured and verdict.checks else "",
-        "stable": f"the server answered {answered:,} questions, and nothing of it was away or started again"
-        if answered
-        else "",
+        "stable": "; ".join(filter(None, (there, with_time.in_short()))) if answered else "",
         "believable": "no counts are missing, and the client was never the limit" if workers else "",
     }
 

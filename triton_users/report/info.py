@@ -11,6 +11,7 @@ from triton_users.capacity.answer import Answer
 from triton_users.judge import client_limited
 from triton_users.judge.thresholds import Threshold
 from triton_users.judge.trends import Pool, TrendLimits
+from triton_users.witness.seen import Absence
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,11 @@ class RunInfo:
     slow_questions: Sequence[tuple[float, float]] = ()
     """From when to when a question that is no work to the server waited long for its answer, in seconds of the run."""
     at_the_end: Sequence[str] = ()
-    """What was wrong with how it ended, a sentence each; fails it."""
-    absences: Sequence[str] = ()
-    """Models that were not ready for a while, a sentence each."""
+    """What was wrong with the server when it ended, a sentence each; fails it."""
+    incomplete: Sequence[str] = ()
+    """Why it, or its report, is not whole, a sentence each; fails it."""
+    absences: Sequence[Absence] = ()
+    """Models that were not ready for a while."""
     allow_restarts: bool = False
     """Whether the server may be started again, and models be away for a while."""
     fail_on_other_traffic: bool = False

@@ -16,7 +16,8 @@ def render_junit(report: dict[str, Any]) -> str:
     Suite "scenarios": one case each, and one, "(none)", for requests outside of any; a scenario that was left out, did
     not run without being at fault, or whose failures are allowed is `skipped` with the reason. Suite "verdict": one
     case for each threshold, and one named "run" that fails with every reason the verdict has, so that the document
-    fails exactly when the run did. A checkpoint, as a killed program leaves it, has an error there.
+    fails exactly when the run did; its output has what an operator asks, and the warnings. A checkpoint, as a killed
+    program leaves it, has an error there.
     """
     root = ElementTree.Element("testsuites", name="triton-users", time=_seconds(report["duration_s"]))
     scenarios = _suite(root, "scenarios", report)
@@ -34,8 +35,8 @@ def render_junit(report: dict[str, Any]) -> str:
         _outcome(run, "failure", reasons[0], "\n".join(reasons))
     elif report["state"] == "running":
         _outcome(run, "error", f"INCOMPLETE: as of {report['as_of']} the run had not ended", "")
-    if report["verdict"]["warnings"]:
-        ElementTree.SubElement(run, "system-out").text = _text("\n".join(report["verdict"]["warnings"]))
+    said = [f"{alert['question']} {alert['answer']}: {alert['text']}" for alert in report["verdict"]["alerts"]]
+    ElementTree.SubElement(run, "system-out").text = _text("\n".join([*said, *report["verdict"]["warnings"]]))
     for element in (scenarios, verdict):
         _tally(element)
     _tally(root)

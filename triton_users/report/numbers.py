@@ -50,9 +50,7 @@ def row_of(model: str, row: Row) -> dict[str, Any]:
 
 def totals_of(scenarios: list[dict[str, Any]], requests: Iterable[Row], load_s: float) -> dict[str, Any]:
     """All scenarios and all requests together."""
-    together = Row()
-    for row in requests:
-        together.add(row)
+    together = Row.together(requests)
     counted = [name for name in counts_of(ScenarioCounts()) if name != "skips"]
     return {
         **{name: sum(scenario[name] for scenario in scenarios if scenario["name"]) for name in counted},

@@ -60,7 +60,7 @@ def models(seen: Seen, total: Ledger) -> list[dict[str, Any]]:
     for name, counts in sorted(seen.models.items()):
         if not counts.success and not counts.failed:
             continue
-        row = _requests_to(name, total)
+        row = Row.together(row for (_, model), row in total.rows.items() if model == name)
         parts = {what: _ms(getattr(counts, of), counts.success) for what, of in _PARTS.items()}
         timed = row.measures.get("service", row.latency)  # in an open loop latencies begin when a run was due
         client_ms = None if not row.answered else _rounded((timed.mean_us() or 0.0) / 1e3)
@@ -144,14 +144,6 @@ def _per(base: list[float], values: list[float], factor: float = 1.0) -> list[fl
         found.append(_value(grown[1] / grown[0] * factor) if grown and grown[0] > 0 and grown[1] >= 0 else None)
         last = (of, value)
     return found
-
-
-def _requests_to(model: str, total: Ledger) -> Row:
-    together = Row()
-    for (_, name), row in total.rows.items():
-        if name == model:
-            together.add(row)
-    return together
 
 
 def _ms(nanoseconds: int, requests: int) -> float | None:

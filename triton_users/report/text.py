@@ -300,7 +300,8 @@ def trend_lines(trends: dict[str, Any]) -> list[str]:
         said = {"none seen": "no drift seen", "too short to say": "drift: too short to say"}.get(each["answer"])
         if said:
             groups.setdefault(f"{said} of the {each['what']} of", []).append(each["scenario"] or "the requests")
-    return [*lines, *(f"{said} {', '.join(names)}" for said, names in groups.items())]
+    shared = [f"{said} {', '.join(names)}" for said, names in groups.items()]
+    return [*lines, *shared, *filter(None, [trends.get("drift_unsaid")])]
 
 
 def _workers(report: dict[str, Any]) -> str:

@@ -391,18 +391,16 @@ class Coordinator:
                 if self._watch is not None:
                     self._watch.stop()
 
-    def _at_the_end(self, reporting: Reporting) -> list[str]:
-        lost = "it ended because all its workers were lost" if reporting.all_lost else ""
-        server = self._watch.at_the_end(reporting.begun_s) if self._watch is not None else []
-        died = self._embedded.how_it_ended()
-        return [reason for reason in (died, *self._refusals, self._cut_short(), lost, *server) if reason]
-
     def _ending_of(self, reporting: Reporting) -> dict[str, Any]:
-        at_the_end, watch, begun_s = self._at_the_end(reporting), self._watch, reporting.begun_s
+        watch, begun_s = self._watch, reporting.begun_s
+        lost = "it ended because all its workers were lost" if reporting.all_lost else ""
+        incomplete = [reason for reason in (*self._refusals, self._cut_short(), lost) if reason]
+        at_the_end = list(filter(None, [self._embedded.how_it_ended()]))
         if watch is None:
-            return {"at_the_end": at_the_end}
+            return {"at_the_end": at_the_end, "incomplete": incomplete}
         return {
-            "at_the_end": at_the_end,
+            "at_the_end": [*at_the_end, *watch.at_the_end(begun_s)],
+            "incomplete": incomplete,
             "absences": watch.absences(begun_s),
             "slow_questions": watch.slow_questions(begun_s),
         }

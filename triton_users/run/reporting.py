@@ -19,7 +19,7 @@ from triton_users.ledger.timeline import Timeline
 from triton_users.report import ReportFolder, RunInfo, build_report, render_text
 from triton_users.report.build import State, utc
 from triton_users.run.checkpoint import Checkpoint
-from triton_users.witness.seen import Seen
+from triton_users.witness.seen import Absence, Seen
 
 logger = logging.getLogger(__name__)
 
@@ -151,24 +151,31 @@ class Reporting:
         self,
         state: State,
         at_the_end: Sequence[str] = (),
-        absences: Sequence[str] = (),
+        incomplete: Sequence[str] = (),
+        absences: Sequence[Absence] = (),
         slow_questions: Sequence[tuple[float, float]] = (),
     ) -> int:
         """Write the report in every form and return the exit code. `state`: "finished" or "interrupted".
 
-        `at_the_end`: what was wrong with how it ended. `absences`: models that were not ready for a while.
-        `slow_questions`: see `RunInfo`.
+        `at_the_end`: what was wrong with the server then. `incomplete`: why the run is not whole. `absences`: models
+        that were not ready for a while. `slow_questions`: see `RunInfo`.
         A run whose report cannot be written has not passed.
         """
         self._ticker.kill(block=False)
         self._checkpoint.stop()
-        self._info = replace(self._info, at_the_end=at_the_end, absences=absences, slow_questions=slow_questions)
+        self._info = replace(
+            self._info,
+            at_the_end=at_the_end,
+            incomplete=incomplete,
+            absences=absences,
+            slow_questions=slow_questions,
+        )
         report = self.report(state)
         try:
             self.folder.write(report)
         except OSError as error:
             why = f"its report could not be written whole to {self.folder.path}: {error}"
-            self._info = replace(self._info, at_the_end=[*at_the_end, why])
+            self._info = replace(self._info, incomplete=[*incomplete, why])
             report = self.report(state)
             self.folder.write_what_fits(report)
         self._report = report

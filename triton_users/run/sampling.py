@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +20,7 @@ from triton_users.client.client import TritonClient
 from triton_users.run.server_state import client_for
 from triton_users.settings import ConnectionSettings
 from triton_users.witness import metrics, statistics
-from triton_users.witness.counting import Counting
+from triton_users.witness.counting import Counting, Restart
 from triton_users.witness.processes import ProcessTree
 from triton_users.witness.seen import Seen, Source
 from triton_users.witness.series import Key, Samples
@@ -42,6 +42,9 @@ SETTLE_S = 3.0
 goes on with those that nobody waits for."""
 SETTLE_POLL_S = 0.1
 """How often they are looked at, in seconds."""
+OTHER_CONNECTIONS = 8
+"""So many are tried, when counters went back on a new connection, to find a server that still has the old ones: behind
+a balancer another one answers. With two replicas, picked at random, one in 256 such searches ends without."""
 MAX_STEPS_ASKED = 100
 """Models whose configuration is asked for, which says what steps an ensemble has."""
 
@@ -73,8 +76,9 @@ class Sampler:
         self._samples = Samples()
         self._counting = Counting()
         self._reasons: dict[str, dict[str, int]] = {}
-        self._success: dict[str, int] = {}
-        self._last_of: dict[str, metrics.Metrics] = {}
+        self._counted_at: dict[str, Counting] = {}
+        """Address of metrics -> what its server counted; only the requests that were answered."""
+        self._last_failures: dict[str, dict[tuple[str, str], int]] = {}
         self._answered: dict[str, int] = {}
         self._errors: dict[str, str] = {}
         self._ever_failed: dict[str, str] = {}
@@ -106,8 +110,8 @@ class Sampler:
         self._samples.clear()
         self._counting = Counting()
         self._reasons.clear()
-        self._success.clear()
-        self._last_of.clear()
+        self._counted_at.clear()
+        self._last_failures.clear()
         self._sample(first=True)
         self._unauditable = "the counts were reset while requests were under way"
 
@@ -138,16 +142,15 @@ class Sampler:
             elif missing := [url for url in self._urls if url in self._ever_failed]:
                 why = f"the metrics of {', '.join(missing)} were missing for a while"
             else:
+                success = self._success()
                 nothing = statistics.ModelCounts()
-                models = {
-                    name: replace(models.get(name, nothing), success=n) for name, n in sorted(self._success.items())
-                }
+                models = {name: replace(models.get(name, nothing), success=success[name]) for name in sorted(success)}
         return Seen(
             samples=self._samples,
             sources=tuple(self._sources()),
             models=models,
             failures={name: dict(reasons) for name, reasons in self._reasons.items()},
-            restarts=[replace(r, from_s=self._at(r.from_s), to_s=self._at(r.to_s)) for r in self._counting.restarts],
+            restarts=[replace(r, from_s=self._at(r.from_s), to_s=self._at(r.to_s)) for r in self._restarts()],
             deaths=[
                 replace(d, from_s=self._at(d.from_s), to_s=None if d.to_s is None else self._at(d.to_s))
                 for d in (self._tree.deaths if self._tree is not None else ())
@@ -157,6 +160,23 @@ class Sampler:
             whole=bool(self._urls or self._tree is not None),
             unauditable=why,
         )
+
+    def _restarts(self) -> list[Restart]:
+        """Of one known server; of several those that each one's metrics show."""
+        if len(self._urls) < 2:
+            return self._counting.restarts
+        return [
+            replace(restart, server=metrics.place(url))
+            for url, counting in self._counted_at.items()
+            for restart in counting.restarts
+        ]
+
+    def _success(self) -> Counter[str]:
+        """Model -> requests that the servers whose metrics are known answered, all together."""
+        total: Counter[str] = Counter()
+        for counting in self._counted_at.values():
+            total.update({name: counts.success for name, counts in counting.total.items()})
+        return total
 
     def _at(self, monotonic_s: float) -> float:
         return max(0.0, monotonic_s - self._begun_s)
@@ -207,17 +227,35 @@ class Sampler:
             self._note(STATISTICS, f"it did not answer: {error}")
             return
         self._note(STATISTICS, "")
+        connections = self._client.channel.stats().connections
+        still_there = not first and connections != self._connections and self._is_still_there(counted)
         with self._measured():
             self._cost_s += CALL_S
-            now_s, connections = time.monotonic(), self._client.channel.stats().connections
+            now_s = time.monotonic()
             if first:
                 self._counting.begin(counted, now_s)
             else:
-                self._counting.take(counted, now_s, reconnected=connections != self._connections)
+                reconnected = connections != self._connections
+                self._counting.take(counted, now_s, reconnected=reconnected, still_there=still_there)
             self._connections = connections
             for name, counts in self._counting.total.items():
                 if counts.success or counts.failed:
                     values.update({Key(what, "", name): float(getattr(counts, what)) for what in COUNTERS})
+
+    def _is_still_there(self, counted: statistics.Statistics) -> bool:
+        """Whether a server that counted on is found over other connections, though the counters went back on this."""
+        if self._tree is not None or not self._counting.back(counted):
+            return False
+        for _ in range(OTHER_CONNECTIONS):
+            client = client_for(self._host, self._connection, ANSWER_LIMIT_S)
+            try:
+                if not self._counting.back(statistics.read(client, ANSWER_LIMIT_S)):
+                    return True
+            except InferenceServerException:
+                return False  # it is on its way down or up
+            finally:
+                client.close()
+        return False
 
     def _ask_metrics(self, url: str, values: dict[Key, float]) -> None:
         try:
@@ -228,20 +266,23 @@ class Sampler:
         except metrics.MetricsError as error:
             self._note(url, f"no metrics came from {url}: {error}")
             return
+        lost = url in self._errors
         self._note(url, "")
         with self._measured():
-            last, self._last_of[url] = self._last_of.get(url, found), found
+            last, self._last_failures[url] = self._last_failures.get(url, found.failures), found.failures
             for (model, reason), number in found.failures.items():
-                if grown := _grown(number, last.failures.get((model, reason), 0)):
+                if grown := _grown(number, last.get((model, reason), 0)):
                     reasons = self._reasons.setdefault(model, {})
                     reasons[reason] = reasons.get(reason, 0) + grown
-            for model, number in found.success.items():
-                grown = _grown(number, last.success.get(model, 0))
-                self._success[model] = self._success.get(model, 0) + grown
+            counted = {model: statistics.ModelCounts(success=number) for model, number in found.success.items()}
+            if (counting := self._counted_at.get(url)) is None:
+                counting = self._counted_at[url] = Counting()
+                counting.begin(counted, time.monotonic())
+            counting.take(counted, time.monotonic(), reconnected=lost)
             several = len(self._urls) > 1
             for key, value in found.gauges.items():
                 if key.name == "pending":
-                    if value or key.of in self._success:
+                    if value or key.of in counted:
                         values[key] = values.get(key, 0.0) + value
                 elif value or key.name != "machine_memory":
                     of = " ".join(filter(None, (metrics.place(url) if several else "", key.of)))
@@ -279,8 +320,7 @@ class Sampler:
 
 
 COUNTERS = (
-    "success", "failed", "success_ns", "queue_ns", "input_ns", "infer_ns", "output_ns", "inferences", "executions",
-    "cache_hits",
+    "success", "failed", "queue_ns", "input_ns", "infer_ns", "output_ns", "inferences", "executions", "cache_hits",
 )  # fmt: skip
 """Fields of `ModelCounts` that are series of each model that was sent requests."""
 

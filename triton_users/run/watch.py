@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 import gevent
 from tritonclient.utils import InferenceServerException
@@ -13,6 +13,7 @@ from triton_users.client.client import TritonClient
 from triton_users.judge.client_limited import hms
 from triton_users.run.server_state import MAX_MODELS, READY, ModelState, ServerState, client_for, index_of, listed
 from triton_users.settings import ConnectionSettings
+from triton_users.witness.seen import Absence
 
 EVERY_S = 2.0
 """How often the repository index is asked for, in seconds: the resolution of "since when". Picked arbitrarily."""
@@ -24,16 +25,6 @@ MAX_SLOW = 100
 """How many of those are kept."""
 MAX_ABSENCES = 20
 """Times at which models were not ready for a while that are kept; a report needs no more."""
-
-
-@dataclass(frozen=True)
-class Absence:
-    """A model that was ready, was not, and was again."""
-
-    model: str
-    from_s: float
-    to_s: float
-    state: ModelState
 
 
 class ServerWatch:
@@ -72,7 +63,7 @@ class ServerWatch:
             elif name in self._away:
                 since_s, was = self._away.pop(name)
                 if len(self._absences) < MAX_ABSENCES:
-                    self._absences.append(Absence(name, since_s, now_s, was))
+                    self._absences.append(Absence(name, since_s, now_s, str(was)))
 
     def at_the_end(self, begun_s: float) -> list[str]:
         """Why the server that was under test would not take these requests any more, a sentence each.
@@ -93,11 +84,10 @@ class ServerWatch:
             client.close()
         return self._lost(begun_s)
 
-    def absences(self, begun_s: float) -> list[str]:
-        """A sentence for each time that a model was not ready for a while; see `at_the_end`."""
+    def absences(self, begun_s: float) -> list[Absence]:
+        """Each time that a model was not ready for a while; see `at_the_end`."""
         return [
-            f"the model {each.model} was not ready from {_at(each.from_s, begun_s)} to {_at(each.to_s, begun_s)}: "
-            f"{each.state}"
+            replace(each, from_s=max(0.0, each.from_s - begun_s), to_s=max(0.0, each.to_s - begun_s))
             for each in self._absences
         ]
 

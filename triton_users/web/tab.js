@@ -1,6 +1,7 @@
 // The Scenarios tab in Locust's own page: the page's table in the tab's empty panel. Locust's own table would stop with
 // the test, before the last counts are in.
 
+import { answers } from "./alerts.js";
 import { count, dark, el } from "./format.js";
 import { poll } from "./poll.js";
 import { offer } from "./models.js";
@@ -20,12 +21,13 @@ function build() {
     { class: "triton tab", "aria-label": "Scenarios" },
     el("div", { class: "line" }, el("p", { class: "headline", "aria-live": "polite" }), el("a", { class: "button", href: "./triton/" }, "Live charts and failures →")),
     el("p", { class: "trouble", hidden: true, role: "status" }),
+    el("div", { class: "answers" }),
     el("ul", { class: "reported" }),
     table.root,
   );
 }
 
-/** Why it failed, and the warnings. */
+/** The reasons and the warnings. */
 function reported(verdict) {
   return [["reasons", "bad"], ["warnings", "warn"]].flatMap(([what, colour]) => {
     const lines = verdict[what].slice(0, MOST[what]).map((text) => el("li", { class: colour }, text));
@@ -42,6 +44,7 @@ function draw() {
   const headline = shown.querySelector(".headline");
   headline.className = `headline ${!verdict ? "soft" : verdict.passed ? "good" : "bad"}`;
   headline.textContent = verdict ? verdict.headline : "No test has run yet.";
+  shown.querySelector(".answers").replaceChildren(...(verdict ? [answers(verdict)] : []));
   shown.querySelector(".reported").replaceChildren(...(verdict ? reported(verdict) : []));
   table.draw(latest.scenarios || []);
 }
@@ -50,7 +53,7 @@ function take(answer) {
   shown.querySelector(".trouble").hidden = true;
   const same = JSON.stringify(answer) === JSON.stringify(latest);
   latest = answer;
-  if (!same || !shown.querySelector("tbody tr")) draw();
+  if (!same || !table.root.querySelector("tbody tr")) draw();
 }
 
 function fail(text) {

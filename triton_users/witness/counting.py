@@ -30,14 +30,16 @@ class Restart:
     """When it last answered before, in the caller's seconds."""
     to_s: float
     """When it answered again."""
+    server: str = ""
+    """Which of several servers; "" where one is known."""
 
 
 class Counting:
     """Adds up what is counted between any two answers, so that nothing seen is lost when counters begin anew.
 
-    All counters of a server that was started again go back, and so does the connection to it. Without that it was the
+    All counters of a server that was started again go back, and the connection to it is lost. Without that it was the
     model. Counters that go back again and again on one connection, each time to no less than before, are those of
-    several servers behind one address.
+    several servers behind one address; so are those that other connections still find.
     """
 
     def __init__(self) -> None:
@@ -59,9 +61,13 @@ class Counting:
         self.__init__()  # type: ignore[misc]  # as new
         self._last, self._last_s = statistics, now_s
 
-    def take(self, statistics: Statistics, now_s: float, *, reconnected: bool) -> None:
-        """Take an answer in. `reconnected`: whether the connection was made anew since the last one."""
-        back = [name for name, counts in statistics.items() if counts.began_anew(self._last.get(name, _NOTHING))]
+    def take(self, statistics: Statistics, now_s: float, *, reconnected: bool, still_there: bool = False) -> None:
+        """Take an answer in. `reconnected`: whether the connection was made anew since the last one.
+
+        `still_there`: whether another connection still finds a server whose counters did not go `back`.
+        """
+        self.several |= still_there
+        back = self.back(statistics)
         for name, counts in statistics.items():
             grown = counts if name in back else counts.since(self._last.get(name, _NOTHING))
             if grown != _NOTHING or name not in self.total:
@@ -80,6 +86,10 @@ class Counting:
                 self._turned(name, statistics[name], now_s)
         self._last, self._last_s = statistics, now_s
 
+    def back(self, statistics: Statistics) -> list[str]:
+        """The models whose counters are lower in this answer than in the last that was taken in."""
+        return [name for name, counts in statistics.items() if counts.began_anew(self._last.get(name, _NOTHING))]
+
     def _turned(self, name: str, counts: ModelCounts, now_s: float) -> None:
         turns = [each for each in self._turns.get(name, []) if now_s - each[0] <= TURNS_S]
         self._turns[name] = turns = [*turns, (now_s, counts.success)][-TURNS:]
@@ -87,11 +97,10 @@ class Counting:
         if len(turns) == TURNS and lows == sorted(lows) and lows[0] > 0:
             self.several = True
             self.restarts = [each for each in self.restarts if each.model != name]
-        if not self.several:
-            self._restarted(Restart(name, self._last_s, now_s))
+        self._restarted(Restart(name, self._last_s, now_s))
 
     def _restarted(self, restart: Restart) -> None:
-        if len(self.restarts) < MAX_RESTARTS:
+        if not self.several and len(self.restarts) < MAX_RESTARTS:
             self.restarts.append(restart)
 
 

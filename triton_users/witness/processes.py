@@ -14,7 +14,7 @@ from triton_users.witness.series import Key
 
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-_MODEL = re.compile(r"/models/([^/]+)/\d+/[^/]+\.py$")
+_MODEL = re.compile(r"/models/([^/]+)/\d+/[^/]+$")
 """In a stub's arguments: the program of its model."""
 _ZOMBIE, _DEAD = "Z", "X"
 LOOK_FOR_CHILDREN_EACH = 10

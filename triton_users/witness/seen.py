@@ -24,6 +24,17 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Absence:
+    """A model that was ready, was not, and was again. Times are seconds of the run."""
+
+    model: str
+    from_s: float
+    to_s: float
+    state: str
+    """What the server said of it meanwhile."""
+
+
+@dataclass(frozen=True)
 class Seen:
     """What was seen. Times are seconds of the run."""
 

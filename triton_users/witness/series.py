@@ -2,7 +2,7 @@
 
     samples = Samples()
     samples.add(now_s, {MEMORY: 812.4, Key("requests", "", "resnet"): 1041})
-    series = samples.series()                     # what statistics, charts and the report read
+    samples.times, samples.columns()              # what statistics, charts and the report read
 
 All values of one moment stand in one row. When there are too many rows, every second one is left out, so that a run of
 any length keeps points evenly over its whole time. Counters are kept as what they had come to, never as rates: what is
@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 CAPACITY = 720
@@ -32,18 +31,6 @@ class Key(NamedTuple):
     """For instance "MiB"; "" for a count."""
     of: str = ""
     """A model's, a process's or a GPU's name; "" for the server's own."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """One value over time."""
-
-    name: str
-    unit: str
-    points: tuple[tuple[float, float], ...]
-    """(seconds into the run, value), in order of time; a moment at which it was not there has no point."""
-    of: str = ""
-    """See `Key`."""
 
 
 class Samples:
@@ -104,18 +91,6 @@ class Samples:
         """A series' values in these rows, NaN where it was not there, or is none."""
         column = self._columns.get(key)
         return [math.nan] * len(rows) if column is None else [column[i] for i in rows]
-
-    def series(self) -> list[Series]:
-        """Each series by itself, in order of first sight."""
-        return [
-            Series(
-                key.name,
-                key.unit,
-                tuple((t, v) for t, v in zip(self._times, column, strict=True) if not math.isnan(v)),
-                key.of,
-            )
-            for key, column in self._columns.items()
-        ]
 
     def _pop(self) -> None:
         self._times.pop()

@@ -17,8 +17,6 @@ class ModelCounts:
     success: int = 0
     """Requests that were answered, from the cache too."""
     failed: int = 0
-    success_ns: int = 0
-    """From the request's arrival to its last response."""
     queue_ns: int = 0
     input_ns: int = 0
     infer_ns: int = 0
@@ -27,7 +25,6 @@ class ModelCounts:
     """Elements of batches that were computed."""
     executions: int = 0
     cache_hits: int = 0
-    cache_misses: int = 0
     batches: Mapping[int, int] = field(default_factory=dict)
     """Size of a batch -> executions of a batch of that size."""
 
@@ -67,7 +64,6 @@ def read(client: Any, limit_s: float) -> Statistics:
         counts = ModelCounts(
             success=stats.success.count,
             failed=stats.fail.count,
-            success_ns=stats.success.ns,
             queue_ns=stats.queue.ns,
             input_ns=stats.compute_input.ns,
             infer_ns=stats.compute_infer.ns,
@@ -75,7 +71,6 @@ def read(client: Any, limit_s: float) -> Statistics:
             inferences=model.inference_count,
             executions=model.execution_count,
             cache_hits=stats.cache_hit.count,
-            cache_misses=stats.cache_miss.count,
             batches={batch.batch_size: batch.compute_infer.count for batch in model.batch_stats},
         )
         counted[model.name] = counts if known is None else known.plus(counts)

@@ -1,5 +1,6 @@
 // The page: shows what is known of a run, from the live page's answers or from a report with everything in it.
 
+import { answers } from "./alerts.js";
 import { showCapacity } from "./capacity.js";
 import { repaint } from "./chart.js";
 import { showClient } from "./client.js";
@@ -71,8 +72,7 @@ function list(node, texts) {
 
 function showVerdict(live) {
   const { verdict, state, duration_s: now, started, as_of: until } = latest;
-  byId("alerts").replaceChildren(el("table", {}, el("tbody", {}, ...verdict.alerts.map(({ question, answer, text }) =>
-    el("tr", {}, el("th", { scope: "row" }, question), el("td", {}, badge(answer)), el("td", {}, text))))));
+  byId("alerts").replaceChildren(answers(verdict));
   const box = byId("verdict");
   box.className = `card note ${verdict.passed ? "good" : "bad"}`;
   const headline = latest.headline || verdict.headline;
