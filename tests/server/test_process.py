@@ -368,6 +368,15 @@ def test_logs_of_former_servers_are_kept_but_not_for_ever(monkeypatch, tmp_path)
     assert kept == sorted(path.name for path in paths[3:])
 
 
+def test_a_server_that_runs_keeps_its_log_however_many_others_began_since(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path))
+    quiet = log_files.new_log(f"triton-users-{os.getpid()}-abc")
+    os.utime(quiet, (0, 0))
+    for number in range(log_files.LOGS_KEPT + 3):
+        log_files.new_log(f"triton-users-{2**22 + number}-abc")  # more than the kernel numbers
+    assert quiet.exists()
+
+
 def test_a_cache_that_takes_no_log_is_named_with_the_way_out(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("TRITON_USERS_CACHE", str(tmp_path / "file"))

@@ -84,7 +84,10 @@ def _by_question(sentences: Iterable[str], about: Mapping[str, About]) -> dict[A
 
 
 def _first_of(sentences: list[str]) -> str:
-    first, more = sentences[0], len(sentences) - 1
+    more = len(sentences) - 1
+    first, _, below = sentences[0].partition("\n")  # a log's lines
+    if below:
+        first = first.removesuffix(":")
     if len(first) > MAX_SENTENCE:
         first = f"{first[:MAX_SENTENCE].rpartition(' ')[0]} ..."
     return first + (f" (and {more} more, below)" if more else "")

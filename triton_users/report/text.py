@@ -273,11 +273,17 @@ def _verdict(report: dict[str, Any]) -> str:
     return "\n".join(
         [
             *(["Why it failed"] if verdict["reasons"] else []),
-            *(_wrapped(f"- {reason}", "  ") for reason in verdict["reasons"]),
+            *(_wrapped(f"{lead}{line}", "  ") for reason in verdict["reasons"] for lead, line in _lines(reason)),
             *(["Warnings"] if verdict["warnings"] else []),
             *(_wrapped(f"- {warning}", "  ") for warning in verdict["warnings"]),
         ]
     )
+
+
+def _lines(reason: str) -> list[tuple[str, str]]:
+    """The lines of a reason, with what leads each: a log's follow the sentence that it is the evidence for."""
+    first, *others = reason.split("\n")
+    return [("- ", first), *(("    ", line) for line in others)]
 
 
 def _trends(report: dict[str, Any]) -> str:

@@ -91,6 +91,8 @@ class Coordinator:
         self._refusals: list[str] = []
         """Of workers that cannot take part in the newest run."""
         self._configuration: RunConfiguration | None = None
+        self._died = ""
+        """How the embedded server ended by itself during the newest run; "" while it runs."""
         self._begun_s = 0.0
         self._stopping_s = math.inf
         self._watch: ServerWatch | None = None
@@ -160,6 +162,7 @@ class Coordinator:
         """Settle a new run and have its nodes begin it; one that cannot run is refused."""
         self._begun_s, self._stopping_s = time.monotonic(), math.inf
         self._refusals.clear()
+        self._died = ""
         try:
             configuration = self._configure()
         except (UsageError, OSError, server.ServerError) as error:
@@ -325,12 +328,22 @@ class Coordinator:
         return settings
 
     def _poll(self) -> None:
+        self._end_with_the_server()
         steering = self._steering
         if steering is not None:
             steering.poll_begins()
         self._hear()
         if steering is not None:
             steering.poll_ends()
+
+    def _end_with_the_server(self) -> None:
+        """End the run when its embedded server has ended: that one does not come back."""
+        if self._died or self.host != self._embedded.host:
+            return
+        self._died = self._embedded.how_it_ended()
+        if self._died:
+            logger.error("The run ends: %s", self._died)
+            self._command.end_run()
 
     def _hear(self) -> None:
         """Take in what a local node has counted."""
@@ -395,7 +408,8 @@ class Coordinator:
         watch, begun_s = self._watch, reporting.begun_s
         lost = "it ended because all its workers were lost" if reporting.all_lost else ""
         incomplete = [reason for reason in (*self._refusals, self._cut_short(), lost) if reason]
-        at_the_end = list(filter(None, [self._embedded.how_it_ended()]))
+        self._died = self._died or self._embedded.how_it_ended()
+        at_the_end = list(filter(None, [self._died]))
         if watch is None:
             return {"at_the_end": at_the_end, "incomplete": incomplete}
         return {

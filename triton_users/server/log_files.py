@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+import psutil
 
 from triton_users.server.cache import cache_folder, not_writable
 
 #: Logs of former servers that are kept.
 LOGS_KEPT = 50
 
+#: A log's name begins with the process id of the one whose server it is.
+_OWNER = re.compile(r"\D*(\d+)-")
+
 #: How much of a log's end is read, in bytes: more than the stacks of a crash.
 TAIL = 1024 * 1024
 
 
 def new_log(name: str) -> Path:
-    """A new log in the cache; the oldest beyond LOGS_KEPT are removed. InstallError when it cannot be written."""
+    """A new log in the cache; the oldest beyond LOGS_KEPT are removed. InstallError when it cannot be written.
+
+    `name`: `triton-users-PID-…`. A server that runs keeps its log, however many others began since it last said a word.
+    """
     folder = cache_folder() / "logs"
     log = folder / f"{name}.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.glob("*.log*"), key=_modified)[: -LOGS_KEPT + 1]:
+        former = [path for path in folder.glob("*.log*") if not _owner_runs(path)]
+        for path in sorted(former, key=_modified)[: -LOGS_KEPT + 1]:
             path.unlink(missing_ok=True)
         log.touch()
     except OSError as exc:
@@ -35,6 +45,11 @@ def tail(log: Path) -> str:
     if len(text) < TAIL and rotated.exists():
         text = _tail(rotated, TAIL - len(text)) + text
     return text.decode(errors="replace")
+
+
+def _owner_runs(log: Path) -> bool:
+    owner = _OWNER.match(log.name)
+    return owner is not None and psutil.pid_exists(int(owner[1]))
 
 
 def _tail(path: Path, size: int) -> bytes:

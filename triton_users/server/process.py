@@ -155,7 +155,7 @@ class EmbeddedTriton:
         by = how(ended) if ended is not None else f"since its guarding process ended {how(self._guard.returncode)}"
         return (
             f"the embedded Triton ended by itself, {by}: a fault of the embedded server or of this machine. "
-            f"Its log, {self.log_path}, says:\n{self.log_tail()}"
+            f"Its log, {self.log_path}:\n{self.log_tail()}"
         )
 
     def prepare(self) -> Installation:
