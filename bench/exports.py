@@ -1,9 +1,11 @@
-"""What exports cost: a line of the request log in each format, its size, and a scrape of Prometheus."""
+"""What exports cost: a line of the request log in each format and its size, a scrape of Prometheus, spans."""
 
 from __future__ import annotations
 
 import argparse
 import random
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +20,8 @@ from triton_users.exports.request_log import ENDINGS, RequestLog, file_for
 from triton_users.ledger import Ledger
 
 REQUESTS = 200_000
+SPANS = 30_000
+ROUNDS = 3
 
 
 class _Response:
@@ -34,6 +38,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     for ending in ENDINGS:
         results |= _log(ending, options.requests)
     results["a scrape of 40 rows, ms"] = _scrape()
+    results |= _spans()
     print(table.render(["exports", "cost"], [[name, value] for name, value in results.items()]), flush=True)
     return [results]
 
@@ -66,6 +71,28 @@ def _log(ending: str, requests: int) -> dict[str, float]:
         f"{ending}: on the path of a request, us": taken_s / requests * 1e6,
         f"{ending}: CPU of a line in all, us": cpu_s / requests * 1e6,
         f"{ending}: a million requests, MiB": size / requests * 1e6 / 2**20,
+    }
+
+
+def _spans() -> dict[str, float]:
+    """CPU of a request beside what it takes without `--otel`; the least of several rounds that take turns."""
+    modes = {"off": "off", "0": "on, none sampled", "0.01": "on, 1 % sampled", "1": "on, all sampled and exported"}
+    found: dict[str, list[float]] = {mode: [] for mode in modes}
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.probes.otlp_sink"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as sink:
+        assert sink.stdout is not None
+        url = f"http://127.0.0.1:{sink.stdout.readline().strip()}/v1/traces"
+        for _ in range(ROUNDS):
+            for mode in modes:
+                command = [sys.executable, "-m", "bench.probes.otel_cost", mode, str(SPANS), url]
+                ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+                found[mode].append(float(ended.stdout))
+        sink.kill()
+    off = min(found["off"])
+    return {
+        "otel off: a call's way through the client and its event, us": off,
+        **{f"otel {what}: more than that, us": min(found[mode]) - off for mode, what in modes.items() if mode != "off"},
     }
 
 

@@ -8,6 +8,8 @@ then has it as a field of its group, which `declaration.read(GROUP, parsed_optio
 
 from __future__ import annotations
 
+import os
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, _AppendAction
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.capacity.settings import CapacitySettings
 from triton_users.declaration import Option, Value, declared, digits, read, typed
+from triton_users.exports import otel
 from triton_users.exports.options import ExportSettings
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import Limits
@@ -34,6 +37,9 @@ from triton_users.system.parent_death import tie_forks
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
+
+EXIT_USAGE = 2
+"""The exit code of a command that cannot be run as it was given."""
 
 _MARK = "triton_options"
 """Set on the parsers that have our options."""
@@ -78,6 +84,12 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
 
 def _before_locust_forks(options: Namespace, parser: LocustArgumentParser) -> None:
     take_interrupts_that_locust_does_not_expect()
+    if options.otel:
+        try:
+            otel.prepare(os.environ)
+        except UsageError as error:
+            sys.stderr.write(f"locust: error: {error}\n")
+            sys.exit(EXIT_USAGE)
     keep_forked_workers_from_another_runs_master(options, parser)
 
 

@@ -12,6 +12,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from triton_users import web
 from triton_users.events import add_hooks
+from triton_users.exports import otel
 from triton_users.locust_compat.command import LocustCommand
 from triton_users.locust_compat.forks import forgive_the_wait_for_a_worker_that_is_forgotten
 from triton_users.locust_compat.interrupts import take_interrupts_that_locust_does_not_expect
@@ -55,6 +56,8 @@ def install(environment: Environment) -> None:
     else:
         hurry = _install_local(environment, command)
     take_interrupts_that_locust_does_not_expect().expect_them(environment, hurry)
+    if command.options.otel:
+        otel.end_in_time()
 
 
 def _install_worker(environment: Environment, command: LocustCommand, runner: WorkerRunner) -> Callable[[], None]:

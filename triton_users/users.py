@@ -12,7 +12,7 @@ from locust import User
 from triton_users.arrivals.dispatcher import Arrival
 from triton_users.client.client import TritonClient
 from triton_users.client.connections import Connections
-from triton_users.client.rpc_events import RpcEvents
+from triton_users.client.rpc_events import RpcEvents, Tracing
 from triton_users.declaration import read
 from triton_users.settings import ConnectionSettings
 from triton_users.system.memory import keep_freed_memory
@@ -64,8 +64,10 @@ class TritonGrpcUser(User):
         super().__init__(environment)
         keep_freed_memory()
         events = environment.events
-        ours = (getattr(events, name, None) for name in ("request_unanswered", "reconnected"))  # where it is installed
-        self.rpc_events = RpcEvents(events.request, self.context, *ours)
+        unanswered, reconnected = (  # where our hooks are installed
+            getattr(events, name, None) for name in ("request_unanswered", "reconnected")
+        )
+        self.rpc_events = RpcEvents(events.request, self.context, unanswered, reconnected, tracing_for(environment))
         self._connection_settings = read(ConnectionSettings, environment.parsed_options)
         self.client = self._connect(self.connections or self._connection_settings.connections)
 
@@ -88,6 +90,15 @@ class TritonGrpcUser(User):
         # runs in the hub, which must not wait for the connection to close.
         greenlet.link(lambda _: gevent.spawn(self.client.close))
         return greenlet
+
+
+def tracing_for(environment: Environment) -> Tracing | None:
+    """What makes a user's spans; None without Locust's `--otel`."""
+    if not getattr(environment.parsed_options, "otel", False):
+        return None
+    from triton_users.client.tracing import new_tracing  # its packages are an extra, and nothing that others wait for
+
+    return new_tracing()
 
 
 def own_host(user_class: type[User]) -> str:

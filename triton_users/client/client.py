@@ -63,6 +63,8 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
         observer: CallObserver = self._rpc_events
         options = channel_options or ChannelOptions()
         self._channel = channel or Channel(url, tls=tls, options=options, observer=observer)
+        if self._rpc_events.tracing is not None:
+            self._channel.intercept = self._rpc_events.tracing.interceptor(url, self._rpc_events)
         self._client_stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._stream_infer = self._client_stub.ModelStreamInfer
         self._client_stub.ModelStreamInfer = self._infer_from_feed

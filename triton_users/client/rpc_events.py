@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import grpc
 from gevent import GreenletExit
@@ -48,6 +48,42 @@ class _Error(NamedTuple):
     response: Any
 
 
+class Traced(Protocol):
+    """The span of a unary RPC, or those of a stream and its requests (`client.tracing`)."""
+
+    def request_ended(
+        self,
+        *,
+        scenario: str,
+        model: str,
+        request_id: str,
+        outcome: str,
+        failure: RequestFailure | None,
+        begun_s: float,
+        ended_s: float,
+        first_s: float | None = None,
+        responses: int | None = None,
+    ) -> None:
+        """A request is over. `outcome`: `answered`, `expected`, `failed` or `unanswered`."""
+        ...
+
+    def stream_ended(self, error: CallError | None, *, by_us: bool, at_s: float) -> None:
+        """The stream is over, not yet its requests that wait."""
+        ...
+
+
+class Tracing(Protocol):
+    """Makes a user's spans (`client.tracing`)."""
+
+    def taken(self, request: Any) -> Traced | None:
+        """The span of a unary RPC with this request, once."""
+        ...
+
+    def interceptor(self, url: str, events: RpcEvents) -> Callable[[str, Any], Any]:
+        """For `Channel.intercept` of a channel to `url`."""
+        ...
+
+
 class BusyWhenStopped(GreenletExit):
     """Ends a request that nobody waits for any more, to a server that was seen to be at work on others before it."""
 
@@ -75,10 +111,13 @@ class RpcEvents:
         context: Callable[[], dict[str, Any]] = dict,
         unanswered: EventHook | None = None,
         reconnected: EventHook | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
+        """`tracing`: makes a span of each RPC and of each request of a stream."""
         self._fire: Callable[..., None] = request_event.fire
         self._unanswered = unanswered
         self._reconnected = reconnected
+        self.tracing = tracing
         self._context = context
         self.scenario = ""
         """What the user is doing now: the first part of the rows' names; "" outside scenarios."""
@@ -105,19 +144,22 @@ class RpcEvents:
         if rpc == EVIDENCE and self.scenario:
             return
         model = request.model_name if rpc == "ModelInfer" else ""
+        traced = None if self.tracing is None else self.tracing.taken(request)
+        request_id = "" if traced is None else getattr(request, "id", "")
         if error is not None:
             # The user was stopped in the middle of it, or gave it up (cancel, close); a `gevent.Timeout` is a failure.
             if isinstance(error.__cause__, GreenletExit) or (error.__cause__ is None and _by_us(error)):
                 if started_s is not None:
                     busy = isinstance(error.__cause__, BusyWhenStopped)
-                    self._gave_up(rpc, model, ended_s - started_s, busy=busy)
+                    self._gave_up(rpc, model, started_s, ended_s, traced, request_id, busy=busy)
                 return
             # what had left by then, as far as anybody knows
             sent_bytes = 0 if started_s is None else getattr(request, "handed_over", sent_bytes)
         begun_s = called_s if started_s is None else started_s
         self._record(
-            rpc, model, _failure(error), begun_s, ended_s, begun_s - called_s, sent_bytes, received_bytes, response
-        )
+            rpc, model, _failure(error), begun_s, ended_s, begun_s - called_s, sent_bytes, received_bytes, response,
+            traced=traced, request_id=request_id,
+        )  # fmt: skip
 
     def stream_sent(self, call: StreamInfo, request: Any, at_s: float, size: int) -> None:
         requests_of(call).sent(request.id, request.model_name, size, at_s)
@@ -125,10 +167,14 @@ class RpcEvents:
     def stream_received(self, call: StreamInfo, response: Any, at_s: float, size: int) -> None:
         answer, error = response.infer_response, response.error_message
         empty, final = end_of(answer)
-        owner = requests_of(call).received(answer.id, at_s, size, empty=empty, final=final, error=error)
+        requests = requests_of(call)
+        owner = requests.received(answer.id, at_s, size, empty=empty, final=final, error=error)
         if isinstance(owner, Stray):
             failure = RequestFailure(None, str(owner))
-            self._record("ModelStreamInfer", owner.model, failure, at_s, at_s, 0.0, 0, size, response)
+            self._record(
+                "ModelStreamInfer", owner.model, failure, at_s, at_s, 0.0, 0, size, response,
+                traced=requests.traced, request_id=owner.request_id,
+            )  # fmt: skip
             return
         if error and owner.error is error:
             failure = RequestFailure(None, error)
@@ -136,15 +182,15 @@ class RpcEvents:
         elif not isinstance(owner.note, _Error) and not (empty and owner.responses):
             owner.note = response
         if owner.over:
-            self._stream_request_over(owner)
+            self._stream_request_over(owner, requests.traced)
 
-    def _stream_request_over(self, owner: StreamedCall) -> None:
+    def _stream_request_over(self, owner: StreamedCall, traced: Traced | None) -> None:
         begun_s, note = owner.last_s if owner.sent_s is None else owner.sent_s, owner.note
         sent, received = owner.sent_bytes, owner.received_bytes
         if isinstance(note, _Error):
             self._record(
                 "ModelStreamInfer", owner.model, note.failure, begun_s, owner.last_s, 0.0, sent, received,
-                note.response, wanted=note.wanted,
+                note.response, wanted=note.wanted, traced=traced, request_id=owner.request_id,
             )  # fmt: skip
             return
         measures: dict[str, tuple[int, ...] | Histogram] = {"responses": (owner.responses,)}
@@ -154,18 +200,21 @@ class RpcEvents:
                 measures["inter_response"] = owner.gaps
         self._record(
             "ModelStreamInfer", owner.model, None, begun_s, owner.ended_s, 0.0, sent, received, note,
-            measures=measures, by_order=owner.by_order,
+            traced=traced, request_id=owner.request_id, measures=measures, by_order=owner.by_order,
         )  # fmt: skip
 
     def stream_done(self, call: StreamInfo, error: CallError | None, at_s: float) -> None:
         requests = requests_of(call)
-        waiting = requests.waiting()
-        if error is not None and _by_us(error):
+        waiting, traced = requests.waiting(), requests.traced
+        by_us = error is not None and _by_us(error)
+        if traced is not None:
+            traced.stream_ended(error, by_us=by_us, at_s=at_s)
+        if by_us:
             for each in waiting:
                 if isinstance(each.note, _Error):
-                    self._stream_request_over(each)  # what has failed stays so
+                    self._stream_request_over(each, traced)  # what has failed stays so
                 elif each.sent_s is not None:
-                    self._gave_up("ModelStreamInfer", each.model, at_s - each.sent_s)
+                    self._gave_up("ModelStreamInfer", each.model, each.sent_s, at_s, traced, each.request_id)
             return
         failure = _failure(error) or RequestFailure(None, ENDED_EARLY if waiting else ENDED_IDLE)
         for each in waiting:
@@ -175,13 +224,14 @@ class RpcEvents:
                 why = RequestFailure(failure.status(), f"{failure.message()}{more}", failure.debug_details())
             begun_s = at_s if each.sent_s is None else each.sent_s
             self._record(
-                "ModelStreamInfer", each.model, why, begun_s, at_s, 0.0, each.sent_bytes, each.received_bytes, None
-            )
+                "ModelStreamInfer", each.model, why, begun_s, at_s, 0.0, each.sent_bytes, each.received_bytes, None,
+                traced=traced, request_id=each.request_id,
+            )  # fmt: skip
         if waiting or (error is None and call.half_closed):
             return
         if not requests.taken or error is None or not error.outcome.local:
             # Nobody waited, so nobody else would say that the stream is no more.
-            self._record("ModelStreamInfer", "", failure, at_s, at_s, 0.0, 0, 0, None)
+            self._record("ModelStreamInfer", "", failure, at_s, at_s, 0.0, 0, 0, None, traced=traced)
 
     def never_sent(self, model: str, error: InferenceServerException) -> None:
         """A request was made for a stream that had ended before."""
@@ -193,8 +243,24 @@ class RpcEvents:
         if reason is not None and self._reconnected is not None:
             self._reconnected.fire(reason=reason)
 
-    def _gave_up(self, rpc: str, model: str, waited_s: float, *, busy: bool = False) -> None:
+    def _gave_up(
+        self,
+        rpc: str,
+        model: str,
+        begun_s: float,
+        ended_s: float,
+        traced: Traced | None,
+        request_id: str,
+        *,
+        busy: bool = False,
+    ) -> None:
+        if traced is not None:
+            traced.request_ended(
+                scenario=self.scenario, model=model, request_id=request_id, outcome="unanswered", failure=None,
+                begun_s=begun_s, ended_s=ended_s,
+            )  # fmt: skip
         if self._unanswered is not None:
+            waited_s = ended_s - begun_s
             self._unanswered.fire(scenario=self.scenario, model=model, method=rpc, waited_s=waited_s, busy=busy)
 
     def _record(
@@ -209,9 +275,25 @@ class RpcEvents:
         received_bytes: int,
         response: Any,
         wanted: bool | None = None,
+        traced: Traced | None = None,
+        request_id: str = "",
         **more: Any,
     ) -> None:
         """`wanted`: whether the failure is; None where that is what is expected now. `more`: see the class."""
+        if failure is None:
+            expected = None
+        else:
+            expected = failure if (self._is_wanted(failure) if wanted is None else wanted) else None
+        if traced is not None:
+            measures = more.get("measures", {})
+            first = measures.get("first_response")
+            traced.request_ended(
+                scenario=self.scenario, model=model, request_id=request_id,
+                outcome="answered" if failure is None else "failed" if expected is None else "expected",
+                failure=failure, begun_s=begun_s, ended_s=ended_s,
+                first_s=None if first is None else begun_s + first[0] / 1e6,
+                responses=measures["responses"][0] if measures else None,
+            )  # fmt: skip
         elapsed_s = ended_s - begun_s
         if self.open_loop:
             more["measures"] = measures = more.get("measures", {})
@@ -219,10 +301,6 @@ class RpcEvents:
             if self.intended_s is not None:
                 measures["issue_delay"] = (max(0, int((begun_s - self.intended_s) * 1e6)),)
                 elapsed_s, self.intended_s = ended_s - self.intended_s, None
-        if failure is None:
-            expected = None
-        else:
-            expected = failure if (self._is_wanted(failure) if wanted is None else wanted) else None
         self._fire(
             request_type="grpc",
             name=row_name(self.scenario, model or rpc),

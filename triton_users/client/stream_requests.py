@@ -87,13 +87,15 @@ class Stray:
 class StreamRequests:
     """The requests of one stream that wait."""
 
-    __slots__ = ("_by_id", "_ended", "_made", "newest", "taken")
+    __slots__ = ("_by_id", "_ended", "_made", "newest", "taken", "traced")
 
     def __init__(self) -> None:
         self.taken = 0
         """Requests that were taken in."""
         self.newest: StreamedCall | Stray | None = None
         """What the newest response belongs to."""
+        self.traced: Any = None
+        """The observer's own: the stream's spans, None where there are none."""
         self._by_id: dict[str, StreamedCall] = {}
         """Those that wait, oldest first. Where several were sent past `ask` with one id, each knows the one after."""
         self._ended: deque[tuple[str, str, str]] = deque(maxlen=ENDED_KEPT)

@@ -1,1 +1,1 @@
-"""A run's numbers where people look beside our own report: Prometheus. Nothing here is on the path of a request."""
+"""A run's numbers where people look beside our report: Prometheus, OpenTelemetry, files. Not on a request's path."""

@@ -19,6 +19,10 @@ CLOSED: Final = cancelled("Channel closed!")
 class Callables(grpc.Channel):  # type: ignore[misc]  # grpc has no type information
     """The part of `grpc.Channel` that makes calls; who inherits it is their `CallChannel`."""
 
+    #: Given a method's path and what calls it, gives what is handed out in its place. For the kinds that have as many
+    #: requests as responses; set it before callables are made.
+    intercept: Callable[[str, Any], Any] | None = None
+
     #: When it was closed, in perf_counter seconds; None while it is not.
     _closed_s: float | None
 
@@ -41,8 +45,9 @@ class Callables(grpc.Channel):  # type: ignore[misc]  # grpc has no type informa
         request_serializer: Callable[[Any], Any] | None = None,
         response_deserializer: Callable[[bytes], Any] | None = None,
         _registered_method: bool = False,
-    ) -> UnaryUnary:
-        return UnaryUnary(self, self._method(method, request_serializer, response_deserializer))
+    ) -> Any:
+        made = UnaryUnary(self, self._method(method, request_serializer, response_deserializer))
+        return made if self.intercept is None else self.intercept(method, made)
 
     def unary_stream(
         self,
@@ -68,5 +73,6 @@ class Callables(grpc.Channel):  # type: ignore[misc]  # grpc has no type informa
         request_serializer: Callable[[Any], Any] | None = None,
         response_deserializer: Callable[[bytes], Any] | None = None,
         _registered_method: bool = False,
-    ) -> StreamStream:
-        return StreamStream(self, self._method(method, request_serializer, response_deserializer))
+    ) -> Any:
+        made = StreamStream(self, self._method(method, request_serializer, response_deserializer))
+        return made if self.intercept is None else self.intercept(method, made)
