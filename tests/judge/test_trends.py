@@ -1,19 +1,20 @@
 """The leak and drift verdicts out of what a run sampled: of the server, of its stubs, of our own workers."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from triton_users.judge.trends import Pool, TrendLimits, Trends, answered, server_memories, trends, worker_memories
-from triton_users.ledger import WorkerState
+from triton_users.ledger import Ledger, WorkerState
 from triton_users.ledger.timeline import Point, Slice
 from triton_users.server import EmbeddedTriton
 from triton_users.witness.processes import ProcessTree
 from triton_users.witness.series import Key, Samples
 
-POOL = Pool(280.0, "its pool of 256 request states")
+POOL = Pool(256, 1.1)
 
 
 def sampled(stub_mib_per_hour: float = 0.0, server_mib_per_hour: float = 0.0, hours: float = 1.0) -> Samples:
@@ -60,11 +61,25 @@ def test_the_pool_of_an_embedded_server_enters_the_verdict_with_its_size() -> No
     samples = sampled(server_mib_per_hour=300)
     found = next(each for each in trends(TrendLimits(), samples, [], [], pool=POOL).leaks if each.name == "the server")
     assert found.answer == "too short to say"
-    assert (
-        "the rest of the 344 MiB that any process may take and keep, its pool of 256 request states among them"
-        in str(found)
+    assert "may be the rest of what it may keep; it took 29" in str(found)
+    assert str(found).endswith(
+        "of the 346 MiB that any process may take and keep, its pool of 256 request states of up to 1.1 MiB among them"
     )
     assert trends(TrendLimits(), samples, [], []).reasons()
+
+
+def test_the_pool_may_keep_the_largest_requests_of_the_run_and_those_that_other_programs_sent() -> None:
+    total = Ledger()
+    total.row("ResNet", "images").record(1, 1, 6 * 2**20, 100)
+    total.row("Timeout", "zeros").record(1, 1, 16, 16)
+    elsewhere = WorkerState("w", "incarnation", first_seen_s=0.0, last_seen_s=1.0, began_s=0.0)
+    known = replace(elsewhere, sent_elsewhere={"zeros": (5, "perf_analyzer")})
+    unknown = replace(elsewhere, sent_elsewhere={"other": (5, "perf_analyzer")})
+    pool = Pool(256, 1.1, largest_mib=18.4)
+
+    assert pool.filled_by(Ledger(), []).mib == pytest.approx(281.6)
+    assert pool.filled_by(total, [known]).mib == 256 * 6
+    assert pool.filled_by(total, [unknown]).mib == 256 * 18.4
 
 
 def test_a_worker_of_ours_that_leaks_is_found() -> None:

@@ -22,6 +22,7 @@ def test_the_whole_tree_is_added_up_and_each_models_stubs_are_told(triton: serve
     assert found[Key("threads")] == pytest.approx(sum(each.num_threads() for each in every), abs=20)
     assert found[Key("descriptors")] == pytest.approx(sum(each.num_fds() for each in every), abs=20)
     assert found[Key("stub_memory", "MiB", "custom_sequence_int32")] > 5
+    assert Key("stub_memory", "MiB") not in found, "each stub is some model's, the image model's too"
     resident = sum(each.memory_info().rss for each in every) / 2**20
     assert 0.2 * resident < found[Key("memory", "MiB")] <= 1.05 * resident
 

@@ -50,7 +50,7 @@ class Memory:
     keeps_mib: float = KEEPS_MIB
     """What it may take and keep in all."""
     keeps: str = "that any process may take and keep"
-    """What that is, behind its size."""
+    """What that is, behind its size; sentences have it where it is more than that."""
     model: str = ""
     """The only model that runs in it, where that is known (a stub of the Python backend)."""
 
@@ -94,9 +94,19 @@ class Leak:
     """Whose request counts explain the growth; only of a leak."""
     why: str = ""
     """What stands against a clear answer."""
+    taken_mib: float = 0.0
+    """What it took since the load began."""
+    keeps_mib: float = KEEPS_MIB
+    """What of that it may keep."""
+    keeps: str = ""
+    """What that is, where it is more than any process may."""
 
     def __str__(self) -> str:
         """One sentence."""
+        may = f"; it took {digits(max(0.0, self.taken_mib))} MiB since the load began, of the {self.keeps}"
+        return self._answered() + (may if self.keeps else "")
+
+    def _answered(self) -> str:
         if self.per_hour_mib is None:
             return f"memory of {self.name}: too short to say: {self.why}"
         rate = self.per_hour_mib
@@ -192,9 +202,10 @@ def judge_memory(memory: Memory, requests: Requests, limit_mib_per_hour: float) 
     grown = float(np.median(judged.mib[-3:]) - np.median(judged.mib[:3]))
     before = float(np.median(judged.mib[:3]) - np.median(mib[times >= begun_s][:3]))
     left_mib = max(KEEPS_MIB, memory.keeps_mib - max(0.0, before))
-    hours = (to_s - from_s) / 3600
+    hours, keeps = (to_s - from_s) / 3600, f"{memory.keeps_mib:,.0f} MiB {memory.keeps}"
+    known = keeps if memory.keeps != Memory.keeps else ""
     answer, why = _answer(
-        whole, late, limit_mib_per_hour, grown, hours, judged, left_mib, f"{memory.keeps_mib:,.0f} MiB {memory.keeps}"
+        whole, late, limit_mib_per_hour, grown, hours, judged, left_mib, "what it may keep" if known else f"the {keeps}"
     )
     return Leak(
         name=memory.name,
@@ -207,6 +218,9 @@ def judge_memory(memory: Memory, requests: Requests, limit_mib_per_hour: float) 
         per_request_kib=None if per_request is None else per_request.times(1024),
         models=_explaining(memory, requests, judged) if answer == "leak" else (),
         why=why,
+        taken_mib=before + grown,
+        keeps_mib=memory.keeps_mib,
+        keeps=known,
     )
 
 
@@ -223,7 +237,7 @@ def _answer(
     if late.low > limit and whole.low > limit:
         if grown <= left_mib:
             took = digits(max(0.0, grown))
-            return "too short to say", f"the {took} MiB that it took in that time may be the rest of the {keeps}"
+            return "too short to say", f"the {took} MiB that it took in that time may be the rest of {keeps}"
         if judged.slowing:
             return "too short to say", f"it took {digits(grown)} MiB in that time, and the growth slows down"
         return "leak", ""

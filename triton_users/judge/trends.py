@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from triton_users.declaration import option
-from triton_users.judge.client_limited import windows_of
+from triton_users.judge.client_limited import digits, windows_of
 from triton_users.judge.drift import Drift, Span, judge_drift, unsaid
 from triton_users.judge.leaks import KEEPS_MIB, Leak, Memory, Requests, judge_memory
-from triton_users.ledger import WorkerState
+from triton_users.ledger import Ledger, WorkerState
 from triton_users.ledger.timeline import Point
 from triton_users.witness.series import Key, Samples
 
@@ -99,10 +99,29 @@ class Trends:
 
 @dataclass(frozen=True)
 class Pool:
-    """What the embedded server keeps on purpose, and fills in its first minutes or hours."""
+    """States of ended requests that the embedded server keeps for reuse, and fills in its first minutes or hours.
 
-    mib: float
-    what: str
+    Each keeps what the largest request took that it has had.
+    """
+
+    states: int
+    state_mib: float
+    """What each may take."""
+    largest_mib: float = 0.0
+    """The largest request that other programs send on our behalf."""
+
+    @property
+    def mib(self) -> float:
+        return self.states * self.state_mib
+
+    def __str__(self) -> str:
+        return f"its pool of {self.states} request states of up to {digits(self.state_mib)} MiB"
+
+    def filled_by(self, total: Ledger, workers: Iterable[WorkerState]) -> Pool:
+        """The same after the requests of a run, of which those to one model are taken to be alike."""
+        sent = {model: row.sent / row.requests / 2**20 for (_, model), row in total.rows.items() if row.requests}
+        unknown = {model for state in workers for model in state.sent_elsewhere} - sent.keys()
+        return replace(self, state_mib=max(self.state_mib, *sent.values(), self.largest_mib if unknown else 0.0))
 
 
 def trends(
@@ -138,7 +157,7 @@ def server_memories(samples: Samples, pool: Pool | None = None) -> list[Memory]:
     """The memory of the server's processes, as far as it was sampled."""
     found: list[Memory] = []
     columns = samples.columns()
-    keeps = f"that any process may take and keep, {pool.what} among them" if pool else Memory.keeps
+    keeps = f"that any process may take and keep, {pool} among them" if pool else Memory.keeps
     for key, column in columns.items():
         if key == SERVER:
             found.append(_memory("the server", samples.times, column, KEEPS_MIB + (pool.mib if pool else 0), keeps))

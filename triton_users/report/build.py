@@ -181,7 +181,7 @@ def _with_time(info: RunInfo, collector: Collector, timeline: Timeline, seen: Se
         seen.samples,
         workers,
         timeline.points,
-        pool=info.pool,
+        pool=info.pool and info.pool.filled_by(collector.total, workers),
         left_out=[span for state in workers for span in lateness.busy(state, info.limits)],
         open_loop=bool(info.arrivals),
     )

@@ -12,7 +12,7 @@ from gevent.lock import RLock
 from triton_users import server
 from triton_users.judge.trends import Pool
 from triton_users.server.options import ServerSettings
-from triton_users.server.process import KEPT_STATES, STATE_MIB
+from triton_users.server.process import KEPT_STATES, LARGEST_REQUEST_MIB, STATE_MIB
 from triton_users.settings import UsageError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Embedded:
     @property
     def pool(self) -> Pool:
         """What it keeps on purpose, and fills in its first minutes or hours."""
-        return Pool(KEPT_STATES * STATE_MIB, f"its pool of {KEPT_STATES} request states")
+        return Pool(KEPT_STATES, STATE_MIB, LARGEST_REQUEST_MIB)
 
     def start(self, wanted: ServerSettings) -> None:
         """Install what is missing and start it. A ServerError when that cannot be."""
