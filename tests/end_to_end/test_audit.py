@@ -129,6 +129,34 @@ def test_the_whole_mix_agrees_or_says_why_it_cannot(triton: EmbeddedTriton, tmp_
     assert outcomes["custom_executing"] == "not auditable"
 
 
+TWICE = """
+name: "twice"
+platform: "ensemble"
+ensemble_scheduling { step [
+  { model_name: "inner" model_version: -1 input_map { key: "IN" value: "IN" } output_map { key: "OUT" value: "once" } },
+  { model_name: "inner" model_version: -1 input_map { key: "IN" value: "once" } output_map { key: "OUT" value: "OUT" } }
+] }
+"""
+
+
+def test_a_model_that_is_two_steps_of_an_ensemble_is_counted_twice_for_each_of_its_requests(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    both = repository.tensor("input", "IN", "INT32", 1) + repository.tensor("output", "OUT", "INT32", 1)
+    repository.write(models, "inner", repository.ECHO, both, datatype="INT32")
+    (models / "twice" / "1").mkdir(parents=True)
+    (models / "twice" / "config.pbtxt").write_text(TWICE + both)
+    locustfile = tmp_path / "mine.py"
+    locustfile.write_text("from triton_users.locustfile import *\n")
+    with EmbeddedTriton(models) as triton:
+        options = ["-H", f"grpc://{triton.grpc_url}", "-t", "4s", "-u", "1", "--models", "twice"]
+        ended = Locust(tmp_path, *options, locustfile=locustfile).ended()
+    outer, inner = audited(ended, "twice"), audited(ended, "inner")
+
+    assert (outer["outcome"], inner["outcome"], inner["answered"]) == ("agrees", "agrees", 0)
+    assert inner["called"] == 2 * int(str(outer["computed"])) > 0
+    assert "or called by its ensembles" in str(inner["text"])
+
+
 def test_a_model_that_calls_another_inside_the_server_is_named(tmp_path: Path) -> None:
     models = tmp_path / "models"
     both = repository.tensor("input", "IN", "INT32", 1) + repository.tensor("output", "OUT", "INT32", 1)

@@ -101,7 +101,7 @@ def _audited(
     if number is None:
         return result("not auditable", f"{name} is not auditable: {who} sent requests too, and nobody knows how many")
     if computed <= least + unknown:
-        return result("agrees", _agrees(name, least, unknown, computed))
+        return result("agrees", _agrees(name, least, called, unknown, computed))
     more = computed - least - unknown
     if lost:
         why = f"worker {', '.join(lost)} was lost with its last counts"
@@ -112,9 +112,10 @@ def _audited(
     return result("more", _more(name, least + unknown, computed, more, _multiples(name, more, seen)))
 
 
-def _agrees(name: str, least: int, unknown: int, computed: int) -> str:
+def _agrees(name: str, least: int, called: int, unknown: int, computed: int) -> str:
     beyond = computed - least
-    of = f", {beyond:,} of them among the {unknown:,} whose answer nobody waited for" if beyond else ""
+    of = f" or called by its ensembles ({called:,})" if called else ""
+    of += f", {beyond:,} of them among the {unknown:,} whose answer nobody waited for" if beyond else ""
     return f"{name}: the server computed {computed:,} requests, as many as were answered{of}"
 
 
