@@ -15,6 +15,7 @@ from bench import (
     exports,
     gpu,
     idle,
+    image,
     ledger,
     models,
     null,
@@ -50,6 +51,7 @@ MEASUREMENTS = {
     "verdicts": verdicts,
     "comparisons": comparisons,
     "witness": witness,
+    "image": image,
 }
 
 

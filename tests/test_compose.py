@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,13 @@ import jsonschema
 import pytest
 import yaml
 
+from tests import test_image
 from tests.transport.support import free_port
+from triton_users.locust_compat.interrupts import END_LIMIT_S
 from triton_users.server import EmbeddedTriton
 
 ROOT = Path(__file__).parent.parent
+MONITORING = ROOT / "docs" / "monitoring"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 #: The package that carries the Compose specification's own schema, and its wheel's SHA-256.
@@ -52,17 +56,70 @@ def test_the_image_of_triton_is_pinned() -> None:
     assert tag == "24.10-py3", "the release of the embedded server, 2.51.0"
 
 
-def test_the_web_ui_is_published_on_loopback_only() -> None:
-    assert COMPOSE["services"]["master"]["ports"] == ["127.0.0.1:8089:8089"]
+def test_every_image_is_pinned() -> None:
+    for name, service in COMPOSE["services"].items():
+        assert "build" in service or service["image"].rpartition(":")[2] not in ("", "latest"), name
 
 
-def test_the_image_s_command_is_the_package_s_own_and_its_files_are_no_links() -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    assert 'ENTRYPOINT ["triton-users"]' in dockerfile
-    copied = [line.split()[1:-1] for line in dockerfile.splitlines() if line.startswith("COPY")]
-    for source in (ROOT / name for names in copied for name in names):
-        assert source.exists()
-        assert not source.is_symlink(), "Docker copies a link as what it is or what it names, by its version"
+def test_what_is_published_is_on_loopback_only() -> None:
+    published = {name: each["ports"] for name, each in COMPOSE["services"].items() if "ports" in each}
+    assert published == {
+        "master": ["127.0.0.1:8089:8089"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
+
+
+@pytest.mark.parametrize("name", ["repository", "master", "worker"])
+def test_our_containers_have_no_rights_and_cannot_write_their_root(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert "user" not in service, "the image's own is no root"
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    writable = {each.partition(":")[2] for each in service.get("volumes", ())}
+    (made,) = (command for command in test_image.BASE.all("RUN") if "install --directory" in command)
+    assert writable <= set(made.split()), "a new volume belongs to whom the image's folder belongs to"
+
+
+def test_a_master_that_is_told_to_end_has_the_time_for_its_report() -> None:
+    assert float(COMPOSE["services"]["master"]["stop_grace_period"].removesuffix("s")) > END_LIMIT_S
+
+
+def test_the_profile_adds_prometheus_and_grafana_and_nothing_else() -> None:
+    profiles = {name: each["profiles"] for name, each in COMPOSE["services"].items() if "profiles" in each}
+    assert profiles == {"prometheus": ["monitoring"], "grafana": ["monitoring"]}
+    for name in profiles:
+        for volume in COMPOSE["services"][name]["volumes"]:
+            source, _, mode = volume.split(":")
+            assert (ROOT / source).is_file()
+            assert mode == "ro"
+
+
+@pytest.mark.prometheus
+def test_prometheus_takes_its_configuration() -> None:
+    assert shutil.which("promtool"), "promtool is missing; on Debian: apt-get install prometheus"
+    subprocess.run(["promtool", "check", "config", str(MONITORING / "prometheus.yml")], check=True, timeout=60)
+
+
+def test_prometheus_scrapes_the_run_and_the_server() -> None:
+    jobs = yaml.safe_load((MONITORING / "prometheus.yml").read_text())["scrape_configs"]
+    (run, server) = (each["static_configs"][0]["targets"][0] for each in jobs)
+    command = COMPOSE["services"]["master"]["command"]
+    assert run == f"master:{command[command.index('--prometheus-port') + 1]}"
+    assert command[command.index("--prometheus-host") + 1] == "0.0.0.0"
+    assert f"http://{server}/metrics" == command[command.index("--metrics-url") + 1]
+
+
+def test_grafana_has_the_data_source_and_the_dashboard() -> None:
+    (source,) = yaml.safe_load((MONITORING / "datasources.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    dashboard = json.loads((ROOT / "docs/grafana-dashboard.json").read_text())
+    (variable,) = dashboard["templating"]["list"]
+    assert (variable["type"], variable["query"]) == ("datasource", source["type"])
+    (provider,) = yaml.safe_load((MONITORING / "dashboards.yml").read_text())["providers"]
+    mounted = [volume.split(":")[1] for volume in COMPOSE["services"]["grafana"]["volumes"]]
+    assert any(Path(each).parent == Path(provider["options"]["path"]) for each in mounted)
 
 
 @pytest.mark.triton
@@ -81,8 +138,10 @@ def test_the_commands_of_master_and_worker_run_a_test(triton: EmbeddedTriton, tm
     master = start(
         tmp_path / "master.txt",
         *replaced(COMPOSE["services"]["master"]["command"], {
-            "0.0.0.0": "127.0.0.1", "grpc://triton:8001": f"grpc://{triton.grpc_url}", "/reports": str(tmp_path / "r"),
+            "0.0.0.0": "127.0.0.1", "grpc://triton:8001": f"grpc://{triton.grpc_url}", "9646": str(free_port()),
+            "http://triton:8002/metrics": triton.metrics_url,
         }),
+        "--report-dir", str(tmp_path / "r"),
         "--web-port", str(web), "--master-bind-port", str(rpc), "--master-bind-host", "127.0.0.1",
     )  # fmt: skip
     worker = start(

@@ -8,6 +8,7 @@ import select
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -71,8 +72,10 @@ class Program:
 class Hosts:
     """A context manager: `server` runs a Triton, the others run what they are told by `within`."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], serves: Sequence[str] = ()) -> None:
+        """`serves`: ports and models of the server, see serve.py."""
         tag = secrets.token_hex(3)
+        self._serves = serves
         self._devices = {name: f"tu{tag}{number}" for number, name in enumerate(names)}
         self.addresses = {name: f"10.77.0.{number + 1}" for number, name in enumerate(names)}
         self._stack = ExitStack()
@@ -89,7 +92,7 @@ class Hosts:
                 ip("-n", device, "link", "set", "lo", "up")
                 ip("-n", device, "address", "add", f"{self.addresses[name]}/24", "dev", device)
                 ip("-n", device, "link", "set", device, "up")
-            module = ["-m", "tests.cluster.serve", self.addresses["server"]]
+            module = ["-m", "tests.cluster.serve", self.addresses["server"], *self._serves]
             self._server = Program(*self.within("server"), sys.executable, *module)
             self._stack.callback(self._server.close)
             self.grpc_url = f"grpc://{self._server.answer(START_LIMIT_S)}"
