@@ -1,20 +1,24 @@
-"""Makes docs/images: a real run against a Triton one of whose models forgets, looked at in a headless Chromium.
+"""Makes docs/images: real runs against a Triton that forgets and one that takes its time, in a headless Chromium.
 
-    python docs/screenshots.py [SECONDS]      # how long the run goes on before the pictures are taken; 240 by default
+    python docs/screenshots.py [run] [capacity] [compare]    # all three, where none is named; about ten minutes
 
-Needs Debian's chromium and chromium-driver, and the test dependencies.
+Needs Debian's chromium and chromium-driver, the test dependencies, and a machine with nothing else to do.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +29,13 @@ from tests.web.locusts import Locusts  # noqa: E402
 from triton_users import server  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
-MODEL = "custom_nobatch_sequence_int32"
+MOST_BYTES = 200_000
+"""No picture may be larger."""
+WIDTH = 1480
+
+RUN_S = 240.0
+"""How long the run goes on before its pictures are taken, in seconds."""
+FORGETS = "custom_nobatch_sequence_int32"
 RIGHT = "total = self._sums[key][0] + value"
 WRONG = "total = (self._sums[key][0] if random.random() > 0.001 else 0) + value"
 WRONG_ANSWER = "//summary[span[starts-with(., 'Sequence')]]"
@@ -37,52 +47,129 @@ FORM = {
     "thresholds": "failure_ratio<0.01,SequenceValid:p99_ms<2000,requests_per_s>=50",
 }
 
+SLOW = "custom_nobatch_zero_1_float32"
+AT_ONCE = "    def _answer(self, request):\n"
+TAKES_S = 0.005
+"""How long each answer of the slow one takes, in seconds: 200 a second for each of its two instances."""
+ROUNDS = ("--rounds", "9", "--round-time", "5", "--warm-up", "1", "-u", "2")
 
-def forgetful_models(folder: Path) -> Path:
-    """A copy of models/ in which MODEL loses its sum once in 1,000 requests."""
+
+def changed_models(folder: Path, name: str, old: str, new: str, head: str = "") -> Path:
+    """A copy of models/ in which the program of one of them is another."""
     models = Path(shutil.copytree(ROOT / "models", folder / "models"))
-    source = models / MODEL / "1" / "model.py"
+    source = models / name / "1" / "model.py"
     text = source.read_text()
-    assert RIGHT in text, f"{source} has changed: say anew what to break"
-    source.write_text(text.replace(RIGHT, WRONG).replace("import json\n", "import json\nimport random\n", 1))
+    assert old in text, f"{source} has changed: say anew what to change"
+    source.write_text(text.replace(old, new).replace("import json\n", f"import json\n{head}", 1))
     return models
 
 
-def save(screenshot: bytes, name: str, height: int | None = None) -> None:
-    """Keep it, or what of it is above `height`, with 256 colours: a third of the bytes, no difference to be seen."""
-    image = Image.open(io.BytesIO(screenshot)).convert("RGB")
-    image.crop((0, 0, image.width, height or image.height)).quantize(256).save(IMAGES / name, optimize=True)
-    print(f"docs/images/{name}: {(IMAGES / name).stat().st_size // 1000} kB")
+def forgetful(folder: Path) -> Path:
+    """Loses its sum once in 1,000 requests."""
+    return changed_models(folder, FORGETS, RIGHT, WRONG, "import random\n")
 
 
-def main(seconds: float) -> None:
-    IMAGES.mkdir(exist_ok=True)
+def slow(folder: Path, takes_s: float) -> Path:
+    return changed_models(folder, SLOW, AT_ONCE, f"{AT_ONCE}        time.sleep({takes_s})\n")
+
+
+def take(browser: Chrome, name: str, first: str, last: str | None = None) -> None:
+    """What is on the page from the top of one element to the bottom of another, in the light and in the dark."""
+    for dark, suffix in ((False, ""), (True, "-dark")):
+        prefer_dark(browser, dark)
+        time.sleep(2)  # the charts are drawn anew
+        script = """
+            const [first, last] = [...arguments].map((each) => document.querySelector(each).getBoundingClientRect());
+            return [first.top + scrollY, last.bottom + scrollY];"""
+        top, bottom = browser.execute_script(script, first, last or first)
+        margin = min(12, top)
+        clip = {"x": 0, "y": top - margin, "width": WIDTH, "height": bottom - top + margin + 12, "scale": 1}
+        shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
+        save(base64.b64decode(shot["data"]), f"{name}{suffix}.png")
+
+
+def save(screenshot: bytes, name: str) -> None:
+    """Keep it, with 128 colours: a third of the bytes, no difference to be seen."""
+    path = IMAGES / name
+    Image.open(io.BytesIO(screenshot)).convert("RGB").quantize(128).save(path, optimize=True)
+    print(f"docs/images/{name}: {path.stat().st_size // 1000} kB", flush=True)
+    assert path.stat().st_size < MOST_BYTES
+
+
+def whole(browser: Chrome, url: str) -> None:
+    """Open the page in a window that is as high as it is."""
+    browser.set_window_size(WIDTH, 1000)
+    browser.get(url)
+    time.sleep(4)
+    for failure in browser.find_elements(By.XPATH, WRONG_ANSWER)[:1]:
+        failure.click()
+    browser.set_window_size(WIDTH, browser.execute_script("return document.documentElement.scrollHeight") + 200)
+    time.sleep(2)
+
+
+def run(browser: Chrome, folder: Path) -> None:
+    """The Scenarios tab, the live page and the report of a server that forgets."""
     with (
-        tempfile.TemporaryDirectory() as folder,
-        server.EmbeddedTriton(forgetful_models(Path(folder))) as triton,
-        Locusts(f"grpc://{triton.grpc_url}", Path(folder)) as locusts,
-        chromium(1480, 1000) as browser,
+        server.EmbeddedTriton(forgetful(folder)) as triton,
+        Locusts(f"grpc://{triton.grpc_url}", folder) as locusts,
     ):
         locusts.start(**FORM)
         browser.get(f"{locusts.url}/?tab=scenarios")
-        time.sleep(seconds)
-        for dark, suffix in ((False, ""), (True, "-dark")):
-            prefer_dark(browser, dark)
-            browser.set_window_size(1480, 1080)
-            browser.get(f"{locusts.url}/?tab=scenarios")
-            time.sleep(4)
-            save(browser.get_screenshot_as_png(), f"scenarios-tab{suffix}.png")
-            browser.get(f"{locusts.url}/triton/")
-            time.sleep(4)
-            for failure in browser.find_elements(By.XPATH, WRONG_ANSWER)[:1]:
-                failure.click()
-            height = browser.execute_script("scrollTo(0, 0); return document.documentElement.scrollHeight")
-            browser.set_window_size(1480, height + 200)  # the browser's own frame takes some of it
-            time.sleep(3)
-            facts = browser.execute_script("return document.getElementById('facts').offsetTop")  # paths of this machine
-            save(browser.get_screenshot_as_png(), f"live-page{suffix}.png", facts)
+        time.sleep(RUN_S)
+        browser.set_window_size(WIDTH, 1000)
+        browser.get(f"{locusts.url}/?tab=scenarios")
+        time.sleep(4)
+        take(browser, "scenarios-tab", "body")
+        whole(browser, f"{locusts.url}/triton/")
+        take(browser, "live-page", "section:has(> #time-heading)", "section:has(> #each-heading)")
+        take(browser, "live-failures", "section:has(> #failures-heading)")
         locusts.stop()
+        (report,) = folder.glob("reports/*/report.html")
+        whole(browser, report.as_uri())
+        take(browser, "report", "body", "section:has(> #scenarios-heading)")
+        take(browser, "report-server", "#server")
+
+
+def capacity(browser: Chrome, folder: Path) -> None:
+    """The curve of a server that takes its time."""
+    with server.EmbeddedTriton(slow(folder, TAKES_S)) as triton:
+        limits = ("--find-capacity", "p99_ms<50,failure_ratio<0.1%", "--rate", "50")
+        ours("-H", f"grpc://{triton.grpc_url}", "--headless", "-u", "100", "-r", "100", "--models", SLOW, *limits,
+             "--report-dir", str(folder))  # fmt: skip
+        (report,) = folder.glob("*/report.html")
+        whole(browser, report.as_uri())
+        take(browser, "capacity", "#capacity")
+
+
+def compare(browser: Chrome, folder: Path) -> None:
+    """A server beside one that takes half as long again."""
+    for name in "ab":
+        (folder / name).mkdir()
+    with (
+        server.EmbeddedTriton(slow(folder / "a", TAKES_S)) as old,
+        server.EmbeddedTriton(slow(folder / "b", 1.5 * TAKES_S)) as new,
+    ):
+        sides = [f"grpc://{each.grpc_url}" for each in (old, new)]
+        ours("compare", *sides, *ROUNDS, "--out", str(folder), "--", "--models", SLOW)
+        whole(browser, (folder / "compare.html").as_uri())
+        take(browser, "compare", "body")
+
+
+def ours(*arguments: str) -> None:
+    """A command of this project; 1 is one of its answers."""
+    ended = subprocess.run([sys.executable, "-m", "triton_users", *arguments], cwd=ROOT, check=False)
+    assert ended.returncode in (0, 1), arguments
+
+
+PICTURES = {"run": run, "capacity": capacity, "compare": compare}
+
+
+def main(names: Sequence[str]) -> None:
+    IMAGES.mkdir(exist_ok=True)
+    for name in names or PICTURES:
+        with tempfile.TemporaryDirectory() as folder, chromium(WIDTH, 1000) as browser:
+            PICTURES[name](browser, Path(folder))
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 240)
+    main(sys.argv[1:])

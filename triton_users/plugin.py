@@ -20,6 +20,7 @@ from triton_users.locust_compat.listeners import listen_before_those_already_the
 from triton_users.locust_compat.logs import escape_control_characters_that_locust_logs_raw
 from triton_users.locust_compat.master import LocustMaster
 from triton_users.locust_compat.start_gate import on_test_start
+from triton_users.locust_compat.timers import begin_timers_now
 from triton_users.locust_compat.worker import LocustWorker
 from triton_users.run.configuration import RunConfiguration
 from triton_users.run.coordinator import EXIT_USAGE, Coordinator
@@ -58,6 +59,7 @@ def install(environment: Environment) -> None:
     take_interrupts_that_locust_does_not_expect().expect_them(environment, hurry)
     if command.options.otel:
         otel.end_in_time()
+    begin_timers_now()
 
 
 def _install_worker(environment: Environment, command: LocustCommand, runner: WorkerRunner) -> Callable[[], None]:

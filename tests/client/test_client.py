@@ -158,7 +158,7 @@ class TestOnTheRealTriton:
         assert names == ["ServerLive", IDENTITY, IDENTITY, IDENTITY]
 
 
-def test_the_readme_names_the_real_setting_for_one_s_own_network() -> None:
+def test_the_page_names_the_real_setting_for_one_s_own_network() -> None:
     from triton_users.server.image_network import OWN_NETWORK
 
-    assert OWN_NETWORK in (Path(__file__).parents[2] / "README.md").read_text()
+    assert OWN_NETWORK in (Path(__file__).parents[2] / "docs" / "image_model.md").read_text()

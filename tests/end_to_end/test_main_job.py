@@ -230,9 +230,9 @@ def on_quit(**_):
 
 @pytest.mark.triton
 def test_a_locustfile_of_ten_lines_loads_a_model_of_one_s_own(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    """The README's own example, word for word."""
+    """The example of docs/own_users.md, word for word."""
     locustfile = tmp_path / "own.py"
-    locustfile.write_text(example_in_readme())
+    locustfile.write_text(example_in_the_page())
     statistics = tmp_path / "statistics"
     ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-u", "2", "-r", "2", "-t", "3s",
                        "--json-file", str(statistics), locustfile=locustfile)  # fmt: skip
@@ -246,7 +246,7 @@ def test_a_locustfile_of_ten_lines_loads_a_model_of_one_s_own(triton: EmbeddedTr
 @pytest.mark.triton
 def test_one_s_own_users_with_the_plugin_need_no_model_of_the_scenarios(triton: EmbeddedTriton, tmp_path: Path) -> None:
     locustfile = tmp_path / "own.py"
-    locustfile.write_text(example_in_readme() + PLUGIN)
+    locustfile.write_text(example_in_the_page() + PLUGIN)
     ended = run_locust(tmp_path, "-H", f"grpc://{triton.grpc_url}", "-t", "3s", "--trials", "plan",
                        "--weights", weights(SequenceValid=1), locustfile=locustfile)  # fmt: skip
     assert ended.exit_code == 0, ended.output
@@ -265,8 +265,8 @@ events.init.add_listener(lambda environment, **_: install(environment))
 """
 
 
-def example_in_readme() -> str:
-    text = (ROOT / "README.md").read_text()
+def example_in_the_page() -> str:
+    text = (ROOT / "docs" / "own_users.md").read_text()
     (example,) = [block for block in text.split("```python\n")[1:] if "TritonGrpcUser" in block]
     return example.split("```")[0]
 

@@ -80,7 +80,7 @@ def test_an_assertion_that_does_not_hold_fails_the_run(triton: EmbeddedTriton, t
     assert "Mine raised AssertionError: wrong answer" in ended.output
 
 
-README_CHECK = """    @task
+PAGE_CHECK = """    @task
     def infer(self):
         with self.client.catch_response() as response:
             answer = self.client.infer("custom_nobatch_zero_1_float32", [self.tensor]).as_numpy("OUTPUT0")
@@ -90,7 +90,7 @@ README_CHECK = """    @task
 
 
 def test_a_check_of_the_user_s_own_is_one_failed_row_with_its_evidence(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    ended = run(triton, tmp_path, "Mine", task=README_CHECK.replace("if answer.any()", "if not answer.any()"))
+    ended = run(triton, tmp_path, "Mine", task=PAGE_CHECK.replace("if answer.any()", "if not answer.any()"))
     assert ended.exit_code == 1, ended.output
     (reason,) = ended.report["verdict"]["reasons"]
     assert reason.startswith(f"requests to {MODEL}: ")
@@ -104,10 +104,10 @@ def test_a_check_of_the_user_s_own_is_one_failed_row_with_its_evidence(triton: E
     assert first["record"]["evidence"] == {"got": [0.0] * 16}
 
 
-def test_the_check_in_the_readme_passes_where_the_answer_is_right(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    ended = run(triton, tmp_path, "Mine", task=README_CHECK)
+def test_the_check_in_the_page_passes_where_the_answer_is_right(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    ended = run(triton, tmp_path, "Mine", task=PAGE_CHECK)
     assert ended.exit_code == 0, ended.output
-    assert README_CHECK in (ROOT / "README.md").read_text()
+    assert PAGE_CHECK in (ROOT / "docs" / "own_users.md").read_text()
 
 
 def test_scenarios_that_pass_do_not_hide_own_requests_that_fail(triton: EmbeddedTriton, tmp_path: Path) -> None:

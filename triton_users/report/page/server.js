@@ -17,6 +17,11 @@ const NAMES = { // series -> heading
 };
 const plots = new Map(); // heading -> its chart and figure
 
+/** A colour and what it stands for, which stay together when a legend takes several lines. */
+function key(name, colour) {
+  return el("span", { class: "key" }, el("i", { class: colour }), ` ${name}`);
+}
+
 /** Another run begins. */
 export function forgetServer() {
   for (const { chart } of plots.values()) chart.destroy();
@@ -51,7 +56,7 @@ function timeTable(models) {
     }
     return el("td", { class: "wide" }, span ? node : "");
   };
-  const heads = ["Model", el("span", { class: "legend" }, ...PARTS.flatMap(([, title, colour]) => [el("i", { class: colour }), title])), "Latency ms",
+  const heads = ["Model", el("span", { class: "legend" }, ...PARTS.map(([, title, colour]) => key(title, colour))), "Latency ms",
     ...PARTS.map(([, title]) => `${title} ms`), "Computed", "Failed", "Mean batch"];
   const reasons = (failures) => Object.entries(failures).map(([reason, times]) => el("div", { class: "small soft" }, `${count(times)} × ${reason}`));
   return table(heads, timed.map((model, i) => [
@@ -84,7 +89,7 @@ function drawSeries({ t_s: times, series }, from, to, zoomed) {
     if (!plots.has(heading)) plots.set(heading, makePlot(heading, kind, zoomed));
     const plot = plots.get(heading);
     plot.lines = lines;
-    plot.legend.replaceChildren(...(lines.length > 1 && lines.length <= 5 ? lines.flatMap(({ name, colour }) => [el("i", { class: colour }), name]) : []));
+    plot.legend.replaceChildren(...(lines.length > 1 && lines.length <= 5 ? lines.map(({ name, colour }) => key(name, colour)) : []));
     plot.chart.update(lines, rows, from, to);
   }
 }
