@@ -102,5 +102,5 @@ def _ended(defect: str, child: subprocess.Popen[bytes], until_s: float, folder: 
         "reasons": report["verdict"]["reasons"],
         "warnings": report["verdict"]["warnings"],
         "alerts": [f"{each['question']} {each['answer']}: {each['text']}" for each in report["verdict"]["alerts"]],
-        "trends": [each["text"] for each in (*trends["memory"], *trends["drift"])],
+        "trends": [*(each["text"] for each in (*trends["memory"], *trends["drift"])), trends["drift_unsaid"]],
     }

@@ -169,7 +169,7 @@ def sentences(found: Iterable[Finding]) -> list[str]:
 
 def digits(value: float) -> str:
     """A measured value with three digits, thousands marked."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def hms(seconds: float) -> str:

@@ -58,7 +58,7 @@ class Drift:
     def __str__(self) -> str:
         """One sentence."""
         name = f"{self.what} of {self.scenario or 'the requests'}"
-        interval = f"{_signed(self.low_percent)} to {_signed(self.high_percent)} %, limit {self.limit_percent:g}"
+        interval = f"{digits(self.low_percent)} to {digits(self.high_percent)} %, limit {self.limit_percent:g}"
         judged = f"from {hms(self.from_s)} to {hms(self.to_s)} at equal load"
         if self.answer == "drift":
             return f"drift: the {name} got slower by {digits(self.percent)} % ({interval}) {judged}"
@@ -213,7 +213,3 @@ def _drift(scenario: str, what: str, over: Sequence[Window], limit_percent: floa
 
 def _percent(log: float) -> float:
     return 100 * math.expm1(min(log, 20.0))
-
-
-def _signed(value: float) -> str:
-    return f"-{digits(-value)}" if value < 0 else digits(value)

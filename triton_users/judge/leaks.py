@@ -110,7 +110,7 @@ class Leak:
         if self.per_hour_mib is None:
             return f"memory of {self.name}: too short to say: {self.why}"
         rate = self.per_hour_mib
-        interval = f"{_signed(rate.low)} to {_signed(rate.high)} MiB an hour, limit {self.limit_mib_per_hour:g}"
+        interval = f"{digits(rate.low)} to {digits(rate.high)} MiB an hour, limit {self.limit_mib_per_hour:g}"
         judged = f"from {hms(self.from_s)} to {hms(self.to_s)}"
         if self.answer == "none seen":
             return f"memory of {self.name}: no leak seen: {interval}, {judged}"
@@ -247,6 +247,8 @@ def _answer(
         return "none seen", ""
     if whole.value > limit and judged.slowing:
         return "too short to say", f"it took {digits(grown)} MiB in that time, and the growth slows down"
+    if whole.low > limit:
+        return "too short to say", f"in its second half it was {digits(late.low)} to {digits(late.high)}"
     return "too short to say", "the limit is within that"
 
 
@@ -277,7 +279,3 @@ def _load_began_s(requests: Requests, first_s: float) -> float:
 
 def _unknown(memory: Memory, limit: float, why: str) -> Leak:
     return Leak(memory.name, "too short to say", limit, why=why)
-
-
-def _signed(value: float) -> str:
-    return f"-{digits(-value)}" if value < 0 else digits(value)
