@@ -19,7 +19,7 @@ from bench.procs import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-START_LIMIT_S = 30.0
+START_LIMIT_S = 120.0
 """How long master and workers may take until they are ready, in seconds; about 3 on an idle machine."""
 END_LIMIT_S = 15.0
 """How long a process may take to end after SIGTERM before it is killed, in seconds."""
