@@ -26,6 +26,7 @@ from typing import Any
 from bench import table
 from bench.clients import ROOT
 from bench.procs import BenchError, running, tail
+from triton_users.compare.outcome import EXIT_REFUSED
 from triton_users.server import pins
 
 MODEL = "computes"
@@ -169,6 +170,8 @@ def _said(outcome: dict[str, Any]) -> str:
     """One word for a comparison: of all its measures together."""
     if not outcome:
         return "refused"
+    if outcome["exit_code"] == EXIT_REFUSED:
+        return "too few rounds"
     answers = {each["difference"]["answer"] for each in outcome["measures"]}
     return next((one for one in ("worse", "better") if one in answers), "wrong" if outcome["exit_code"] else "alike")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from triton_users.compare.measures import MEASURES, Measure, Report, stretches, values
 from triton_users.compare.ratios import (
     Difference,
+    Ratio,
     confidence_of,
     fewest_rounds,
     judged,
@@ -16,6 +18,7 @@ from triton_users.compare.ratios import (
     paired,
     unpaired,
 )
+from triton_users.judge.thresholds import four_digits
 
 EXIT_NO_REGRESSION, EXIT_REGRESSION, EXIT_REFUSED = 0, 1, 2
 
@@ -24,6 +27,7 @@ CHANCE = 0.01
 
 _MAY_DIFFER = ("seed", "perf_analyzer", "triton")
 """Settings that do not change what is asked of a server."""
+NO_ANSWERS: Mapping[str, Any] = {"compared": 0, "different": [], "models": []}
 
 
 class Refused(Exception):
@@ -39,28 +43,72 @@ class Compared:
     a: float
     b: float
     difference: Difference
+    pairs: Sequence[tuple[float, float]] = ()
+    """A's value and B's of each pair of rounds."""
+
+
+@dataclass(frozen=True)
+class Failures:
+    """One scenario's runs that failed and are not allowed to, of all its runs, on each side."""
+
+    name: str
+    failed_a: int = 0
+    runs_a: int = 0
+    failed_b: int = 0
+    runs_b: int = 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether it fails on B and not on A, or on B more often than chance would."""
+        chance = more_often(self.failed_a, self.runs_a, self.failed_b, self.runs_b)
+        return bool(self.failed_b and (not self.failed_a or chance < CHANCE))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name or 'requests outside of any scenario'}: {self.failed_b} of {self.runs_b} failed on B, "
+            f"{self.failed_a} of {self.runs_a} on A"
+        )
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values."""
+        a, b = {"failed": self.failed_a, "runs": self.runs_a}, {"failed": self.failed_b, "runs": self.runs_b}
+        return {"name": self.name, "a": a, "b": b, "worse": self.worse}
+
+
+@dataclass(frozen=True)
+class Side:
+    """What was compared: its name as a person gave it, and what its server said of itself."""
+
+    name: str
+    version: str
+    address: str
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The verdict."""
 
-    a: str
-    b: str
+    a: Side
+    b: Side
     measures: Sequence[Compared]
-    correctness: Sequence[str]
-    """What is wrong on B and not on A, a sentence each: a regression."""
+    scenarios: Sequence[Failures]
     notes: Sequence[str]
     margin: float
     rounds: int
     """Pairs of rounds; 0 for two saved reports."""
     answers: Mapping[str, Any]
-    """Of requests sent to both: "compared", "different", "models"."""
+    """Of requests sent to both: "compared", "different" (sentences), "models"."""
+
+    @property
+    def correctness(self) -> list[str]:
+        """What is wrong on B and not on A, a sentence each: a regression."""
+        differ = [f"answers differ: {each}" for each in self.answers["different"]]
+        return [*(str(each) for each in self.scenarios if each.worse), *differ]
 
     @property
     def regressions(self) -> list[str]:
         worse = [each for each in self.measures if each.difference.answer == "worse"]
-        return [*self.correctness, *(f"{each.name}: {sentence(each)}" for each in worse)]
+        return [*self.correctness, *(f"{each.name} is {sentence(each)}" for each in worse)]
 
     @property
     def too_few(self) -> bool:
@@ -75,13 +123,14 @@ class Outcome:
         """Plain values."""
         return {
             "schema": 1,
-            "a": self.a,
-            "b": self.b,
+            "a": asdict(self.a),
+            "b": asdict(self.b),
             "exit_code": self.exit_code,
             "margin": self.margin,
             "rounds": self.rounds,
             "regressions": self.regressions,
-            "correctness": list(self.correctness),
+            "correctness": self.correctness,
+            "scenarios": [each.dump() for each in self.scenarios],
             "measures": [{**asdict(each), "text": sentence(each)} for each in self.measures],
             "answers": dict(self.answers),
             "notes": list(self.notes),
@@ -93,7 +142,8 @@ def sentence(each: Compared) -> str:
     ratio = each.difference.ratio
     if ratio is None:
         return each.difference.answer
-    said = f"{each.difference.answer}: B has {ratio.value:.3f} times A's ({ratio.low:.3f} to {ratio.high:.3f})"
+    a, b = (f"{four_digits(value)} {each.unit}".strip() for value in (each.a, each.b))
+    said = f"{each.difference.answer}, {a} on A and {b} on B: {ratio}"
     if each.difference.answer == "no difference shown":
         said += f"; a difference of {100 * each.difference.smallest:.1f} % could have been shown"
     return said
@@ -123,13 +173,14 @@ def compare_rounds(
     if len(a) < fewest_rounds(len(both)):
         notes.append(f"{len(both)} measures need {fewest_rounds(len(both))} pairs of rounds; there are {len(a)}")
     compared = [
-        _compared(measure, x, y, judged(ratio, margin, less_is_better=measure.less_is_better))
+        _compared(measure, x, y, ratio, margin, list(zip(x, y, strict=True)))
         for measure, x, y in both
         for ratio in [paired(x, y, confidence_of(len(both)), measure.between_starts)]
     ]
-    known = answers or {"compared": 0, "different": [], "models": []}
-    wrong = [*_correctness(a, b), *(f"answers differ: {each}" for each in known["different"])]
-    return Outcome(*names, compared, wrong, [*notes, *known.get("notes", ())], margin, len(a), known)
+    known = answers or NO_ANSWERS
+    notes += known.get("notes", ())
+    sides = _side(names[0], a[0]), _side(names[1], b[0])
+    return Outcome(*sides, compared, _failures(a, b), notes, margin, len(a), known)
 
 
 def compare_reports(names: tuple[str, str], a: Report, b: Report, margin: float) -> Outcome:
@@ -143,7 +194,7 @@ def compare_reports(names: tuple[str, str], a: Report, b: Report, margin: float)
     if not both:
         raise Refused("they are too short: each needs 10 points after its warm-up, which are 65 s of run time")
     compared = [
-        _compared(measure, x, y, judged(ratio, margin, less_is_better=measure.less_is_better))
+        _compared(measure, x, y, ratio, margin)
         for measure, x, y in both
         for ratio in [unpaired(x, y, confidence_of(len(both)))]
     ]
@@ -151,9 +202,7 @@ def compare_reports(names: tuple[str, str], a: Report, b: Report, margin: float)
         "two saved reports are not paired: the intervals are wider, and what was different on the machine between them "
         "cannot be told from a difference of the servers"
     )
-    return Outcome(
-        *names, compared, _correctness([a], [b]), [note], margin, 0, {"compared": 0, "different": [], "models": []}
-    )
+    return Outcome(_side(names[0], a), _side(names[1], b), compared, _failures([a], [b]), [note], margin, 0, NO_ANSWERS)
 
 
 def check_alike(a: Report, b: Report) -> None:
@@ -180,25 +229,30 @@ def client_limits(report: Report) -> str:
     return str(findings[0]["text"]) if findings else ""
 
 
-def _compared(measure: Measure, a: Sequence[float], b: Sequence[float], difference: Difference) -> Compared:
-    return Compared(measure.name, measure.unit, sorted(a)[len(a) // 2], sorted(b)[len(b) // 2], difference)
+def _side(name: str, report: Report) -> Side:
+    return Side(name, str(report["server"].get("version", "")), str(report["server"].get("address", "")))
 
 
-def _correctness(a: Sequence[Report], b: Sequence[Report]) -> list[str]:
-    """The scenarios that fail on B and not on A, or on B more often than chance would."""
-    found = []
-    counts = [_failures(side) for side in (a, b)]
-    for name in sorted(counts[1]):
-        (failed_a, runs_a), (failed_b, runs_b) = counts[0].get(name, (0, 0)), counts[1][name]
-        if failed_b and (not failed_a or more_often(failed_a, runs_a, failed_b, runs_b) < CHANCE):
-            found.append(
-                f"{name or 'requests outside of any scenario'}: {failed_b} of {runs_b} failed on B, "
-                f"{failed_a} of {runs_a} on A"
-            )
-    return found
+def _compared(
+    measure: Measure,
+    a: Sequence[float],
+    b: Sequence[float],
+    ratio: Ratio | None,
+    margin: float,
+    pairs: Sequence[tuple[float, float]] = (),
+) -> Compared:
+    found = judged(ratio, margin, less_is_better=measure.less_is_better)
+    return Compared(measure.name, measure.unit, median(a), median(b), found, pairs)
 
 
-def _failures(reports: Sequence[Report]) -> dict[str, tuple[int, int]]:
+def _failures(a: Sequence[Report], b: Sequence[Report]) -> list[Failures]:
+    """Of all scenarios of either side, by name."""
+    counts = [_counted(side) for side in (a, b)]
+    names = sorted({*counts[0], *counts[1]})
+    return [Failures(name, *counts[0].get(name, (0, 0)), *counts[1].get(name, (0, 0))) for name in names]
+
+
+def _counted(reports: Sequence[Report]) -> dict[str, tuple[int, int]]:
     """Scenario -> failed runs that are not allowed to, and all runs."""
     found: dict[str, tuple[int, int]] = {}
     for report in reports:

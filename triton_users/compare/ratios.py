@@ -32,6 +32,9 @@ class Ratio:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.value:.3f} times ({self.low:.3f} to {self.high:.3f})"
+
 
 def paired(a: Sequence[float], b: Sequence[float], confidence: float, between_starts: float = 0.0) -> Ratio | None:
     """Of rounds played in turn, all values above 0; None where so few cannot give this confidence.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from html import escape
 from xml.etree import ElementTree
 
-from triton_users.compare.outcome import Compared, Outcome, sentence
+from triton_users.compare.outcome import Compared, Outcome, Side, sentence
 from triton_users.judge.thresholds import four_digits
+from triton_users.report.html import inlined
 from triton_users.report.text import printable, table
 
 HEADS = ("Measure", "A", "B", "B / A", "Interval", "Answer")
@@ -22,10 +21,15 @@ def headline(outcome: Outcome) -> str:
 
 def render_text(outcome: Outcome) -> str:
     """The whole comparison, ending in a line end."""
-    parts = [f" {headline(outcome)} ".center(120, "="), f"A: {outcome.a}\nB: {outcome.b}\n{_how(outcome)}"]
+    parts = [
+        f" {headline(outcome)} ".center(120, "="),
+        f"A: {_named(outcome.a)}\nB: {_named(outcome.b)}\n{_how(outcome)}",
+    ]
     if outcome.regressions:
         parts.append("\n".join(["Worse on B", *(f"- {printable(each)}" for each in outcome.regressions)]))
     parts.append(table(HEADS, [_row(each) for each in outcome.measures], right={1, 2, 3, 4}))
+    if any(each.failed_a or each.failed_b for each in outcome.scenarios):
+        parts.append("\n".join(["Failed runs", *(f"- {each}" for each in outcome.scenarios)]))
     if outcome.answers.get("compared"):
         parts.append(_answers(outcome))
     if outcome.notes:
@@ -34,22 +38,10 @@ def render_text(outcome: Outcome) -> str:
 
 
 def render_html(outcome: Outcome) -> str:
-    """One file without scripts: the table, and each interval as a picture."""
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _row(each)) + f"<td>{_picture(each)}</td></tr>\n"
-        for each in outcome.measures
-    )
-    heads = "".join(f"<th>{head}</th>" for head in (*HEADS, "0.5 … 1 … 2"))
-    listed = "".join(f"<li>{escape(printable(each))}</li>" for each in outcome.regressions)
-    notes = "".join(f"<li>{escape(printable(each))}</li>" for each in outcome.notes)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(headline(outcome))} - triton-users compare</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>{escape(headline(outcome))}</h1><p>A: {escape(outcome.a)}<br>B: {escape(outcome.b)}<br>"
-        f"{escape(_how(outcome))}</p><ul>{listed}</ul>\n<table><tr>{heads}</tr>\n{rows}</table>\n"
-        f"<p>{escape(_answers(outcome))}</p><ul>{notes}</ul></body></html>\n"
-    )
+    """One file: the page of a comparison, with all of it in it."""
+    said = headline(outcome)
+    data = {**outcome.dump(), "headline": said, "how": _how(outcome), "answered": _answers(outcome)}
+    return inlined(f"{said} - Triton comparison", data, render_text(outcome), "compare.html")
 
 
 def render_junit(outcome: Outcome) -> str:
@@ -73,10 +65,9 @@ def render_junit(outcome: Outcome) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suite, "unicode") + "\n"
 
 
-_STYLE = (
-    "body{font:15px system-ui,sans-serif;margin:2em;color:#222;background:#fff}td,th{padding:.3em .8em;text-align:left;"
-    "border-bottom:1px solid #ccc}svg{vertical-align:middle}"
-)
+def _named(side: Side) -> str:
+    """Its name, and what its server is where that says more."""
+    return side.name if not side.version or side.version in side.name else f"{side.name} (Triton {side.version})"
 
 
 def _how(outcome: Outcome) -> str:
@@ -89,8 +80,8 @@ def _answers(outcome: Outcome) -> str:
     compared, models = outcome.answers.get("compared", 0), outcome.answers.get("models", ())
     if not compared:
         return "No answers were compared with each other."
-    differ = len(outcome.answers["different"])
-    return f"{compared} answers of {len(models)} models were compared with each other; {differ} models differ."
+    differ = len(outcome.answers["different"]) or "none"
+    return f"{compared} answers of {len(models)} models were compared with each other: of the models {differ} differ."
 
 
 def _row(each: Compared) -> list[str]:
@@ -107,17 +98,3 @@ def _row(each: Compared) -> list[str]:
         "-" if ratio is None else f"{ratio.low:.3f} to {ratio.high:.3f}",
         answer,
     ]
-
-
-def _picture(each: Compared) -> str:
-    """The interval between half and twice, 1 in the middle."""
-    ratio = each.difference.ratio
-    if ratio is None:
-        return ""
-    low, middle, high = (100 + 100 * max(-1.0, min(1.0, math.log2(x))) for x in (ratio.low, ratio.value, ratio.high))
-    colour = {"worse": "#b00020", "better": "#1b7f3b"}.get(each.difference.answer, "#666")
-    return (
-        '<svg width="200" height="16" role="img" aria-label="interval of the ratio"><line x1="100" x2="100" y1="0" '
-        f'y2="16" stroke="#aaa"/><line x1="{low:.1f}" x2="{high:.1f}" y1="8" y2="8" stroke="{colour}" '
-        f'stroke-width="3"/><circle cx="{middle:.1f}" cy="8" r="4" fill="{colour}"/></svg>'
-    )

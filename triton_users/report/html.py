@@ -1,6 +1,6 @@
 """The report as one HTML file that needs nothing from anywhere: the page of `page/` and the data in it.
 
-What the page shows, and how, is said in `page/` alone; the live page is the same files, served. Without scripts a
+What a page shows, and how, is said in `page/` alone; the live page is the same files, served. Without scripts a
 browser shows the report's text.
 """
 
@@ -36,9 +36,9 @@ def render_html(report: dict[str, Any]) -> str:
     return inlined(f"{headline} - Triton stress report", {**whole(report), "headline": headline}, render_text(report))
 
 
-def inlined(title: str, data: dict[str, Any], text: str) -> str:
-    """The page with its files and `data` in it; `text` is for a browser without scripts."""
-    page = _page()
+def inlined(title: str, data: dict[str, Any], text: str, name: str = "page.html") -> str:
+    """The page of this name with its files and `data` in it; `text` is for a browser without scripts."""
+    page = _page(name)
     # In a script element only "<" could end the data early; JSON may write it as an escape anywhere it can stand.
     shown = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return (
@@ -58,7 +58,7 @@ class _Page:
 
 
 @cache
-def _page() -> _Page:
+def _page(name: str) -> _Page:
     hashes: dict[str, list[str]] = {"style": [], "script": []}
 
     def element(kind: str, attributes: str, content: str) -> str:
@@ -71,15 +71,18 @@ def _page() -> _Page:
         return element("style", "", _file(match[1]))
 
     def script(match: re.Match[str]) -> str:
-        attributes, name = match[1] or "", match[2]
-        return element("script", attributes, _bundle(_WHOLE) if name == _LIVE else _file(name))
+        if not match[1]:
+            return element("script", "", _file(match[2]))
+        return element("script", match[1], _bundle(_WHOLE if match[2] == _LIVE else match[2]))
 
-    head, _, body = _file("page.html").partition("<body>")
+    head, _, body = _file(name).partition("<body>")
     until_title, until_body = re.split("<title>.*</title>", head)
     until_body = _SCRIPT.sub(script, _STYLE.sub(style, until_body))
     policy = f"default-src 'none'; style-src {' '.join(hashes['style'])}; script-src {' '.join(hashes['script'])}; "
     policy += "img-src data:; base-uri 'none'; form-action 'none'"
-    licence = f"<!-- The chart library in this file is uPlot:\n{_file('uplot/LICENSE')}\n-->\n"
+    licence = (
+        f"<!-- The chart library in this file is uPlot:\n{_file('uplot/LICENSE')}\n-->\n" if "uPlot" in head else ""
+    )
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
     return _Page(until_title + meta, licence + until_body, body.partition("</body>")[0])
 

@@ -5,10 +5,11 @@ import { showCapacity } from "./capacity.js";
 import { repaint } from "./chart.js";
 import { showClient } from "./client.js";
 import { Failures } from "./failures.js";
-import { badge, byId, cell, count, dark, el, hms, percent, short, size, table } from "./format.js";
+import { badge, byId, cell, count, el, hms, percent, short, size, table } from "./format.js";
 import { History } from "./history.js";
 import { ScenarioTable } from "./scenarios.js";
 import { forgetServer, showServer } from "./server.js";
+import { followTheme } from "./theme.js";
 import { forgetCharts, showCharts } from "./time.js";
 
 const history = new History();
@@ -184,32 +185,10 @@ function zoomTo(from, to) {
   if (latest) showPoints("locust" in latest);
 }
 
-const otherThan = (chosen) => (chosen === "dark" ? "light" : "dark");
-
-function showTheme(chosen) {
-  document.documentElement.dataset.theme = chosen;
-  byId("theme").textContent = chosen === "dark" ? "Light" : "Dark";
-  byId("theme").setAttribute("aria-label", `Switch to the ${otherThan(chosen)} colours`);
-  repaint();
-}
-
-const theme = () => showTheme(dark() ? "dark" : "light");
-
-byId("theme").addEventListener("click", () => {
-  const chosen = otherThan(document.documentElement.dataset.theme);
-  try {
-    localStorage.theme = chosen; // where Locust keeps it too
-  } catch {
-    // A sandboxed file has no storage; the choice holds as long as it is open.
-  }
-  showTheme(chosen);
-});
 byId("range").addEventListener("change", () => {
   zoom = null;
   zoomTo(null);
 });
-window.addEventListener("storage", theme);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme);
 document.querySelector(".top").hidden = false;
 byId("scenarios").append(scenarios.root);
-theme();
+followTheme(repaint);
