@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from bench.procs import cpu_seconds
 from triton_users.run.sampling import EVERY_S, SHARE, Sampler
 from triton_users.server import EmbeddedTriton
 from triton_users.settings import ConnectionSettings
@@ -48,15 +47,10 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _measured(ask: Callable[[], None], times: int, pid: int) -> dict[str, float]:
     ask()
-    ours, theirs = time.process_time(), _cpu_s(pid)
+    ours, theirs = time.process_time(), cpu_seconds(pid)
     for _ in range(times):
         ask()
     return {
         "client_ms": (time.process_time() - ours) / times * 1e3,
-        "server_ms": (_cpu_s(pid) - theirs) / times * 1e3,
+        "server_ms": (cpu_seconds(pid) - theirs) / times * 1e3,
     }
-
-
-def _cpu_s(pid: int) -> float:
-    server = psutil.Process(pid)
-    return sum(sum(each.cpu_times()[:2]) for each in (server, *server.children(recursive=True)))

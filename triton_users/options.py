@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, _AppendAction
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -96,6 +96,18 @@ def _before_locust_forks(options: Namespace, parser: LocustArgumentParser) -> No
 def own_options() -> list[Option]:
     """All our options, in their order."""
     return [option for group in GROUPS.values() for option in declared(group).values()]
+
+
+def parsed(words: Sequence[str], before: Namespace | None = None) -> tuple[Namespace, list[str]]:
+    """Our options and --host among the words of a run's command, and the other words. No config file is read.
+
+    `before`: those of other words, which these come after.
+    """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-H", "--host", default="")
+    for option in own_options():
+        add_option(parser, option)
+    return parser.parse_known_args(list(words), before)
 
 
 def settings_from(options: Namespace | None, drawn_seed: int, own_models: Collection[str] = ()) -> Settings:

@@ -4,20 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from tritonclient.grpc.service_pb2 import (
-    ModelConfigResponse,
-    ModelInferResponse,
-    ModelMetadataResponse,
-    RepositoryIndexResponse,
-)
 
 from tests.compare.test_outcome import report
 from triton_users.compare import rounds as rounds_module
-from triton_users.compare.answers import compare_answers
+from triton_users.compare.alike import Refused
 from triton_users.compare.command import main
-from triton_users.compare.outcome import Refused
 from triton_users.compare.rounds import Plan, order, play
 from triton_users.compare.sides import Live, Saved, side
 from triton_users.declaration import UsageError
@@ -151,6 +143,8 @@ def test_a_regression_against_a_stored_baseline_ends_with_1(
         (["a", "b", "c"], "there are 3 sides"),
         (["nowhere", "2.48"], "'nowhere' is neither"),
         (["2.48", "2.51", "--margin", "-1"], "the margin is -1 percent"),
+        (["grpc://a", "grpc://b", "--", "--host=grpc://c"], "--host=grpc://c is no option of single rounds"),
+        (["grpc://a", "grpc://b", "--", "-u", "9"], "-u is no option of single rounds"),
     ],
 )
 def test_mistakes_end_with_2_and_one_line(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,35 +177,3 @@ def test_a_server_against_itself(triton: EmbeddedTriton, tmp_path: Path, capsys:
     assert {each["difference"]["answer"] for each in found["measures"]} == {"too few rounds to say"}
     assert found["answers"]["compared"] > 0
     assert found["answers"]["different"] == []
-
-
-class Answering:
-    """A client whose server answers each request to the model "m" with one number."""
-
-    def __init__(self, number: float) -> None:
-        self.number = number
-        self.channel = self
-
-    def get_model_repository_index(self, **_: Any) -> Any:
-        return RepositoryIndexResponse(models=[{"name": "m", "state": "READY"}])
-
-    def get_model_metadata(self, name: str, **_: Any) -> Any:
-        tensors = [[{"name": each, "datatype": "FP32", "shape": [1]}] for each in ("IN", "OUT")]
-        return ModelMetadataResponse(name=name, inputs=tensors[0], outputs=tensors[1])
-
-    def get_model_config(self, name: str, **_: Any) -> Any:
-        return ModelConfigResponse(config={"name": name})
-
-    def unary_unary(self, *_: Any, **__: Any) -> Any:
-        raw = np.float32(self.number).tobytes()
-        output = {"name": "OUT", "datatype": "FP32", "shape": [1]}
-        return lambda request, timeout: ModelInferResponse(
-            model_name=request.model_name, outputs=[output], raw_output_contents=[raw]
-        )
-
-
-@pytest.mark.parametrize(("b", "differ"), [(1.0, []), (1.00001, []), (1.5, ["m: OUT[0] is 1.5, not 1.0"])])
-def test_answers_are_compared_within_the_tolerance_of_their_datatype(b: float, differ: list[str]) -> None:
-    found = compare_answers(Answering(1.0), Answering(b), 1)
-    assert [each[: len(text)] for each, text in zip(found["different"], differ, strict=True)] == differ
-    assert found["models"] == ["m"]

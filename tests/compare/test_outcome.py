@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from triton_users.compare.outcome import Refused, compare_reports, compare_rounds
+from triton_users.compare.alike import Refused
+from triton_users.compare.outcome import compare_reports, compare_rounds
 from triton_users.compare.render import render_html, render_junit, render_text
 
 NAMES = ("Triton 2.48", "Triton 2.51")
@@ -127,6 +128,58 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def test_what_cannot_be_compared_is_refused_with_the_reason(path: str, value: Any, told: str) -> None:
     with pytest.raises(Refused, match=told.replace("[", r"\[").replace("]", r"\]")):
         compare_reports(NAMES, report(), changed(path, value), 0.05)
+
+
+def searched(held: float | None, failed: float | None, **changes: Any) -> dict[str, Any]:
+    """The report of a search for the capacity."""
+    found = {
+        "unit": "arrivals/s", "limits": "p99_ms<50", "held": held, "failed": failed, "why": "p99 is 60 ms",
+        "limited_by": "server", "settled": True, "sentence": f"{held} arrivals/s held",
+    }  # fmt: skip
+    return report(capacity={**found, **changes}, selfcheck={"findings": [{"text": "CPU 99 %"}]})
+
+
+def opened(rate: str) -> dict[str, Any]:
+    """The report of an open loop."""
+    return report(arrivals={"schedule": "poisson", "rates": [{"from_s": 0.0, "rate": rate}]})
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [
+        (report(), opened("200"), "their loads differ: a closed loop of users .* and an open loop (poisson; 200)"),
+        (opened("200"), opened("300"), "an open loop (poisson; 200) and an open loop (poisson; 300)"),
+        (opened("200"), searched(100, 105), "an open loop .* and a search for the highest number of arrivals/s"),
+        (searched(100, 105), searched(100, 105, limits="p99_ms<9"), "p99_ms<50 hold and a .* p99_ms<9 hold"),
+        (searched(100, 105), searched(100, 105, unit="users"), "number of arrivals/s .* number of users"),
+        (searched(100, 105), searched(100, None, settled=False), "did not come to its end: 100 arrivals/s held"),
+        (
+            searched(100, 105),
+            searched(100, 110, limited_by="client-limited"),
+            "the client was the limit in Triton 2.51",
+        ),
+        (searched(100, 105), searched(None, 100), "no load held: 100 .* and None arrivals/s held"),
+    ],
+)
+def test_loads_of_different_kinds_are_not_compared(a: dict[str, Any], b: dict[str, Any], told: str) -> None:
+    with pytest.raises(Refused, match=told.replace("(", r"\(").replace(")", r"\)")):
+        compare_reports(NAMES, a, b, 0.05)
+
+
+def test_open_loops_of_one_rate_are_compared() -> None:
+    assert compare_reports(NAMES, opened("200"), opened("200"), 0.05).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("b", "answer"), [((100, 105), "no difference shown"), ((70, 73), "worse"), ((150, 157), "better")]
+)
+def test_searches_are_compared_by_their_capacity_alone(b: tuple[float, float], answer: str) -> None:
+    saved = compare_reports(NAMES, searched(100, 105), searched(*b), 0.05)
+    assert [(each.name, each.difference.answer) for each in saved.measures] == [
+        ("load at which the limits hold", answer)
+    ]
+    played = compare_rounds(NAMES, [searched(100, 105)] * 6, [searched(*b)] * 6, 0.05)
+    assert [each.difference.answer for each in played.measures] == [answer]
 
 
 def test_another_seed_is_no_reason_to_refuse() -> None:

@@ -11,17 +11,25 @@ from pathlib import Path
 
 from tritonclient.utils import InferenceServerException
 
+from triton_users.compare.alike import Refused
 from triton_users.compare.answers import LIMIT_S, compare_answers
-from triton_users.compare.outcome import EXIT_REFUSED, Outcome, Refused, compare_reports, compare_rounds
+from triton_users.compare.outcome import EXIT_REFUSED, Outcome, compare_reports, compare_rounds
 from triton_users.compare.render import render_html, render_junit, render_text
 from triton_users.compare.rounds import Plan, play, run
 from triton_users.compare.sides import Live, Saved, side
-from triton_users.declaration import UsageError
+from triton_users.declaration import UsageError, read
+from triton_users.inputs.options import ModelSettings
+from triton_users.inputs.traffic import ModelTraffic
+from triton_users.options import parsed, settings_from
+from triton_users.run.models import settle
 from triton_users.run.server_state import client_for
 from triton_users.server import ProgressLine, ServerError
 from triton_users.settings import ConnectionSettings
 
 EXIT_INTERRUPTED = 130
+
+OWN = ("-H", "--host", "-u", "--users", "-r", "--spawn-rate", "-t", "--run-time", "--seed", "--report-dir", "--triton")
+"""Options of a run that differ between rounds, or are compare's own."""
 
 USAGE = """A and B are each an embedded release (2.48; with models of yours 2.48:FOLDER), a host (grpc://HOST:PORT) or
 a report.json. Options after `--`
@@ -85,6 +93,8 @@ def _compare(options: Namespace, others: Sequence[str]) -> Outcome:
         raise UsageError(f"there are {len(named)} sides ({', '.join(named)}); name two, or one with --baseline")
     if not 0 <= options.margin <= 1000:
         raise UsageError(f"the margin is {options.margin:g} percent; it must be from 0 to 1000 percent")
+    if own := [word for word in others if word.partition("=")[0] in OWN]:
+        raise UsageError(f"{own[0]} is no option of single rounds: compare gives each its own ({', '.join(OWN)})")
     a, b = map(side, named)
     plan = Plan(options.rounds, options.round_time, options.warm_up, options.users, options.seed, others)
     margin = options.margin / 100
@@ -96,15 +106,16 @@ def _compare(options: Namespace, others: Sequence[str]) -> Outcome:
 
 
 def _live(a: Live, b: Live, plan: Plan, margin: float) -> Outcome:
+    connection = read(ConnectionSettings, parsed(plan.options)[0])
     with tempfile.TemporaryDirectory(prefix="triton-users-compare-") as folder:
         try:
             for each in (a, b):
                 with ProgressLine() as progress:
                     each.start(progress)
             played = play((a, b), plan, Path(folder), _tell)
-            clients = [client_for(each.host, ConnectionSettings(), LIMIT_S) for each in (a, b)]
+            clients = [client_for(each.host, connection, LIMIT_S) for each in (a, b)]
             try:
-                answers = compare_answers(clients[0], clients[1], plan.seed)
+                answers = compare_answers(clients[0], clients[1], plan.seed, _loaded(a.host, connection, plan))
             finally:
                 for client in clients:
                     client.close()
@@ -112,6 +123,12 @@ def _live(a: Live, b: Live, plan: Plan, margin: float) -> Outcome:
             for each in (a, b):
                 each.stop()
     return compare_rounds((a.name, b.name), played.a, played.b, margin, answers, played.left_out)
+
+
+def _loaded(host: str, connection: ConnectionSettings, plan: Plan) -> Sequence[ModelTraffic]:
+    """The models that the rounds put under load, with their data."""
+    options, _ = parsed(plan.options)
+    return settle(host, connection, settings_from(options, plan.seed), read(ModelSettings, options), [])
 
 
 def _against_report(a: Live | Saved, b: Live | Saved, plan: Plan, margin: float) -> Outcome:

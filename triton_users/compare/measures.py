@@ -64,11 +64,17 @@ MEASURES: Sequence[Measure] = (
     Measure("first response p99", "ms", True, _first_response("p99")),
     Measure("queue time in the server, mean", "ms", True, _in_server("queue_ms")),
     Measure("compute time in the server, mean", "ms", True, _in_server("input_ms", "infer_ms", "output_ms")),
-    Measure(
-        "load at which the limits hold", "", False, lambda report: _number((report.get("capacity") or {}).get("held"))
-    ),
     Measure("memory of the server", "MiB", True, lambda report: _number(report.get(MEMORY)), BETWEEN_STARTS),
 )
+
+
+CAPACITY = Measure("load at which the limits hold", "", False, lambda report: _number(report["capacity"]["held"]))
+"""Of runs that search for it, which make loads of all kinds: nothing else of them compares."""
+
+
+def measures_of(report: Report) -> Sequence[Measure]:
+    """Those that runs of this kind are compared by."""
+    return (CAPACITY,) if report.get("capacity") else MEASURES
 
 
 def values(measure: Measure, reports: Sequence[Report]) -> list[float]:

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from triton_users.compare.measures import MEASURES, Measure, Report, stretches, values
+from triton_users.compare.alike import Refused, check_alike, client_limits
+from triton_users.compare.measures import CAPACITY, MEASURES, Measure, Report, measures_of, stretches, values
 from triton_users.compare.ratios import (
     Difference,
     Ratio,
+    between,
     confidence_of,
     fewest_rounds,
     judged,
@@ -25,13 +27,11 @@ EXIT_NO_REGRESSION, EXIT_REGRESSION, EXIT_REFUSED = 0, 1, 2
 CHANCE = 0.01
 """A scenario that fails on both sides fails more often on B when chance alone does that less often than this."""
 
-_MAY_DIFFER = ("seed", "perf_analyzer", "triton")
-"""Settings that do not change what is asked of a server."""
+UNPAIRED = (
+    "two saved reports are not paired: the intervals are wider, and what was different on the machine between them "
+    "cannot be told from a difference of the servers"
+)
 NO_ANSWERS: Mapping[str, Any] = {"compared": 0, "different": [], "models": []}
-
-
-class Refused(Exception):
-    """The two cannot be compared; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def compare_rounds(
     """Rounds that were played in turn: the first of A and the first of B are a pair, and so on. Refused as below."""
     for one, other in zip(a, b, strict=True):
         check_alike(one, other)
-    found = [(measure, values(measure, a), values(measure, b)) for measure in MEASURES]
+    found = [(measure, values(measure, a), values(measure, b)) for measure in measures_of(a[0])]
     both = [(measure, x, y) for measure, x, y in found if len(x) == len(y) == len(a)]
     notes = [
         *notes,
@@ -189,6 +189,9 @@ def compare_reports(names: tuple[str, str], a: Report, b: Report, margin: float)
     for name, report in zip(names, (a, b), strict=True):
         if limited := client_limits(report):
             raise Refused(f"the client was the limit in {name}: {limited}")
+    sides = _side(names[0], a), _side(names[1], b)
+    if a.get("capacity"):
+        return Outcome(*sides, _capacities(a, b, margin), _failures([a], [b]), [UNPAIRED], margin, 0, NO_ANSWERS)
     found = [(measure, stretches(measure, a), stretches(measure, b)) for measure in MEASURES]
     both = [(measure, x, y) for measure, x, y in found if x and y]
     if not both:
@@ -198,35 +201,17 @@ def compare_reports(names: tuple[str, str], a: Report, b: Report, margin: float)
         for measure, x, y in both
         for ratio in [unpaired(x, y, confidence_of(len(both)))]
     ]
-    note = (
-        "two saved reports are not paired: the intervals are wider, and what was different on the machine between them "
-        "cannot be told from a difference of the servers"
-    )
-    return Outcome(_side(names[0], a), _side(names[1], b), compared, _failures([a], [b]), [note], margin, 0, NO_ANSWERS)
+    return Outcome(*sides, compared, _failures([a], [b]), [UNPAIRED], margin, 0, NO_ANSWERS)
 
 
-def check_alike(a: Report, b: Report) -> None:
-    """Raise Refused unless both runs asked the same of their servers."""
-    if a["schema"] != b["schema"]:
-        raise Refused(f"their reports have different forms (schema {a['schema']} and {b['schema']})")
-    for report in (a, b):
-        if report["state"] != "finished":
-            raise Refused(f"a run that began at {report['started']} did not come to its end: it is {report['state']}")
-    for what, (x, y) in {
-        "models": tuple(sorted(report["server"].get("models", ())) for report in (a, b)),
-        "scenarios": tuple(_weights(report) for report in (a, b)),
-        "settings": tuple(_settings(report) for report in (a, b)),
-        "numbers of CPUs": tuple(report["client"]["cpus"] for report in (a, b)),
-        "numbers of users": tuple(_users(report) for report in (a, b)),
-    }.items():
-        if x != y:
-            raise Refused(f"their {what} differ: {_only(x, y)} and {_only(y, x)}")
-
-
-def client_limits(report: Report) -> str:
-    """Where the client was the limit in this run, in words; "" where it was not."""
-    findings = report["selfcheck"]["findings"]
-    return str(findings[0]["text"]) if findings else ""
+def _capacities(a: Report, b: Report, margin: float) -> list[Compared]:
+    """Of two searches: each capacity lies between the load that held and the one that failed."""
+    found = [report["capacity"] for report in (a, b)]
+    (held_a, failed_a), (held_b, failed_b) = ((each["held"], each["failed"]) for each in found)
+    if not held_a or not held_b:
+        raise Refused(f"no load held: {' and '.join(each['sentence'] for each in found)}")
+    ratio = between(held_a, failed_a or held_a, held_b, failed_b or held_b, confidence_of(1))
+    return [_compared(CAPACITY, [held_a], [held_b], ratio, margin)]
 
 
 def _side(name: str, report: Report) -> Side:
@@ -261,23 +246,3 @@ def _counted(reports: Sequence[Report]) -> dict[str, tuple[int, int]]:
             new = each["unexcused"] if each["allowed_to_fail"] else each["failed"]
             found[each["name"]] = (failed + new, runs + (each["runs"] or each["requests"]))
     return found
-
-
-def _weights(report: Report) -> list[str]:
-    return sorted(f"{each['name']} {each['weight']}" for each in report["scenarios"] if each["weight"])
-
-
-def _settings(report: Report) -> list[str]:
-    return sorted(f"{name} {value}" for name, value in report["settings"].items() if name not in _MAY_DIFFER)
-
-
-def _users(report: Report) -> int:
-    return max((point["users"] or 0 for point in report["timeline"]), default=0)
-
-
-def _only(x: Any, y: Any) -> str:
-    """What is in x and not in y, for people."""
-    if not isinstance(x, list):
-        return str(x)
-    only = [each for each in x if each not in y]
-    return ", ".join(only[:3]) or "none of these"

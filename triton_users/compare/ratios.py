@@ -62,6 +62,12 @@ def unpaired(a: Sequence[float], b: Sequence[float], confidence: float) -> Ratio
     return Ratio(math.exp(middle), math.exp(middle - margin), math.exp(middle + margin))
 
 
+def between(low_a: float, high_a: float, low_b: float, high_b: float, confidence: float) -> Ratio:
+    """Of two values that each lie between two others, all above 0, and differ from run to run as medians do."""
+    more = math.exp(math.sqrt(2) * BETWEEN_RUNS * NormalDist().inv_cdf((1 + confidence) / 2))
+    return Ratio(low_b / low_a, low_b / high_a / more, high_b / low_a * more)
+
+
 @dataclass(frozen=True)
 class Difference:
     """The answer for one measure."""

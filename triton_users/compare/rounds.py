@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from triton_users.compare.alike import Refused, client_limits
 from triton_users.compare.measures import MEMORY
-from triton_users.compare.outcome import EXIT_REFUSED, Refused, client_limits
+from triton_users.compare.outcome import EXIT_REFUSED
 from triton_users.compare.sides import Live
 from triton_users.declaration import UsageError
 

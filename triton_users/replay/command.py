@@ -23,7 +23,7 @@ from triton_users import server
 from triton_users.declaration import read
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import hms
-from triton_users.options import add_option, own_options, settings_from
+from triton_users.options import own_options, parsed, settings_from
 from triton_users.replay import script
 from triton_users.replay.at import ANSWER_LIMIT_S, Server
 from triton_users.replay.case import Case, case_of, failures_of, kind_of
@@ -251,10 +251,6 @@ def _options(report: Mapping[str, Any], given: Sequence[str], host: str | None, 
 
     `embedded`: not on the host of the report's command, unless `host` is given.
     """
-    parser = ArgumentParser(prog="triton-users replay", add_help=False, allow_abbrev=False)
-    parser.add_argument("-H", "--host", default="")
-    for option in own_options():
-        add_option(parser, option)
     words = shlex.split(str(report.get("reproduce", "")))
     secret = {option.flag for option in own_options() if option.secret}
     shown = [
@@ -262,9 +258,9 @@ def _options(report: Mapping[str, Any], given: Sequence[str], host: str | None, 
         for place, word in enumerate(words)
         if word not in secret and (place == 0 or words[place - 1] not in secret)
     ]
-    options, _ = parser.parse_known_args(shown[1:])
+    options, _ = parsed(shown[1:])
     options.report_dir = "."
-    options, unknown = parser.parse_known_args(list(given), options)
+    options, unknown = parsed(given, options)
     if unknown:
         raise UsageError(f"there is no option {unknown[0]}; see triton-users replay --help, and docs/options.md")
     if host is not None or embedded:
