@@ -167,6 +167,17 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def wake_ups(pid: int) -> int:
+    """How often the process tree's living threads gave up their core by themselves, to go on later."""
+    total = 0
+    for process in tree(pid):
+        try:
+            total += process.num_ctx_switches().voluntary
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
 def wait_for(what: str, ready: Callable[[], bool], child: subprocess.Popen[bytes], log: Path, limit_s: float) -> None:
     """Poll `ready()` until it is true.
 

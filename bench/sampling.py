@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bench.procs import BenchError, Pins, cpu_seconds, running, tail, wait_for
+from bench.procs import BenchError, Pins, cpu_seconds, running, tail, wait_for, wake_ups
 
 #: A window begins this many requests, and then the warm-up, after the client's start: perf_analyzer asks some ten
 #: questions first.
@@ -95,6 +95,10 @@ class Sample:
     p99_us: float | None
     errors: int
     complaint: str = ""
+    seconds: float = 0.0
+    """How long the window really was."""
+    wake_ups: float = 0.0
+    """How often the client's main thread waited and went on, per request."""
 
 
 def settled(server: Server) -> int:
@@ -160,6 +164,8 @@ def measure(server: Server, client: Client, warm_up_s: float, window_s: float, p
         p99_us=said.p99_us,
         errors=errors,
         complaint="; ".join(complaints),
+        seconds=seconds,
+        wake_ups=(after.wake_ups - before.wake_ups) / max(1, requests),
     )
 
 
@@ -169,12 +175,13 @@ class _Reading:
     requests: int
     client_s: float
     server_s: float | None
+    wake_ups: int
 
     @classmethod
     def take(cls, server: Server, client_pid: int) -> _Reading:
         requests = server.completed()
         server_s = None if server.pid is None else cpu_seconds(server.pid)
-        return cls(time.perf_counter(), requests, cpu_seconds(client_pid), server_s)
+        return cls(time.perf_counter(), requests, cpu_seconds(client_pid), server_s, wake_ups(client_pid))
 
 
 def paired(

@@ -81,7 +81,6 @@ class OpenRun:
             self.counts,
             wait_s=wait_s,
             clock=lambda: self.world.now_s,
-            start=self._begin,
             alarm=self._alarm,
         )
         for user in range(users):
@@ -110,9 +109,7 @@ class OpenRun:
         self.world.at(self._server.answered(self.world.now_s), answered)
 
     def _free(self, user: int) -> None:
-        arrival = self._dispatcher.offer(user)
-        if arrival is not None:
-            self._begin(user, arrival)
+        self._dispatcher.offer(user, lambda arrival: self._begin(user, arrival))
 
 
 def closed_run(server: Server, users: int, think_s: float, to_s: float) -> list[float]:

@@ -68,14 +68,16 @@ def real(load: float, seconds: float) -> tuple[np.ndarray, float, float]:
     def now_s() -> float:
         return time.perf_counter() - begun_s
 
-    def serve(user: int, arrival: Arrival | None) -> None:
-        while arrival is not None:
-            with lock:
-                entered_s = now_s()
-                waited.append(entered_s - arrival.due_s)
-                gevent.sleep(SERVICE_S)
-                served.append(now_s() - entered_s)
-            arrival = dispatcher.offer(user)
+    def serve(user: int, arrival: Arrival) -> None:
+        with lock:
+            entered_s = now_s()
+            waited.append(entered_s - arrival.due_s)
+            gevent.sleep(SERVICE_S)
+            served.append(now_s() - entered_s)
+        offer(user)
+
+    def offer(user: int) -> None:
+        dispatcher.offer(user, lambda arrival: gevent.spawn(serve, user, arrival))
 
     alarm = make_alarm(lambda: dispatcher.run())
     dispatcher: Dispatcher[int] = Dispatcher(
@@ -83,11 +85,10 @@ def real(load: float, seconds: float) -> tuple[np.ndarray, float, float]:
         counts,
         wait_s=1e9,
         clock=now_s,
-        start=lambda user, arrival: gevent.spawn(serve, user, arrival) and None,
         alarm=lambda at_s: alarm.set(at_s + begun_s),
     )
     for user in range(500):
-        dispatcher.offer(user)
+        offer(user)
     gevent.sleep(seconds)
     dispatcher.stop()
     alarm.close()

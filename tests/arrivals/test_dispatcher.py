@@ -1,12 +1,13 @@
 """Who takes which arrival, and what becomes of one that nobody takes."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 
 from bench.virtual import OpenRun, Server, always, constant
-from triton_users.arrivals.dispatcher import Arrival, Dispatcher
+from triton_users.arrivals.dispatcher import TOGETHER_S, Arrival, Dispatcher
 from triton_users.arrivals.schedule import Trace
 from triton_users.arrivals.timetable import Part, Timetable
 from triton_users.ledger import ArrivalCounts
@@ -19,16 +20,28 @@ class Desk:
         self.now_s = 0.0
         self.counts = ArrivalCounts()
         self.started: list[tuple[str, int]] = []
+        self.arrivals: list[Arrival] = []
+        self.restless: set[str] = set()
+        """Users that are free again at once."""
         self.alarms: list[float] = []
         self.dispatcher: Dispatcher[str] = Dispatcher(
             Timetable([Part(0.0, Trace(np.array(times_s)))]),
             self.counts,
             wait_s=wait_s,
             clock=lambda: self.now_s,
-            start=lambda user, arrival: self.started.append((user, arrival.number)),
             alarm=self.alarms.append,
             **named,  # type: ignore[arg-type]
         )
+
+    def offer(self, *users: str) -> None:
+        for user in users:
+            self.dispatcher.offer(user, partial(self._start, user))
+
+    def _start(self, user: str, arrival: Arrival) -> None:
+        self.started.append((user, arrival.number))
+        self.arrivals.append(arrival)
+        if user in self.restless:
+            self.offer(user)
 
     def at(self, now_s: float) -> None:
         self.now_s = now_s
@@ -37,7 +50,7 @@ class Desk:
 
 def test_users_that_are_free_take_arrivals_in_turn() -> None:
     desk = Desk(1, 2, 3)
-    assert [desk.dispatcher.offer(user) for user in "abc"] == [None] * 3
+    desk.offer(*"abc")
     assert desk.alarms == [1]
     desk.at(1)
     desk.at(2.0001)
@@ -49,24 +62,79 @@ def test_users_that_are_free_take_arrivals_in_turn() -> None:
 def test_an_arrival_waits_for_a_user_with_its_clock_running() -> None:
     desk = Desk(1, 2)
     desk.now_s = 4.0
-    assert desk.dispatcher.offer("a") == Arrival(1, 0)
-    assert desk.dispatcher.offer("a") == Arrival(2, 1)
+    desk.offer("a")
+    assert desk.alarms[-1] <= desk.now_s, "nobody else would give it what waits"
+    desk.at(4.0)
+    desk.offer("a")
+    desk.at(4.0)
+    assert desk.arrivals == [Arrival(1, 0), Arrival(2, 1)]
     assert desk.counts.waited == 2
     assert desk.counts.delay.max_us == 3_000_000
 
 
 def test_no_alarm_is_set_while_nobody_is_free() -> None:
     desk = Desk(1, 2)
-    desk.dispatcher.offer("a")
+    desk.offer("a")
     desk.at(1)
     assert desk.alarms[-1] == math.inf
+
+
+def test_users_that_are_free_again_at_once_do_not_keep_all_else_from_going_on() -> None:
+    desk = Desk(*range(100), wait_s=1_000)
+    desk.restless = {"a", "b"}
+    desk.offer("a", "b")
+    desk.at(99)
+    assert desk.started == [("a", 0), ("b", 1)]
+    assert desk.alarms[-1] <= desk.now_s
+    desk.at(99)
+    assert desk.started[2:] == [("a", 2), ("b", 3)]
+
+
+def test_no_arrival_waits_for_another_where_a_worker_has_time_to_wake_up_for_each() -> None:
+    desk = Desk(1, 1.0001, *range(2, 100))
+    desk.offer("a", "b")
+    desk.at(1.00005)
+    assert desk.alarms[-1] == 1.0001
+
+
+def test_those_of_a_rate_that_leaves_no_time_for_that_go_together() -> None:
+    desk = Desk(*(n / 10_000 for n in range(100)))
+    users = [f"user {n}" for n in range(64)]
+    desk.offer(*users)
+    desk.at(0.0)
+    assert desk.alarms[-1] == TOGETHER_S
+    desk.at(TOGETHER_S)
+    assert [number for _, number in desk.started] == [0, 1, 2, 3, 4]
+    assert desk.counts.delay.max_us == 300
+
+
+def test_they_wait_for_no_others_when_they_have_waited_for_a_user() -> None:
+    desk = Desk(*(n / 10_000 for n in range(100)))
+    desk.offer("a")
+    desk.at(0.0)
+    desk.now_s = 0.00025
+    desk.offer("a")
+    assert desk.alarms[-1] <= desk.now_s
 
 
 def test_what_has_waited_too_long_is_missed_and_never_issued() -> None:
     desk = Desk(1, 2, 3, wait_s=1.5)
     desk.now_s = 4.0
-    assert desk.dispatcher.offer("a") == Arrival(3, 2)
+    desk.offer("a")
+    desk.at(4.0)
+    assert desk.started == [("a", 2)]
     assert (desk.counts.missed_busy, desk.counts.missed_slow, desk.counts.issued) == (2, 0, 1)
+
+
+def test_whose_fault_it_was_is_told_by_whether_a_user_was_free_when_it_was_due() -> None:
+    """Users were busy until 2.2, then the client stood still until 5."""
+    desk = Desk(1, 2, 3, 4, wait_s=2.5)
+    desk.now_s = 2.2
+    desk.offer("a", "b")
+    desk.at(5.0)
+    assert desk.started == [("a", 2), ("b", 3)]
+    assert (desk.counts.missed_busy, desk.counts.missed_slow) == (2, 0)
+    assert (desk.counts.waited, desk.counts.late) == (0, 2)
 
 
 def test_it_is_counted_as_missed_though_no_user_ever_comes() -> None:
@@ -79,8 +147,7 @@ def test_it_is_counted_as_missed_though_no_user_ever_comes() -> None:
 
 def test_a_client_that_stood_still_is_told_from_users_that_are_busy() -> None:
     desk = Desk(1, 2, 3, wait_s=1.5)
-    desk.dispatcher.offer("a")
-    desk.dispatcher.offer("b")
+    desk.offer("a", "b")
     desk.at(4.0)  # the alarm was late
     assert desk.started == [("a", 2)]
     assert (desk.counts.missed_slow, desk.counts.late, desk.counts.waited) == (2, 1, 0)
@@ -88,8 +155,7 @@ def test_a_client_that_stood_still_is_told_from_users_that_are_busy() -> None:
 
 def test_a_user_that_has_gone_is_given_nothing() -> None:
     desk = Desk(1)
-    desk.dispatcher.offer("a")
-    desk.dispatcher.offer("b")
+    desk.offer("a", "b")
     desk.dispatcher.withdraw("a")
     desk.at(1)
     assert desk.started == [("b", 0)]
@@ -99,7 +165,7 @@ def test_after_the_stop_nothing_arrives_and_nothing_more_is_missed() -> None:
     desk = Desk(1, 2, wait_s=1.0)
     desk.now_s = 1.5
     desk.dispatcher.stop()
-    assert desk.dispatcher.offer("a") is None
+    desk.offer("a")
     desk.at(9.0)
     desk.dispatcher.expire()
     assert desk.started == []
@@ -117,32 +183,36 @@ class TestATraceThatNamesModels:
 
     def test_each_goes_to_a_user_that_can_send_it(self) -> None:
         desk = self.desk("b", "a", "")
-        for user in ("a", "b", "ab"):
-            desk.dispatcher.offer(user)
+        desk.offer("a", "b", "ab")
         for now_s in (1, 2, 3):
             desk.at(now_s)
         assert desk.started == [("b", 0), ("a", 1), ("ab", 2)]
 
     def test_one_that_nobody_free_can_send_waits_and_holds_up_no_other(self) -> None:
         desk = self.desk("b", "a")
-        desk.dispatcher.offer("a")
+        desk.offer("a")
         desk.at(1)
         desk.at(2)
         assert desk.started == [("a", 1)]
-        assert desk.dispatcher.offer("b") == Arrival(1, 0, "b", "input 0")
+        desk.offer("b")
+        assert desk.alarms[-1] <= desk.now_s
+        desk.at(2)
+        assert desk.arrivals[-1] == Arrival(1, 0, "b", "input 0")
 
     def test_so_it_is_for_a_user_that_comes_later(self) -> None:
-        desk = self.desk("b", "a", "b")
-        desk.now_s = 3.0
-        assert desk.dispatcher.offer("a") == Arrival(2, 1, "a", "input 1")
-        assert desk.dispatcher.offer("b") == Arrival(1, 0, "b", "input 0")
-        assert desk.dispatcher.backlog()
-        assert desk.dispatcher.offer("b") == Arrival(3, 2, "b", "input 2")
-        assert not desk.dispatcher.backlog()
+        desk = self.desk("b", "a", "b", "b")
+        desk.offer("a")
+        desk.at(3.0)
+        desk.at(3.0)
+        assert desk.started == [("a", 1)]
+        for _ in range(3):
+            desk.offer("b")
+            desk.at(4.0)
+        assert desk.arrivals[1:] == [Arrival(due, due - 1, "b", f"input {due - 1}") for due in (1, 3, 4)]
 
     def test_it_is_missed_when_it_has_waited_for_too_long(self) -> None:
         desk = self.desk("b", "a", wait_s=1.0)
-        desk.dispatcher.offer("a")
+        desk.offer("a")
         desk.at(1)
         desk.now_s = 2.5
         desk.dispatcher.expire()

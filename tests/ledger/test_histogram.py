@@ -52,6 +52,14 @@ def test_hdrhistogram_gives_the_same_quantile_within_both_errors(recorded: list[
         assert answer == pytest.approx(peer.get_value_at_percentile(q * 100), rel=1 / 128 + 1 / 1000)
 
 
+@given(st.lists(values), values)
+def test_how_many_are_within_a_limit_is_right_but_for_those_in_its_bucket(recorded: list[int], limit: int) -> None:
+    low, width = bounds_us(key_of(limit))
+    within = filled(recorded).within(limit)
+    assert sum(value < low for value in recorded) <= within <= sum(value < low + width for value in recorded)
+    assert within >= sum(value <= limit for value in recorded)
+
+
 def test_an_empty_histogram_has_no_quantiles_and_no_mean() -> None:
     assert Histogram().quantiles([0.5, 0.99]) == [None, None]
     assert Histogram().mean_us() is None

@@ -8,7 +8,7 @@ one. One that has waited longer than it may is missed: it is counted and never i
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
@@ -16,6 +16,11 @@ from triton_users.arrivals.timetable import Timetable
 from triton_users.ledger import ArrivalCounts
 
 User = TypeVar("User")
+
+TOGETHER_S = 0.0004
+"""Where arrivals are due more often than twice in such a time, in seconds, those of one such time go together, at its
+end: to wake up for each costs as much as a third of a request, which a worker that is this busy has better use for. It
+is well within what still counts as in time (`ledger.arrivals.PROMPT_US`)."""
 
 
 class Arrival(NamedTuple):
@@ -40,126 +45,127 @@ class Dispatcher(Generic[User]):
         *,
         wait_s: float,
         clock: Callable[[], float],
-        start: Callable[[User, Arrival], None],
         alarm: Callable[[float], None],
         named: Callable[[int], tuple[str, str]] | None = None,
         can: Callable[[User, str], bool] = lambda _user, _model: True,
     ) -> None:
         """`wait_s`: how long an arrival may wait for a user. `clock`: seconds of the cluster, as the timetable's.
 
-        `start` is called by `run` with a user that takes an arrival; it may call `offer` again. `alarm` has `run` be
-        called at a time, which replaces the one before; infinity: not at all. `named`: model and input of an arrival,
-        by its number, where a trace says them; then `can` says whether a user takes those of a model.
+        `alarm` has `run` be called at a time, which replaces the one before: as soon as can be where that has passed,
+        never where it is infinity. `named`: model and input of an arrival, by its number, where a trace says them; then
+        `can` says whether a user takes those of a model.
         """
         self.timetable = timetable
         self._counts = counts
         self._wait_s = wait_s
         self._clock = clock
-        self._start = start
         self._alarm = alarm
         self._named = named
         self._can = can
-        self._idle: dict[User, None] = {}
+        self._idle: OrderedDict[User, Callable[[Arrival], object]] = OrderedDict()
+        self._free_s = math.inf
+        """Since when some user has been free; infinity: none is."""
         self._aside: deque[Arrival] = deque()
         """Arrivals that are due but for none of the users that were free then; only where a trace names models."""
-        self._armed_s = math.inf
+        self._fresh: list[User] = []
+        """Users that became free since: they may be for one of them."""
+        self._armed_s: float | None = math.inf
+        """What the alarm is set to; None while `run` is at work, which sets it at its end."""
 
     @property
     def idle(self) -> int:
         """How many users are free."""
         return len(self._idle)
 
-    def backlog(self) -> bool:
-        """Whether an arrival waits for a user."""
-        return bool(self._aside) or self.timetable.next_s <= self._clock()
-
-    def offer(self, user: User) -> Arrival | None:
-        """This user is free: the arrival that it takes, which has waited for one.
-
-        None: it waits in turn, and `start` is called with it in time.
-        """
-        now_s = self._clock()
-        if self._aside or self.timetable.next_s <= now_s:
-            found = self._oldest_for(user, now_s)
-            if found is not None:
-                self._counts.issue(int((now_s - found.due_s) * 1e6), free=bool(self._idle))
-                return found
-        self._idle[user] = None
+    def offer(self, user: User, start: Callable[[Arrival], object]) -> None:
+        """This user is free: `run` will call `start` with the arrival it takes, where it may offer itself again."""
+        if not self._idle:
+            self._free_s = self._clock()
+        self._idle[user] = start
+        if self._aside:
+            self._fresh.append(user)
         self._arm()
-        return None
 
     def withdraw(self, user: User) -> None:
         """This user takes no arrival any more, if it still waited for one."""
-        self._idle.pop(user, None)
+        if self._idle.pop(user, None) is not None and not self._idle:
+            self._free_s = math.inf
 
     def run(self) -> None:
-        """Give what is due to users that are free, and set the alarm for the next one."""
-        self._armed_s = -math.inf  # nobody sets it meanwhile
-        idle, timetable, oldest_s = self._idle, self.timetable, self._clock() - self._wait_s
-        if timetable.next_s < oldest_s:
-            self._counts.missed_slow += timetable.skip_until(oldest_s) if idle else 0
-        while idle:
-            now_s = self._clock()
-            if timetable.next_s > now_s:
+        """Give what is due to users that are free, and set the alarm for the next one.
+
+        Each takes one at most: a user that is free again at once must not keep all else from going on.
+        """
+        self._armed_s = None
+        idle, timetable, clock = self._idle, self.timetable, self._clock
+        together_s = TOGETHER_S if timetable.spacing_s < TOGETHER_S / 2 else 0.0
+        not_before_s = -math.inf
+        now_s = clock()
+        if self._aside or timetable.next_s < now_s - self._wait_s:
+            self.expire()
+            self._give_from_aside()
+            now_s = clock()
+        for _ in range(len(idle)):
+            if timetable.next_s > now_s or not idle:
                 break
+            not_before_s = now_s + together_s
             arrival = self._take()
-            user = self._first_for(arrival)
+            user = self._first_for(arrival.model) if arrival.model else next(iter(idle))
             if user is None:
                 self._aside.append(arrival)
-                continue
-            del idle[user]
-            self._counts.issue(int((now_s - arrival.due_s) * 1e6), free=True)
-            self._start(user, arrival)
-        self._arm(force=True)
+            else:
+                self._give(user, arrival, now_s)
+                now_s = clock()
+        self._armed_s = math.nan
+        self._arm(not_before_s if timetable.next_s > now_s else -math.inf)
 
     def expire(self) -> None:
-        """Count as missed what has waited for too long. `offer` does so too: this is for when no user comes."""
+        """Count as missed what has waited for too long. `run` does so too: this is for when no user comes."""
         oldest_s = self._clock() - self._wait_s
         while self._aside and self._aside[0].due_s < oldest_s:
             self._aside.popleft()
             self._counts.missed_busy += 1
-        if self.timetable.next_s < oldest_s:
-            missed = self.timetable.skip_until(oldest_s)
-            if self._idle:
-                self._counts.missed_slow += missed
-            else:
-                self._counts.missed_busy += missed
+        self._counts.missed_busy += self.timetable.skip_until(min(oldest_s, self._free_s))
+        self._counts.missed_slow += self.timetable.skip_until(oldest_s)
 
     def changed(self) -> None:
         """The timetable is another one from now on."""
-        self._arm(force=True)
+        self._arm()
 
     def stop(self) -> None:
         """Nothing arrives any more, nor do those take a user that wait for one."""
         self.timetable.clear()
         self._aside.clear()
-        self._arm(force=True)
+        self._fresh.clear()
+        self._arm()
 
-    def _oldest_for(self, user: User, now_s: float) -> Arrival | None:
-        self.expire()
-        for place, arrival in enumerate(self._aside):
-            if self._can(user, arrival.model):
-                del self._aside[place]
-                return arrival
-        while self.timetable.next_s <= now_s:
-            arrival = self._take()
-            if self._named is None or self._can(user, arrival.model):
-                return arrival
-            self._aside.append(arrival)
-        return None
+    def _give(self, user: User, arrival: Arrival, now_s: float) -> None:
+        start = self._idle.pop(user)
+        self._counts.issue(int((now_s - arrival.due_s) * 1e6), free=arrival.due_s >= self._free_s)
+        if not self._idle:
+            self._free_s = math.inf
+        start(arrival)
+
+    def _give_from_aside(self) -> None:
+        """To users that were busy when these were laid aside."""
+        fresh, self._fresh = self._fresh, []
+        for user in fresh:
+            for place, arrival in enumerate(self._aside):
+                if user in self._idle and self._can(user, arrival.model):
+                    del self._aside[place]
+                    self._give(user, arrival, self._clock())
+                    break
 
     def _take(self) -> Arrival:
         due_s, number = self.timetable.take()
         return Arrival(due_s, number) if self._named is None else Arrival(due_s, number, *self._named(number))
 
-    def _first_for(self, arrival: Arrival) -> User | None:
-        if not arrival.model:
-            return next(iter(self._idle))
-        return next((user for user in self._idle if self._can(user, arrival.model)), None)
+    def _first_for(self, model: str) -> User | None:
+        return next((user for user in self._idle if self._can(user, model)), None)
 
-    def _arm(self, *, force: bool = False) -> None:
+    def _arm(self, not_before_s: float = -math.inf) -> None:
         """Set the alarm, unless it is set for this time already."""
-        at_s = self.timetable.next_s if self._idle else math.inf
-        if force or at_s < self._armed_s:
+        at_s = math.inf if not self._idle else -math.inf if self._fresh else self.timetable.next_s
+        if self._armed_s is not None and at_s != self._armed_s:
             self._armed_s = at_s
-            self._alarm(at_s)
+            self._alarm(max(at_s, not_before_s))

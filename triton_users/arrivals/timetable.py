@@ -63,12 +63,14 @@ class Timetable:
     `change` may be called at any time. What lies before the time of a change stays as it was.
     """
 
-    __slots__ = ("_block", "_numbers", "_part", "_parts", "_shares", "_times", "next_s")
+    __slots__ = ("_block", "_numbers", "_part", "_parts", "_shares", "_times", "next_s", "spacing_s")
 
     def __init__(self, parts: Sequence[Part] = (), shares: Sequence[Share] = (ALL,), from_s: float = 0.0) -> None:
         """Arrivals that are due before `from_s` are not in it."""
         self.next_s = math.inf
         """When the next one is due; infinity when there are no more."""
+        self.spacing_s = math.inf
+        """The mean distance of those about now."""
         self._times: list[float] = []
         self._numbers: list[int] = []
         """Of the arrivals of a block that are left, the last one first."""
@@ -93,8 +95,12 @@ class Timetable:
 
     def take(self) -> tuple[float, int]:
         """The next arrival: when it is due, and its number in its schedule."""
-        taken = self._times.pop(), self._numbers.pop()
-        self._look()
+        times = self._times
+        taken = times.pop(), self._numbers.pop()
+        if times:
+            self.next_s = times[-1]
+        else:
+            self._look()
         return taken
 
     def skip_until(self, before_s: float) -> int:
@@ -165,4 +171,5 @@ class Timetable:
             mine |= (times_s >= share.from_s) & (times_s < until_s) & share.mask(block)
         mine &= (times_s >= max(from_s, part.begin_s)) & (times_s < end_s)
         self._times = times_s[mine][::-1].tolist()
+        self.spacing_s = float(times_s[-1] - times_s[0]) / len(self._times) if self._times else math.inf
         self._numbers = (np.flatnonzero(mine)[::-1] + block.first).tolist()

@@ -84,6 +84,11 @@ class Histogram:
         """The value at one rank; see `quantiles`."""
         return self.quantiles([q])[0]
 
+    def within(self, limit_us: int) -> int:
+        """How many values are no higher than this, or in its bucket."""
+        last = key_of(limit_us)
+        return sum(count for key, count in self.counts.items() if key <= last)
+
     def add(self, other: Histogram) -> None:
         """Count everything that `other` has counted."""
         counts = self.counts

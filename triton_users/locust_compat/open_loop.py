@@ -9,9 +9,6 @@ from locust import TaskSet, User
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-_ENDED = "triton_task_ended"
-"""Set on a task set between the end of a task and the wait that follows it."""
-
 _own_execute_next_task: Callable[[TaskSet], None] = TaskSet.execute_next_task
 _own_stop: Callable[[User, bool], bool] = User.stop
 _own_wait: Callable[[TaskSet], None] = TaskSet.wait
@@ -33,14 +30,13 @@ def start_tasks_on_arrival(
     between two tasks.
     """
 
-    def execute_next_task(self: TaskSet) -> None:
-        if not concerns(self.user):
+    def execute_next_task(self: Any) -> None:  # a TaskSet, on which `triton_task_ended` is until the wait that follows
+        user, queue = self.user, self._task_queue
+        if not concerns(user):
             _own_execute_next_task(self)
             return
-        queue = self._task_queue
         try:
-            if not _is_task_set(queue[0]):
-                user = self.user
+            if not (isinstance(queue[0], type) and issubclass(queue[0], TaskSet)):
                 user._state = LOCUST_STATE_WAITING
                 instead = arrive(user)
                 if user._state == LOCUST_STATE_STOPPING:
@@ -50,13 +46,13 @@ def start_tasks_on_arrival(
                     queue[0] = instead
             _own_execute_next_task(self)
         finally:
-            setattr(self, _ENDED, True)
+            self.triton_task_ended = True
 
-    def wait(self: TaskSet) -> None:
-        if not getattr(self, _ENDED, False):
+    def wait(self: Any) -> None:
+        if not getattr(self, "triton_task_ended", False):
             _own_wait(self)  # a task that waits in the middle of its work
             return
-        setattr(self, _ENDED, False)
+        self.triton_task_ended = False
         if self.user._state == LOCUST_STATE_STOPPING:
             raise StopUser
 
@@ -80,7 +76,3 @@ def tasks_by_name(user_class: type[User]) -> dict[str, Callable[..., Any]]:
     """A class's tasks, by the names of their functions."""
     tasks: Iterable[Any] = user_class.tasks
     return {task.__name__: task for task in tasks}
-
-
-def _is_task_set(task: Any) -> bool:
-    return isinstance(task, type) and issubclass(task, TaskSet)

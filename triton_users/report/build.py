@@ -274,6 +274,7 @@ def _arrivals(info: RunInfo, total: Ledger, intended: int, rates: Sequence[tuple
         "intended": max(intended, counts.ended),
         "issued": counts.issued,
         "within_1ms": round(counts.prompt / counts.issued, 6) if counts.issued else None,
+        "within_300us": round(counts.delay.within(300) / counts.issued, 6) if counts.issued else None,
         "waited_for_a_user": counts.waited,
         "late": counts.late,
         "missed": counts.missed,

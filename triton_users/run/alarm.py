@@ -35,17 +35,46 @@ def make_alarm(callback: Callable[[], None]) -> Alarm:
 
 class _KernelAlarm:
     def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
         self._timer = KernelTimer()
-        self.set: Callable[[float], None] = self._timer.set
-        self._watcher: Any = gevent.get_hub().loop.io(self._timer.fd, 1)
-        self._watcher.start(callback)
+        self._set_s: float | None = math.inf
+        """What the kernel's timer is set to; None: it has become readable."""
+        self._now: Any = None
+        """The callback of a time that had passed: the way through the kernel takes ten times as long."""
+        self._loop = gevent.get_hub().loop
+        self._watcher: Any = self._loop.io(self._timer.fd, 1)
+        self._watcher.start(self._ring)
+
+    def set(self, at_s: float) -> None:
+        if self._now is not None:
+            self._now.stop()
+            self._now = None
+        if at_s <= time.perf_counter():
+            self._now = self._loop.run_callback(self._ring_now)
+            at_s = math.inf
+        if at_s != self._set_s:
+            self._set_s = at_s
+            self._timer.set(at_s)
 
     def close(self) -> None:
-        self.set = lambda _: None
+        self.set(math.inf)
         if self._timer.fd >= 0:
             self._watcher.stop()
             self._watcher.close()
         self._timer.close()
+        self._callback = _nothing
+
+    def _ring(self) -> None:
+        self._set_s = None
+        self._callback()
+
+    def _ring_now(self) -> None:
+        self._now = None
+        self._callback()
+
+
+def _nothing() -> None:
+    pass
 
 
 class _LoopAlarm:

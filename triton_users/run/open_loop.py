@@ -35,18 +35,18 @@ class OpenLoop:
         self._names: dict[type, dict[str, Callable[..., Any]]] = {}
         self._zero_s = math.inf
         self._timetable = Timetable()
-        self._alarm = make_alarm(self._run)
+        self._hub = gevent.get_hub()
         several = self._trace is not None and any(model or name for model, name in self._trace.names)
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             self._timetable,
             counts,
             wait_s=settings.arrival_wait_s,
             clock=self.now_s,
-            start=lambda user, arrival: user.greenlet.switch(arrival),
             alarm=lambda at_s: self._alarm.set(at_s + self._zero_s),
             named=self._trace.name if several and self._trace is not None else None,
             can=lambda user, model: not model or model in self._tasks(user),
         )
+        self._alarm = make_alarm(self._dispatcher.run)
 
     def now_s(self) -> float:
         """Seconds of the cluster; before the first order minus infinity."""
@@ -96,28 +96,18 @@ class OpenLoop:
         self.stop()
         start_tasks_one_after_the_other()
 
-    def _run(self) -> None:
-        self._dispatcher.run()
-
     def _arrive(self, user: Any) -> Callable[..., Any] | None:
         """Wait, as this user, for an arrival; the task that it names, if it does."""
-        dispatcher = self._dispatcher
         rpc_events = getattr(user, "rpc_events", None)
         if rpc_events is not None:
             rpc_events.intended_s = None  # the run before sent no request of its own
-        if self._zero_s < math.inf and dispatcher.backlog():
-            gevent.sleep(0)  # one task after the other must not keep the event loop from all else
-        arrival = dispatcher.offer(user)
-        if arrival is None:
-            try:
-                arrival = gevent.get_hub().switch()
-            finally:
-                dispatcher.withdraw(user)
-        return self._task(user, arrival)
-
-    def _task(self, user: Any, arrival: Arrival) -> Callable[..., Any] | None:
+        self._dispatcher.offer(user, gevent.getcurrent().switch)
+        try:
+            arrival: Arrival = self._hub.switch()
+        except BaseException:
+            self._dispatcher.withdraw(user)
+            raise
         user.arrival = arrival
-        rpc_events = getattr(user, "rpc_events", None)
         if rpc_events is not None:
             rpc_events.open_loop, rpc_events.intended_s = True, arrival.due_s + self._zero_s
         return self._tasks(user).get(arrival.model) if arrival.model else None
