@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -63,10 +62,11 @@ class ScenarioUser(TritonGrpcUser):
         self.run_of_test: Run = self.environment.triton_run  # the plugin set it
         self.number = self.run_of_test.next_user()
         self.plays = 0
-        self.draw = random.Random()
         self._scenarios: dict[type[Scenario], Scenario] = {}
         self._signals = _Signals(self.environment)
         run = self.run_of_test
+        self.draw = run.plan_random(self.number)
+        self._under_way: UnderWay = run.shared.setdefault("under way", UnderWay())
         self.session = Session(
             settings=run.settings,
             target=run.target,
@@ -83,9 +83,10 @@ class ScenarioUser(TritonGrpcUser):
         pick_with_a_generator_of_ones_own(self, self._next_task)
 
     def _next_task(self) -> Task:
-        self.draw = self.run_of_test.draw(self.number, self.plays)
+        self.draw.begin(self.plays)
         self.plays += 1
-        picked: Task = self.draw.choice(self.tasks)  # type: ignore[assignment]  # our tasks are functions of a user
+        tasks: list[Task] = self.tasks  # type: ignore[assignment]  # our tasks are functions of a user
+        picked = self.draw.choice(tasks) if len(tasks) > 1 else tasks[0]
         return picked if self.plays > 1 else next(self._first_picks(), picked)
 
     def _first_picks(self) -> Iterator[Task]:
@@ -107,8 +108,7 @@ class ScenarioUser(TritonGrpcUser):
         if scenario is None:
             scenario = self._scenarios[scenario_type] = scenario_type(self.session)
         plan = scenario.plan(self.draw)
-        under_way: UnderWay = self.session.shared.setdefault("under way", UnderWay())
-        under_way.begins(self.number, scenario.name, plan)
+        self._under_way.begins(self.number, scenario.name, plan)
         self.rpc_events.scenario = self._signals.scenario = scenario.name
         outcome, requests, checked, reason, evidence, excusable = "", 0, 0, "", {}, True
         begun_s = self.rpc_events.intended_s or time.perf_counter()
@@ -134,7 +134,7 @@ class ScenarioUser(TritonGrpcUser):
             if outcome:  # none when Locust stopped the user in the middle of it
                 duration_s = time.perf_counter() - begun_s
                 self._finished(scenario, plan, outcome, requests, checked, duration_s, reason, evidence, excusable)
-            under_way.ends(self.number)
+            self._under_way.ends(self.number)
         if outcome == "failed" and not self.rpc_events.open_loop:
             gevent.sleep(FAILURE_PAUSE_S)
 
@@ -160,7 +160,7 @@ class ScenarioUser(TritonGrpcUser):
                 "number": self.plays - 1,
                 "plan": plain(asdict(plan), most=MAX_PLAN_ITEMS),
                 "evidence": plain(evidence),
-                "under_way": run.shared["under way"].beside(self.number) if "under way" in run.shared else [],
+                "under_way": self._under_way.beside(self.number),
             }
             log: FailureLog = run.shared.setdefault("failure log", FailureLog(time.monotonic))
             log.failed(scenario.name, reason)

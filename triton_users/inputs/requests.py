@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from typing import ClassVar
 
 from tritonclient.grpc import service_pb2
 
@@ -13,11 +13,13 @@ from triton_users.inputs.model import ModelSpec
 
 
 class PreparedRequest:
-    """The ModelInferRequest of one step, or of several as one batch, without its id.
+    """The ModelInferRequest of one step, or of several as one batch, without an id: can be sent as it is.
 
     Protocol Buffers' fields may stand in any order, and two messages' bytes one after the other are the message that
     has the fields of both (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
     """
+
+    id: ClassVar = ""
 
     def __init__(self, model: ModelSpec, steps: Sequence[Step]) -> None:
         """`steps`: 1 for a model without a batch dimension.
@@ -26,6 +28,8 @@ class PreparedRequest:
         """
         self.model_name = model.name
         self.steps = tuple(steps)
+        self.checked = any(step.expected for step in steps)
+        """Whether its answer is compared with anything."""
         message = service_pb2.ModelInferRequest(model_name=model.name, model_version=model.version)
         for name, first in steps[0].inputs.items():
             tensors = [_of(step, name, first) for step in steps]
@@ -42,11 +46,6 @@ class PreparedRequest:
 
     def __len__(self) -> int:
         return len(self.encoded)
-
-    @cached_property
-    def checked(self) -> bool:
-        """Whether its answer is compared with anything."""
-        return any(step.expected for step in self.steps)
 
     def encode(self, request_id: str) -> bytes:
         """The whole message, with this id."""

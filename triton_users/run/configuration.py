@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 import secrets
 from argparse import Namespace
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -19,6 +18,7 @@ from locust import User
 from triton_users.declaration import read
 from triton_users.image_model.tensors import ImageTensors
 from triton_users.inputs.traffic import ModelTraffic
+from triton_users.run.plan_random import PlanRandom
 from triton_users.scenarios import ALL, Catalogue, catalogue
 from triton_users.scenarios.base import Target
 from triton_users.scenarios.correlation_ids import USERS
@@ -74,14 +74,13 @@ class Run:
         """Number of the user that starts now, from 0 in each worker and each run."""
         return next(self._users) % USERS
 
-    def draw(self, user: int, number: int) -> random.Random:
-        """The random generator of a user's `number`-th run of a scenario.
+    def plan_random(self, user: int) -> PlanRandom:
+        """The random numbers of a user's plans.
 
-        It depends on the seed, the worker and the user alone, not on what earlier runs met: that makes a plan
-        repeatable, and a single run of it too.
+        Those of each plan depend on the seed, the worker, the user and its number alone, not on what earlier runs met:
+        that makes a plan repeatable, and a single run of it too.
         """
-        # A whole number of all four: a text would have to be hashed, which takes as long as everything else here.
-        return random.Random(self.settings.seed << 128 | self.worker << 96 | user << 64 | number)
+        return PlanRandom(f"{self.settings.seed} {self.worker} {user}".encode())
 
 
 def weights(settings: Settings, left_out: Mapping[str, str]) -> dict[str, int]:
