@@ -103,6 +103,15 @@ class MessageReader:
         size = len(piece)
         while True:
             if self._length < 0:
+                if not self._prefix and size - position >= PREFIX_SIZE:  # most are whole: no copy of a copy
+                    flag, length = PREFIX.unpack_from(piece, position)
+                    start, end = position + PREFIX_SIZE, position + PREFIX_SIZE + length
+                    if flag <= 1 and length <= self._limit and end <= size:
+                        messages.append((flag == 1, bytes(piece[start:end])))
+                        if end == size:
+                            return messages
+                        position = end
+                        continue
                 taken = min(PREFIX_SIZE - len(self._prefix), size - position)
                 self._prefix += piece[position : position + taken]
                 position += taken

@@ -12,21 +12,19 @@ from triton_users.transport.messages import MessageReader
 RESPONSE_COST: Final = 160
 
 
-class UnreadResponses:
-    """Messages in order, and how far the server may run ahead of who reads them."""
+class UnreadResponses(deque[tuple[bool, bytes, float]]):
+    """Messages in order, and how far the server may run ahead of who reads them. Change it by its methods only."""
 
-    __slots__ = ("_bytes", "_messages", "_reader", "_uncredited", "_window")
+    __slots__ = ("_bytes", "_reader", "_window", "uncredited")
 
     def __init__(self, limit: int, window: int) -> None:
         """`limit`: the longest message; `window`: how far the server may run ahead. Bytes."""
+        super().__init__()
         self._reader = MessageReader(limit)
-        self._messages: deque[tuple[bool, bytes, float]] = deque()
         self._bytes = 0
-        self._uncredited = 0
         self._window = window
-
-    def __len__(self) -> int:
-        return len(self._messages)
+        #: Bytes that came and were in no `credit` yet.
+        self.uncredited = 0
 
     @property
     def complete(self) -> bool:
@@ -36,20 +34,16 @@ class UnreadResponses:
     def add(self, pieces: Pieces, at_s: float) -> None:
         """Take what arrived at a time. MessageFault for what is no message, or one that is too long."""
         for piece in pieces:
-            self._uncredited += len(piece)
+            self.uncredited += len(piece)
             for packed, message in self._reader.feed(piece):
-                self._messages.append((packed, message, at_s))
+                self.append((packed, message, at_s))
                 self._bytes += len(message) + RESPONSE_COST
 
     def take(self) -> tuple[bool, bytes, float]:
         """The oldest response: whether it is compressed, its bytes, when its last byte came."""
-        taken = self._messages.popleft()
+        taken = self.popleft()
         self._bytes -= len(taken[1]) + RESPONSE_COST
         return taken
-
-    def clear(self) -> None:
-        """Nobody will read them."""
-        self._messages.clear()
 
     def credit(self) -> int:
         """Bytes of credit that the server is due: all that came since it was last asked, or none while it is far ahead.
@@ -58,5 +52,5 @@ class UnreadResponses:
         """
         if self._bytes * 2 > self._window:
             return 0
-        uncredited, self._uncredited = self._uncredited, 0
+        uncredited, self.uncredited = self.uncredited, 0
         return uncredited

@@ -168,7 +168,8 @@ class StreamCall(Call):
             return False
         if self._observer is not None:
             self._observer.stream_sent(self.info, request, sent_s, size)
-        self._keep(prefix, message)
+        if self._replay is not None:
+            self._keep(prefix, message)
         connection.send(data)
         return True
 
@@ -355,7 +356,7 @@ class StreamCall(Call):
         stream, connection = self.stream, self.connection
         assert stream is not None
         assert stream.headers is not None
-        if self.final is None and connection is not None and self._give_credit(stream):
+        if self._unread.uncredited and self.final is None and connection is not None and self._give_credit(stream):
             connection.flush()
         try:
             response = self._method.deserialize(packed, message, headers_meaning(stream.headers).encoding)
