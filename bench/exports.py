@@ -8,7 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,10 +25,6 @@ from triton_users.ledger import Ledger
 REQUESTS = 200_000
 SPANS = 30_000
 ROUNDS = 3
-
-
-class _Response:
-    id = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,34 +43,51 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _log(ending: str, requests: int) -> dict[str, float]:
-    draw = random.Random(1)
-    latencies = [draw.lognormvariate(0.0, 1.0) for _ in range(1_000)]
     with tempfile.TemporaryDirectory() as folder:
         log = RequestLog(file_for(f"{folder}/log{ending}"))
-        taken_s, cpu_s = 0.0, time.process_time()
-        for number in range(0, requests, 1_000):
-            start_s = time.perf_counter()
-            for i, latency in enumerate(latencies):
-                log.taken(
-                    response_time=latency,
-                    response_length=90,
-                    response=_Response,
-                    start_time=1.7e9 + number + i / 1e3,
-                    scenario="SequenceValid",
-                    model="custom_sequence_int32",
-                    method="ModelInfer",
-                    request_length=120,
-                )
+        taken_s = cpu_s = 0.0
+        for some in _requests(requests):
+            began_s, start_s = time.process_time(), time.perf_counter()
+            for each in some:
+                log.taken(**each)
             taken_s += time.perf_counter() - start_s
             log._write_waiting()  # as the greenlet does, so that only `taken` is in the first figure
+            cpu_s += time.process_time() - began_s
         log.close()
-        cpu_s = time.process_time() - cpu_s
         size = log.path.stat().st_size
     return {
         f"{ending}: on the path of a request, us": taken_s / requests * 1e6,
         f"{ending}: CPU of a line in all, us": cpu_s / requests * 1e6,
-        f"{ending}: a million requests, MiB": size / requests * 1e6 / 2**20,
+        f"{ending}: a million requests, MB": size / requests,
     }
+
+
+def _requests(number: int) -> Iterator[list[dict[str, Any]]]:
+    """As a mix of sequences over streams and unary requests is told, 4,000 a second, by the thousand."""
+    draw = random.Random(1)
+    now_s, numbers = 1.7e9, iter(range(number))
+    while some := list(islice(numbers, 1_000)):
+        made = []
+        for each in some:
+            now_s += draw.expovariate(4_000.0)
+            streams, latency_ms = draw.random() < 0.7, draw.lognormvariate(1.0, 1.0)
+            kind = draw.choice(("custom", "custom_nobatch"))
+            one: dict[str, Any] = {
+                "response_time": latency_ms,
+                "start_time": now_s,
+                "scenario": draw.choice(("SequenceValid", "SequenceValidNoEnd")) if streams else "Timeout",
+                "model": f"{kind}_sequence_{draw.choice(('int32', 'float32'))}"
+                if streams
+                else f"{kind}_zero_1_float32",
+                "method": "ModelStreamInfer" if streams else "ModelInfer",
+                "request_length": draw.choice((165, 172)) if streams else 4 * draw.randrange(16, 2_000),
+                "response_length": draw.choice((92, 93)) if streams else 4 * draw.randrange(16, 2_000),
+                "response": SimpleNamespace(id=str(each % 5_000) if streams else ""),
+            }
+            if streams:
+                one["measures"] = {"first_response": (int(latency_ms * 1e3),), "responses": (1,)}
+            made.append(one)
+        yield made
 
 
 def _spans() -> dict[str, float]:

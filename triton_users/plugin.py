@@ -19,6 +19,7 @@ from triton_users.locust_compat.interrupts import take_interrupts_that_locust_do
 from triton_users.locust_compat.listeners import listen_before_those_already_there
 from triton_users.locust_compat.logs import escape_control_characters_that_locust_logs_raw
 from triton_users.locust_compat.master import LocustMaster
+from triton_users.locust_compat.own_files import write_own_files_when_all_is_counted
 from triton_users.locust_compat.start_gate import on_test_start
 from triton_users.locust_compat.timers import begin_timers_now
 from triton_users.locust_compat.worker import LocustWorker
@@ -48,6 +49,7 @@ def install(environment: Environment) -> None:
         )
         sys.exit(EXIT_USAGE)
     escape_control_characters_that_locust_logs_raw()
+    write_own_files_when_all_is_counted(environment)
     add_hooks(environment)
     command, runner = LocustCommand(environment), environment.runner
     if isinstance(runner, WorkerRunner):

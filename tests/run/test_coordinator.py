@@ -253,10 +253,10 @@ def test_prometheus_is_answered_from_the_set_up_on_until_the_end(tmp_path: Path)
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
 
 
-def test_what_a_terminal_cannot_encode_is_printed_as_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_terminal_cannot_encode_is_printed_as_escapes() -> None:
     shown = io.BytesIO()
-    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="ascii"))
-    print_what_the_terminal_can_show("caf\xe9 \u2713")
+    terminal = io.TextIOWrapper(shown, encoding="ascii")
+    print_what_the_terminal_can_show("caf\xe9 \u2713", terminal)
     assert shown.getvalue() == b"caf\\xe9 \\u2713\n"
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from gevent.lock import RLock
 
@@ -430,13 +430,15 @@ class Coordinator:
 
     def _print_report(self) -> None:
         if self.reporting is not None and self.reporting.finished:
-            print_what_the_terminal_can_show(self.reporting.text())
+            # with Locust's `--json` standard output is JSON that other programs read
+            to = sys.stderr if getattr(self._command.options, "json", False) else sys.stdout
+            print_what_the_terminal_can_show(self.reporting.text(), to)
 
 
-def print_what_the_terminal_can_show(text: str) -> None:
-    """Print `text`; characters that standard output cannot encode are written as escapes."""
-    encoding = sys.stdout.encoding or "ascii"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+def print_what_the_terminal_can_show(text: str, to: TextIO) -> None:
+    """Print `text`; characters that cannot be encoded there are written as escapes."""
+    encoding = to.encoding or "ascii"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=to, flush=True)
 
 
 def _info(configuration: RunConfiguration, host: str, connection: ConnectionSettings) -> RunInfo:
