@@ -103,7 +103,7 @@ def test_pictures_lie_beside_it(tmp_path: Path) -> None:
             "no script of a failure of PerfAnalyzer: perf_analyzer is",
         ),
         (Play("Timeout", {"model": "m", "afterwards": 1, "checks": 0}), "larger than tritonclient can send in time"),
-        (Play("bert", {"stream": 0, "first": 0, "length": 1}), "a model's with data of its own"),
+        (Play("bert", {"stream": 0, "first": 0, "length": 1}), "its model is not under load here"),
         (Play("SequenceNoStart", {"model": "onnx_sequence_int32", "id_offset": 1, "value": 1}), "is not ready"),
     ],
 )
@@ -115,3 +115,16 @@ def test_what_there_is_no_script_of_is_said(tmp_path: Path, play: Play, told: st
 def test_its_patience_is_that_of_its_slowest_run_and_more() -> None:
     assert Patience.after([Tried(1, "round 3: wrong", 0.5)]) == Patience(20, 20)
     assert Patience.after([Tried(1, "round 3: wrong", 0.5), Tried(1, "round 200: wrong", 9.0)]) == Patience(1200, 54)
+
+
+@pytest.mark.parametrize(
+    ("tried", "seen"),
+    [
+        (Tried(1, "round 3: wrong", 0.5), True),
+        (Tried(0, "not seen in 20 rounds", 9.0), False),
+        (Tried(1, "Traceback (most recent call last):\n  ...\nImportError: no", 0.5), False),
+        (Tried(2, "no Triton answers at 127.0.0.1:1: no", 0.5), False),
+    ],
+)
+def test_a_script_that_breaks_has_not_seen_the_defect_though_python_ends_with_1_then(tried: Tried, seen: bool) -> None:
+    assert tried.seen is seen

@@ -29,6 +29,7 @@ from triton_users.replay.at import ANSWER_LIMIT_S, Server
 from triton_users.replay.case import Case, case_of, failures_of, kind_of
 from triton_users.replay.plans import IDENTITY, Identity, identity_check_of
 from triton_users.replay.player import Seen, Stage
+from triton_users.replay.script_models import Loaded
 from triton_users.replay.search import PATIENCE, Search, ladder
 from triton_users.replay.shrink import minimise
 from triton_users.run.models import settle
@@ -110,6 +111,7 @@ class _Replay:
         every = replace(settings, scenarios=(), weights={})
         found = look_at(at.host(), connection, every, [], scenarios=True)
         models = settle(at.host(), connection, settings, read(ModelSettings, options), [])
+        self._loaded = {each.name: Loaded(each.spec, each.tolerances, each.pool(settings.seed)) for each in models}
         self._stage = Stage(
             at.host,
             connection,
@@ -117,7 +119,7 @@ class _Replay:
             found.target,
             {**catalogue(models), IDENTITY: Identity},
             folder,
-            {pool_key(each.name): each.pool(settings.seed) for each in models},
+            {pool_key(name): each.pool for name, each in self._loaded.items()},
         )
 
     def run(self, case: Case) -> int:
@@ -171,12 +173,12 @@ class _Replay:
         for case in cases:
             files = self._write(case, seen, generous)
             runs = [self._tried(generous)]
-            if runs[0].exit_code != EXIT_SEEN:
+            if not runs[0].seen:
                 print(f"Written as a script, {case} did not show it: {runs[0].said[-300:]}", flush=True)
                 continue
             runs += [self._tried(generous) for _ in range(MORE_RUNS)]
             self._write(case, seen, script.Patience.after(runs))
-            missed = sum(1 for each in runs if each.exit_code != EXIT_SEEN)
+            missed = sum(not each.seen for each in runs)
             rare = f", and not in {missed} of {len(runs)} runs" if missed else ""
             print(f"Written: {', '.join(map(str, files))}, which says after {runs[0].elapsed_s:.1f} s{rare}:")
             print(f"  {runs[0].said}")
@@ -204,7 +206,7 @@ class _Replay:
             image=target.image_tensors,
         )
         gallery = self._stage.shared.get("gallery")
-        return script.write(self._own.script, case, patience, facts, self._stage.settings, gallery)
+        return script.write(self._own.script, case, patience, facts, self._stage.settings, gallery, self._loaded)
 
     def _configuration(self, model: str) -> Mapping[str, Any]:
         client = client_for(self._at.host(), self._stage.connection, ANSWER_LIMIT_S)

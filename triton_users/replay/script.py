@@ -25,6 +25,7 @@ from triton_users.image_model.tensors import ImageTensors
 from triton_users.replay import script_parts as parts
 from triton_users.replay.case import Case, Play
 from triton_users.replay.plans import IDENTITY
+from triton_users.replay.script_models import IMPORTS, PART, Asked, Loaded
 from triton_users.scenarios.models import REFERENCE_IMAGE_TENSORS, SLOW_MODEL, identity_models
 from triton_users.scenarios.resnet import LARGEST_SCORE, LEAST_SCORE, Gallery
 from triton_users.scenarios.sequence_models import sequence_models
@@ -79,13 +80,19 @@ class Facts:
 
 
 def write(
-    path: Path, case: Case, patience: Patience, facts: Facts, settings: Settings, gallery: Gallery | None
+    path: Path,
+    case: Case,
+    patience: Patience,
+    facts: Facts,
+    settings: Settings,
+    gallery: Gallery | None,
+    loaded: Mapping[str, Loaded] | None = None,
 ) -> list[Path]:
-    """Write the script, and beside it the pictures where there are any; the files written.
+    """Write the script, and beside it the pictures or a model's own data where there are any; the files written.
 
-    UsageError when there is no script of such a case.
+    `loaded`: the models under load by scenario. UsageError when there is no script of such a case.
     """
-    maker = _Maker(facts, settings)
+    maker = _Maker(facts, settings, loaded or {})
     play = maker.line(case.main)
     partners = ", ".join(f"lambda ids: {maker.line(each)}" for each in case.partners)
     used = ["queue", "secrets", *(["signal", "subprocess"] if maker.needs_crash else []), "sys", "threading", "time"]
@@ -93,6 +100,7 @@ def write(
         maker.head(path.name),
         parts.HEAD.format(
             used=", ".join(used),
+            more=IMPORTS if maker.asked.arrays else "",
             address=facts.address,
             rounds=patience.rounds,
             limit_s=patience.limit_s,
@@ -106,14 +114,15 @@ def write(
         parts.MAIN.format(start=parts.START_PARTNERS if partners else "", entry=maker.entry),
     ]
     path.write_text("".join(text))
-    written = [path]
+    beside = dict(maker.asked.arrays)
     if maker.pictures and gallery is not None:
         chosen = list(maker.pictures)
-        data = path.with_suffix(".npz")
-        labels = np.array([gallery.labels[place] for place in chosen])
-        np.savez_compressed(data, pictures=gallery.arrays[chosen], labels=labels)
-        written.append(data)
-    return written
+        beside["labels"] = np.array([gallery.labels[place] for place in chosen])
+        beside["pictures"] = gallery.arrays[chosen]
+    if not beside:
+        return [path]
+    np.savez_compressed(path.with_suffix(".npz"), **beside)
+    return [path, path.with_suffix(".npz")]
 
 
 def _answer_limit_s(case: Case, settings: Settings) -> float:
@@ -131,10 +140,15 @@ class Tried:
     elapsed_s: float
 
     @property
+    def seen(self) -> bool:
+        """Whether it saw the defect; a script that breaks ends with exit code 1 as well, and says something else."""
+        return self.exit_code == 1 and self.round > 0
+
+    @property
     def round(self) -> int:
-        """The round in which it saw the defect."""
-        found = re.search(r"round (\d+):", self.said)
-        return int(found[1]) if found else 1
+        """The round in which it saw the defect; 0 when it did not."""
+        found = re.match(r"round (\d+):", self.said)
+        return int(found[1]) if found else 0
 
 
 def tried(path: Path, address: str, limit_s: float) -> Tried:
@@ -154,8 +168,9 @@ def tried(path: Path, address: str, limit_s: float) -> Tried:
 class _Maker:
     """The lines and parts of one script."""
 
-    def __init__(self, facts: Facts, settings: Settings) -> None:
-        self._facts, self._settings = facts, settings
+    def __init__(self, facts: Facts, settings: Settings, loaded: Mapping[str, Loaded]) -> None:
+        self._facts, self._settings, self._loaded = facts, settings, loaded
+        self.asked = Asked()
         self._sequences = {each.name: each for each in sequence_models(TRIALS, facts.models)}
         self._identities = {each.name: each for each in identity_models(TRIALS, facts.models)}
         self._named: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -195,7 +210,10 @@ class _Maker:
             self._names.append(SLOW_MODEL)
             model = self._identity(next(iter(self._identities), ""))
             return f"crash({model}, {plan['delay_s']}, signal.{plan['signal']})"
-        why = NO_SCRIPT.get(name, "it is a model's with data of its own; replay plays it")
+        if name in self._loaded:
+            self._names.append(name)
+            return self.asked.line(self._loaded[name], plan)
+        why = NO_SCRIPT.get(name, "its model is not under load here (--models); replay plays it")
         raise UsageError(f"there is no script of a failure of {name}: {why}")
 
     def parts(self, case: Case, gallery: Gallery | None) -> list[str]:
@@ -223,6 +241,8 @@ class _Maker:
                     largest=largest,
                 )
             )
+        if self.asked.arrays:
+            found.append(PART)
         if self.needs_crash:
             count = next(len(each.plan["values"]) for each in plays if "signal" in each.plan)
             found.append(parts.CRASH.format(slow=SLOW_MODEL, count=count))

@@ -8,7 +8,7 @@ import {used}
 import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
-
+{more}
 URL = sys.argv[1] if len(sys.argv) > 1 else "{address}"
 ROUNDS, LIMIT_S, ANSWER_LIMIT_S = {rounds}, {limit_s}, {answer_limit_s}
 OF_THREAD = threading.local()
