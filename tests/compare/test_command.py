@@ -1,6 +1,7 @@
 """`triton-users compare`: sides, order of play, exit codes; two real comparisons."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         return report(selfcheck={"findings": [{"text": "CPU 99 %"}] if limited else []})
 
     monkeypatch.setattr(rounds_module, "run", run)
+    monkeypatch.setattr(rounds_module, "warm_up", lambda side, plan, _: calls.append((side.name, plan.warm_up_s)))
     return calls
 
 
@@ -80,6 +82,18 @@ def test_a_server_that_ended_by_itself_is_named_with_how(tmp_path: Path) -> None
 
     with pytest.raises(Refused, match=r"B's did not live through the rounds: .* killed by signal 11"):
         rounds_module.run(Ended("B's", "grpc://127.0.0.1:1"), PLAN, 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(("--weights", "Nobody=1"), "was refused: .*Nobody"), (("--version",), "exit code 0 and no report: ")],
+)
+def test_a_round_without_a_report_says_what_its_run_said(options: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    plan = Plan(1, 1, 1, 1, 1, options)
+    with pytest.raises(UsageError, match=re.compile(told, re.DOTALL)):
+        rounds_module.run(Live("b", "grpc://127.0.0.1:1"), plan, 1, tmp_path)
+    if options == ("--version",):
+        rounds_module.warm_up(Live("b", "grpc://127.0.0.1:1"), plan, tmp_path)
 
 
 def test_the_time_left_is_told(played: list[tuple[str, int]], tmp_path: Path) -> None:

@@ -97,8 +97,7 @@ def _round(side: Live, plan: Plan, folder: Path, tell: Callable[[str], None]) ->
     limited = ""
     for again in ("", "-again"):
         where = folder.with_name(folder.name + again)
-        if plan.warm_up_s:
-            run(side, plan, plan.warm_up_s, where / "warm-up")
+        warm_up(side, plan, where / "warm-up")
         report = run(side, plan, plan.round_s, where)
         limited = client_limits(report)
         if not limited:
@@ -110,30 +109,46 @@ def _round(side: Live, plan: Plan, folder: Path, tell: Callable[[str], None]) ->
 
 
 def run(side: Live, plan: Plan, seconds: int, folder: Path) -> dict[str, Any]:
-    """One headless run, as its report has it. UsageError when it ends without one, Refused when the server ended."""
+    """One headless run, as its report has it. Refused when the server ended, UsageError when there is no report."""
+    output = folder / "output.txt"
+    exit_code = _run(side, plan, seconds, folder, output)
+    found = sorted(folder.glob("*/report.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UsageError(f"a run on {side.name} ended with exit code {exit_code} and no report: {_tail(output)}")
+    report: dict[str, Any] = json.loads(found[-1].read_text("utf-8"))
+    return report
+
+
+def warm_up(side: Live, plan: Plan, folder: Path) -> None:
+    """The same without its report; a machine may be too slow for one that is so short."""
+    if plan.warm_up_s:
+        _run(side, plan, plan.warm_up_s, folder, folder / "output.txt")
+
+
+def _run(side: Live, plan: Plan, seconds: int, folder: Path, output: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     command = [
         *[sys.executable, "-m", "triton_users", "--headless", "--only-summary", "-H", side.host],
         *["-u", str(plan.users), "-r", str(plan.users), "-t", f"{seconds}s", "--seed", str(plan.seed)],
         *["--report-dir", str(folder), *plan.options],
     ]
-    output = folder / "output.txt"
     with output.open("wb") as log:
         child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             child.wait(seconds + END_LIMIT_S)
         except subprocess.TimeoutExpired:
-            raise UsageError(f"a run on {side.name} did not end in time; its output is in {output}") from None
+            raise UsageError(f"a run on {side.name} did not end in time; it said: {_tail(output)}") from None
         finally:
             _end(child)
-    found = sorted(folder.glob("*/report.json"), key=lambda path: path.stat().st_mtime)
     if how := side.how_it_ended():
         raise Refused(f"{side.name} did not live through the rounds: {how}")
-    if child.returncode == EXIT_REFUSED or not found:
-        tail = output.read_text("utf-8", "replace")[-TAIL:]
-        raise UsageError(f"a run on {side.name} ended with exit code {child.returncode}: {tail}")
-    report: dict[str, Any] = json.loads(found[-1].read_text("utf-8"))
-    return report
+    if child.returncode == EXIT_REFUSED:
+        raise UsageError(f"a run on {side.name} was refused: {_tail(output)}")
+    return child.returncode
+
+
+def _tail(output: Path) -> str:
+    return output.read_text("utf-8", "replace")[-TAIL:]
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
