@@ -86,8 +86,7 @@ def play(sides: tuple[Live, Live], plan: Plan, folder: Path, tell: Callable[[str
         tell(played.left_out[-1])
         if len(played.left_out) > plan.rounds * MAX_LEFT_OUT:
             raise Refused(
-                f"in {len(played.left_out)} of {pair} pairs of rounds the client was the limit, twice: {limited}. "
-                "Fewer users, or a machine that does less beside, will do"
+                f"in {len(played.left_out)} of {pair} pairs of rounds the client was the limit, twice: {limited}"
             )
     return played
 
