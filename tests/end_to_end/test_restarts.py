@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.end_to_end.locust_process import Ended, Locust
 from tests.end_to_end.test_audit import MINE
+from tests.end_to_end.test_main_job import wait_for
 from triton_users.client.client import TritonClient
 from triton_users.server import EmbeddedTriton
 from triton_users.witness.statistics import read
@@ -103,3 +105,25 @@ def test_a_stub_that_died_is_told_by_its_requests_where_nobody_sees_its_process(
 
     assert ended.exit_code == 1, ended.output
     assert told(ended, "of the server died: requests failed for it from"), ended.report["verdict"]
+
+
+def test_a_stub_of_the_embedded_server_that_is_killed_for_five_seconds_is_named_with_its_absence(
+    tmp_path: Path,
+) -> None:
+    locustfile = tmp_path / "mine.py"
+    locustfile.write_text(MINE % MODEL)
+    under_way = Locust(tmp_path, "-t", "25s", "-u", "1", "Mine", locustfile=locustfile)
+    wait_for(lambda: f"grpc     {MODEL}" in under_way.output(), limit_s=150)  # all models start
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        for each in psutil.Process(under_way.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if "stub" in each.name() and MODEL in " ".join(each.cmdline()):
+                    each.kill()
+        time.sleep(0.2)
+    ended = under_way.ended()
+
+    assert ended.exit_code == 1, ended.output
+    [died, *_] = told(ended, f"a Python process of the model {MODEL} died at 0:00:")
+    assert "and another one came after" in died or "and there was no other until the end" in died
+    assert ended.report["verdict"]["alerts"][2]["answer"] == "no"
