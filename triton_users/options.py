@@ -84,7 +84,7 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
 
 def _before_locust_forks(options: Namespace, parser: LocustArgumentParser) -> None:
     take_interrupts_that_locust_does_not_expect()
-    if options.otel:
+    if getattr(options, "otel", False):
         try:
             otel.prepare(os.environ)
         except UsageError as error:

@@ -59,7 +59,7 @@ def install(environment: Environment) -> None:
     else:
         hurry = _install_local(environment, command)
     take_interrupts_that_locust_does_not_expect().expect_them(environment, hurry)
-    if command.options.otel:
+    if getattr(command.options, "otel", False):
         otel.end_in_time()
     begin_timers_now()
 

@@ -54,7 +54,7 @@ class UserTracing:
         return self._unary.pop(id(request), None)
 
     def began(self, request: Any, span: Span) -> None:
-        """A unary RPC with this request is about to be made."""
+        """A unary RPC with this request is about to be made, and is sampled."""
         self._unary[id(request)] = UnarySpan(span)
 
     def interceptor(self, url: str, events: RpcEvents) -> Callable[[str, Any], Any]:
@@ -127,7 +127,8 @@ class TracedUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]  # grpc h
         if self._is_evidence and self._events.scenario:
             return metadata  # it is in no count either
         span = self._method.begin()
-        self._tracing.began(request, span)
+        if span.is_recording():  # nothing is to be said of one that is not
+            self._tracing.began(request, span)
         return with_parent(metadata, span.get_span_context())
 
 
@@ -163,11 +164,8 @@ class UnarySpan:
 
     def request_ended(self, *, failure: RequestFailure | None, outcome: str, ended_s: float, **of: Any) -> None:
         """See `rpc_events.Traced`."""
-        span = self._span
-        if not span.is_recording():
-            return
-        _finish(span, failure, outcome, **of)
-        span.end(wall_ns(ended_s))
+        _finish(self._span, failure, outcome, **of)
+        self._span.end(wall_ns(ended_s))
 
     def stream_ended(self, error: CallError | None, *, by_us: bool, at_s: float) -> None:
         raise NotImplementedError("a unary RPC is no stream")
