@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from locust import task
 
 from triton_users.inputs.checks import Tolerance
+from triton_users.inputs.load import files
 from triton_users.inputs.model import ModelSpec
 from triton_users.inputs.random_data import Ranges
-from triton_users.inputs.traffic import ModelTraffic, checked_batch_size
+from triton_users.inputs.traffic import ModelTraffic, checked_batch_size, checked_optional
 from triton_users.scenarios.model_load import ModelLoad
 from triton_users.stress import ScenarioUser
 
@@ -34,8 +35,9 @@ class TritonModelUser(ScenarioUser):
     model: str = ""
     """Its name on the server."""
 
-    input_data: str | Path | None = None
-    """perf_analyzer's JSON, JSON lines, an .npz or a directory of raw files. None: random, from the run's seed."""
+    input_data: str | Path | Sequence[str | Path] | None = None
+    """perf_analyzer's JSON, JSON lines, an .npz or a directory of raw files, or several of these; a name may be a
+    pattern. None: random, from the run's seed."""
 
     shapes: Mapping[str, tuple[int, ...]] = {}
     """Sizes of inputs that the server leaves open, by name, without the batch dimension."""
@@ -48,6 +50,9 @@ class TritonModelUser(ScenarioUser):
 
     class_count: int = 0
     """How many classes to ask for of outputs that have labels, in place of their scores; 0: the scores."""
+
+    optional_inputs: Sequence[str] | None = None
+    """The optional inputs that part of the random data has; None: each whose size is known."""
 
     ranges: Ranges = Ranges()
     """What random data are like."""
@@ -78,10 +83,13 @@ class TritonModelUser(ScenarioUser):
     def traffic(cls, spec: ModelSpec) -> ModelTraffic:
         """What the class says of its model. UsageError for what the model does not admit."""
         sized = spec.with_shapes(cls.shapes).with_classes(cls.class_count)
+        given = cls.input_data
+        several = [] if given is None else [given] if isinstance(given, (str, Path)) else given
         return ModelTraffic(
             spec=sized,
-            input_data="" if cls.input_data is None else str(cls.input_data),
+            input_data=files(map(str, several)),
             batch_size=checked_batch_size(sized, cls.batch_size),
+            optional=checked_optional(sized, cls.optional_inputs),
             ranges={"": cls.ranges},
             tolerances=cls.tolerances,
             own_requests=cls.makes_requests(),

@@ -101,7 +101,7 @@ def _paths(output: Path, models: Sequence[ModelTraffic]) -> list[Path]:
 
 def _said(model: ModelSpec, data: InputData, path: Path, steps: int) -> str:
     text = f"{path}: {steps:,} {'step' if steps == 1 else 'steps'} of {model.name} with the server's answers"
-    if why := not_for_perf_analyzer(model, data.streams, path):
+    if why := not_for_perf_analyzer(model, data.streams if data.whole else (), path):
         return f"{text}; not for perf_analyzer: {why}"
     return f"{text}; perf_analyzer -m {model.name} -i grpc --input-data {path}"
 
@@ -110,7 +110,7 @@ def _record(client: TritonClient, traffic: ModelTraffic, data: InputData, path: 
     """Ask for everything twice: what the server answers in two ways cannot be expected of another one."""
     model = traffic.spec
     asker = _Asker(client, model)
-    several = len(data.streams) > 1 or model.sequences
+    several = model.sequences or (data.whole and len(data.streams) > 1)
     with GoldenFile(path, streams=several) as file:
         for stream, _ in enumerate(data.streams):
             steps = _steps(data, stream)

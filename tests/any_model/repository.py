@@ -158,6 +158,20 @@ ACCUMULATE = """
 """
 
 
+#: Doubles its input in each of two steps: the second takes what the first answers.
+QUADRUPLE = """
+    name: "quadruple"
+    platform: "ensemble"
+    max_batch_size: 4
+    ensemble_scheduling { step [
+      { model_name: "sum" model_version: -1
+        input_map { key: "IN" value: "IN" } output_map { key: "OUT" value: "twice" } },
+      { model_name: "sum" model_version: -1
+        input_map { key: "IN" value: "twice" } output_map { key: "OUT" value: "OUT" } }
+    ] }
+"""
+
+
 def write(folder: Path, name: str, program: str, config: str, **fields: object) -> None:
     """One model: its program, with `fields` filled in, and its configuration."""
     (folder / name / "1").mkdir(parents=True)
@@ -185,6 +199,9 @@ def make(folder: Path) -> Path:
     both = inputs + tensor("output", "OUT", "INT32", 4)
     write(folder, "sum", SUM, both + "max_batch_size: 4\n", wrong_each=0)
     write(folder, "seldom_wrong", SUM, both + "max_batch_size: 4\n", wrong_each=100)
+    (folder / "quadruple" / "1").mkdir(parents=True)
+    both = tensor("input", "IN", "INT32", 4) + tensor("output", "OUT", "INT32", 4)
+    (folder / "quadruple" / "config.pbtxt").write_text(dedent(QUADRUPLE) + both)
     both = tensor("input", "COUNT", "INT32", 1) + tensor("output", "OUT", "INT32", 1)
     write(folder, "repeat", REPEAT, both + "model_transaction_policy { decoupled: true }\n")
     write(folder, "mixed", MIXED, both + "model_transaction_policy { decoupled: true }\n")

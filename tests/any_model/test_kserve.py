@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.locust_process import Ended, Locust
+from tests.any_model.commands import locust_on
+from tests.end_to_end.locust_process import Ended
 
 SERVER = Path(__file__).with_name("kserve_server.py")
 
@@ -49,10 +50,9 @@ def run(
     data: Any = RIGHT,
     classes: tuple[str, ...] = ("Double",),
 ) -> Ended:
-    (folder / "mine.py").write_text("from triton_users.locustfile import *\n" + users)
     (folder / "double.json").write_text(json.dumps(data))
-    options = [*(classes or ["TritonStressUser"]), "-H", host, "-t", "4s", "-u", "2", "-r", "2"]
-    return Locust(folder, *options, *arguments, locustfile=folder / "mine.py").ended()
+    head = "from triton_users.locustfile import *\n"
+    return locust_on(host, folder, users, *(classes or ["TritonStressUser"]), *arguments, head=head)
 
 
 @pytest.mark.parametrize("contents", ["raw", "typed"])

@@ -6,22 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.locust_process import ROOT, Ended, Locust
+from tests.any_model.commands import locust_on
+from tests.end_to_end.locust_process import ROOT, Ended
 from triton_users.server import EmbeddedTriton
 
 pytestmark = pytest.mark.triton
-
-HEAD = """
-import numpy as np
-from locust import events
-
-from triton_users.model_user import TritonModelUser
-from triton_users.options import add_options
-from triton_users.plugin import install
-
-events.init_command_line_parser.add_listener(add_options)
-events.init.add_listener(lambda environment, **_: install(environment))
-"""
 
 OWN_DATA = """
 class Sum(TritonModelUser):
@@ -33,11 +22,9 @@ RIGHT = {"data": [{"IN": [1, 2, 3, 4]}], "validation_data": [{"OUT": [2, 4, 6, 8
 
 
 def run(triton: EmbeddedTriton, folder: Path, users: str, *arguments: str, data: Any = None) -> Ended:
-    (folder / "mine.py").write_text(HEAD + users)
     if data is not None:
         (folder / "sum.json").write_text(data if isinstance(data, str) else json.dumps(data))
-    options = ["-H", f"grpc://{triton.grpc_url}", "-t", "4s", "-u", "2", "-r", "2"]
-    return Locust(folder, *options, *arguments, locustfile=folder / "mine.py").ended()
+    return locust_on(f"grpc://{triton.grpc_url}", folder, users, *arguments)
 
 
 def test_right_answers_pass_and_each_was_checked(any_triton: EmbeddedTriton, tmp_path: Path) -> None:

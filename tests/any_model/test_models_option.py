@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.any_model.commands import locust_on
 from tests.end_to_end.locust_process import Ended, Locust
 from triton_users.server import EmbeddedTriton
 
@@ -115,16 +116,10 @@ def test_a_configuration_file_and_two_workers_do_the_same(any_triton: EmbeddedTr
 def test_models_in_a_run_without_users_that_play_scenarios_are_an_error(
     any_triton: EmbeddedTriton, tmp_path: Path
 ) -> None:
-    mine = tmp_path / "mine.py"
-    mine.write_text(
-        "from locust import events, task\n"
-        "from triton_users.options import add_options\nfrom triton_users.plugin import install\n"
-        "from triton_users.users import TritonGrpcUser\n"
-        "events.init_command_line_parser.add_listener(add_options)\n"
-        "events.init.add_listener(lambda environment, **_: install(environment))\n"
+    mine = (
+        "from locust import task\nfrom triton_users.users import TritonGrpcUser\n"
         "class Mine(TritonGrpcUser):\n    @task\n    def nothing(self): pass\n"
     )
-    arguments = ("-H", f"grpc://{any_triton.grpc_url}", "-t", "1s", "--models", "sum")
-    ended = Locust(tmp_path, *arguments, locustfile=mine).ended()
+    ended = locust_on(f"grpc://{any_triton.grpc_url}", tmp_path, mine, "-t", "1s", "--models", "sum")
     assert ended.exit_code == 2, ended.output
     assert "--models sum: none of the users that run plays scenarios; add the line" in ended.output

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.any_model.commands import perf_analyzer
 from tests.any_model.test_scenario import scenario
-from triton_users import server
 from triton_users.client.describe import describe
 from triton_users.inputs.load import load
 from triton_users.scenarios.perf_options import request_count
@@ -68,7 +66,7 @@ def test_the_same_file_is_read_alike_and_its_requests_are_counted_alike(
     file = tmp_path / "data.json"
     file.write_text(json.dumps(content))
     spec = describe(client, model, 5)
-    data = load(file, spec)
+    data = load([file], spec)
     before = executed(client, model)
     played, draw = scenario(client, spec, data), random.Random(1)
     sent = sum(played.run(played.plan(draw)) for _ in range(10))
@@ -76,12 +74,7 @@ def test_the_same_file_is_read_alike_and_its_requests_are_counted_alike(
     assert after - before == sent >= 10
     assert (played.checked == sent) == ("validation_data" in content)
 
-    command, environment = server.find_perf_analyzer()
-    measure = ["--measurement-mode", "count_windows", "--measurement-request-count", "1", "-s", "999999", "-r", "3"]
-    options = ["-m", model, "-u", any_triton.grpc_url, "-i", "grpc", "--input-data", str(file), *measure, *arguments]
-    ended = subprocess.run(
-        [*command, *options], capture_output=True, text=True, timeout=90, env={**os.environ, **environment}
-    )
+    ended = perf_analyzer(any_triton, model, [file], *arguments)
     said = ended.stdout + ended.stderr
     assert ended.returncode == 0, said
     read = re.search(r"read data for ([0-9]+) stream/streams(?: with ([0-9]+) step/steps)?", said)
@@ -91,3 +84,24 @@ def test_the_same_file_is_read_alike_and_its_requests_are_counted_alike(
     counted = request_count(said)
     assert counted is not None
     assert 0 < counted <= executed(client, model) - after
+
+
+@pytest.mark.parametrize(("model", "nested"), [("sum", False), ("accumulate", True)])
+def test_several_files_are_the_same_streams_to_both(
+    any_triton: EmbeddedTriton, client: Any, tmp_path: Path, model: str, nested: bool
+) -> None:
+    files = []
+    for name, steps in (("a", 2), ("b", 3)):
+        data: list[Any] = [{"IN": [1] * (1 if nested else 4)}] * steps
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps({"data": [data, data] if nested else data}))
+    streams = tuple(load(files, describe(client, model, 5)).streams)
+    ended = perf_analyzer(any_triton, model, files, *(["--streaming"] if nested else []))
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    if nested:
+        assert streams == (2, 2, 3, 3)
+        assert "read data for 4 stream/streams." in said
+    else:
+        assert streams == (5,)
+        assert "read data for 1 stream/streams with 5 step/steps." in said

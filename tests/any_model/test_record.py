@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.any_model.commands import perf_analyzer
 from tests.any_model.test_kserve import kserve
 from tests.end_to_end.locust_process import Ended, Locust
-from triton_users import server
 from triton_users.server import EmbeddedTriton
 
 pytestmark = pytest.mark.triton
@@ -27,18 +26,8 @@ def record(host: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def validate(host: str, folder: Path, golden: str, *arguments: str) -> Ended:
     """A run on the golden file of one model, whose name the file has."""
     model = Path(golden).stem
-    (folder / "stress.py").write_text("from triton_users.locustfile import *")
     options = ["-H", host, "--models", model, "--input-data", f"{model}={golden}", "-u", "2", "-t", "3s"]
-    return Locust(folder, *options, *arguments, locustfile=folder / "stress.py").ended()
-
-
-def perf_analyzer(triton: EmbeddedTriton, model: str, golden: Path) -> subprocess.CompletedProcess[str]:
-    command, environment = server.find_perf_analyzer()
-    measure = ["--measurement-mode", "count_windows", "--measurement-request-count", "1", "-s", "999999", "-r", "3"]
-    options = ["-m", model, "-u", triton.grpc_url, "-i", "grpc", "--input-data", str(golden), *measure]
-    return subprocess.run(
-        [*command, *options], capture_output=True, text=True, timeout=90, env={**os.environ, **environment}
-    )
+    return Locust(folder, *options, *arguments).ended()
 
 
 def test_answers_are_accepted_of_the_same_server_by_us_and_by_perf_analyzer(
@@ -49,7 +38,7 @@ def test_answers_are_accepted_of_the_same_server_by_us_and_by_perf_analyzer(
     recorded = record(host, "--models", "sum", "--input-data", f"sum={tmp_path / 'in.json'}", "-o", str(golden))
     assert recorded.returncode == 0, recorded.stderr
     assert recorded.stdout.startswith(f"{golden}: 2 steps of sum with the server's answers; perf_analyzer -m sum ")
-    measured = perf_analyzer(any_triton, "sum", golden)
+    measured = perf_analyzer(any_triton, "sum", [golden])
     assert measured.returncode == 0, measured.stdout + measured.stderr
     assert "match" not in measured.stdout + measured.stderr
     ended = validate(host, tmp_path, "sum.json")
@@ -71,7 +60,7 @@ def test_a_server_with_one_wrong_element_fails_by_us_and_by_perf_analyzer(
     assert ended.exit_code == 1, ended.output
     assert "OUT[1] is " in ended.report["verdict"]["reasons"][0]
     assert "1 of 3 elements differ" in ended.report["verdict"]["reasons"][0]
-    assert perf_analyzer(any_triton, "echo_fp32", golden).returncode != 0
+    assert perf_analyzer(any_triton, "echo_fp32", [golden]).returncode != 0
 
 
 def values_of(tensor: Any) -> list[float]:

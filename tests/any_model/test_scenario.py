@@ -1,5 +1,6 @@
 """A model's scenario against a real Triton that serves models of every kind: what it sends, compares and finds."""
 
+import json
 import random
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from triton_users.client.describe import describe
 from triton_users.inputs.checks import Tolerance
 from triton_users.inputs.data import InputData, Step, StepList, tensor
 from triton_users.inputs.datatypes import encode, from_values
+from triton_users.inputs.load import load
 from triton_users.inputs.model import ModelSpec
 from triton_users.inputs.pool import RequestPool
 from triton_users.inputs.random_data import random_data
@@ -76,6 +78,58 @@ def test_an_optional_input_may_be_sent_or_not(client: Any) -> None:
     played = scenario(client, spec, StepList([[plain, more]]))
     assert [played.run(ModelPlan(0, first)) for first in (0, 1)] == [1, 1]
     assert played.checked == 2
+
+
+def test_random_data_have_an_optional_input_in_part_of_the_requests(client: Any) -> None:
+    spec = describe(client, "sum", 5)
+    data, out = random_data(spec, 1), spec.outputs[0]
+
+    def doubled(step: Step) -> Step:
+        total = 2 * step.inputs["IN"].values + (step.inputs["MORE"].values if "MORE" in step.inputs else 0)
+        return Step(step.inputs, {"OUT": tensor(out, total.astype("<i4").tobytes(), (4,))})
+
+    streams = [[doubled(data.step(stream, i)) for i in range(n)] for stream, n in enumerate(data.streams)]
+    played, draw = scenario(client, spec, StepList(streams), batch_size=4), random.Random(1)
+    plans = [played.plan(draw) for _ in range(20)]
+    assert {"MORE" in streams[plan.stream][plan.first].inputs for plan in plans} == {True, False}
+    assert sum(map(played.run, plans)) == played.checked == 20
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_an_ensemble_is_a_model_like_others(client: Any, batch_size: int) -> None:
+    spec = describe(client, "quadruple", 5)
+    assert spec.steps == ("sum", "sum")
+    step = Step({"IN": ints(spec, "IN", 1, 2, 3, 4)}, {"OUT": ints(spec, "OUT", 4, 8, 12, 16)})
+    played = scenario(client, spec, StepList([[step]]), batch_size)
+    assert played.run(ModelPlan(0, 0)) == played.checked == 1
+
+
+def test_a_failure_says_which_step_of_which_file_was_sent(client: Any, tmp_path: Path) -> None:
+    def file(name: str, *answers: list[int]) -> Path:
+        content = {
+            "data": [{"IN": [1, 2, 3, 4]}] * len(answers),
+            "validation_data": [{"OUT": each} for each in answers],
+        }
+        (tmp_path / name).write_text(json.dumps(content))
+        return tmp_path / name
+
+    spec, right = describe(client, "sum", 5), [2, 4, 6, 8]
+    data = load([file("a.json", right, right), file("b.json", right, [2, 4, 6, 9])], spec)
+    played = scenario(client, spec, data)
+    with pytest.raises(ScenarioFailure) as raised:
+        played.run(ModelPlan(0, 3))
+    assert raised.value.evidence["input_data"] == f"{tmp_path / 'b.json'}, step 1"
+
+
+def test_a_failure_in_a_sequence_says_which_of_its_steps_it_was(client: Any) -> None:
+    spec = describe(client, "accumulate", 5)
+    sums = [(5, 5), (6, 11), (7, 19)]
+    steps = [Step({"IN": ints(spec, "IN", value)}, {"OUT": ints(spec, "OUT", total)}) for value, total in sums]
+    played = scenario(client, spec, StepList([steps[:1], steps]))
+    with pytest.raises(ScenarioFailure, match=r"OUT\[0\] is 18, not 19") as raised:
+        played.run(ModelPlan(1, 0, 3, 77))
+    assert raised.value.evidence["request_of_sequence"] == 2
+    assert raised.value.evidence["input_data"] == "step 2 of stream 1"
 
 
 def test_one_wrong_element_in_a_hundred_answers_is_found_with_its_place(client: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from locust.env import Environment
 from tritonclient.grpc import InferInput
 
-from tests.end_to_end.locust_process import Locust
+from tests.any_model.commands import locust_on
 from triton_users.server import EmbeddedTriton
 from triton_users.users import TritonGrpcUser
 
@@ -128,16 +128,10 @@ def test_a_sequence_of_a_model_that_answers_once_is_a_row_a_request(told: Told) 
 
 USERS = """
 import gevent.event
-import numpy as np
-from locust import constant, events, task
+from locust import constant, task
 from tritonclient.grpc import InferInput
 
-from triton_users.options import add_options
-from triton_users.plugin import install
 from triton_users.users import TritonGrpcUser
-
-events.init_command_line_parser.add_listener(add_options)
-events.init.add_listener(lambda environment, **_: install(environment))
 
 
 class Mine(TritonGrpcUser):
@@ -163,13 +157,11 @@ class Mine(TritonGrpcUser):
 def test_a_locustfile_with_streams_is_reported_and_judged_by_requests(
     any_triton: EmbeddedTriton, tmp_path: Path
 ) -> None:
-    (tmp_path / "mine.py").write_text(USERS)
-    ended = Locust(
-        tmp_path, "-H", f"grpc://{any_triton.grpc_url}", "-t", "3s", "-u", "2", "-r", "2",
+    ended = locust_on(
+        f"grpc://{any_triton.grpc_url}", tmp_path, USERS, "-t", "3s",
         "--goodput", "repeat:latency_ms<5000,first_response_ms<5000,inter_response_ms<5000",
         "--thresholds", "repeat:first_response_p50_ms<5000,repeat:responses_p50>=8,repeat:goodput>=0.9",
-        locustfile=tmp_path / "mine.py",
-    ).ended()  # fmt: skip
+    )  # fmt: skip
     assert ended.exit_code == 0, ended.output
     (row,) = ended.scenario("")["rows"]
     assert (row["model"], row["failed"], row["goodput"]) == ("repeat", 0, 1.0)
@@ -183,8 +175,7 @@ def test_a_locustfile_with_streams_is_reported_and_judged_by_requests(
 def test_a_name_that_goodput_does_not_know_is_an_error_before_the_run(
     any_triton: EmbeddedTriton, tmp_path: Path
 ) -> None:
-    (tmp_path / "mine.py").write_text(USERS)
-    options = ["-H", f"grpc://{any_triton.grpc_url}", "-t", "1s", "--goodput", "nobody:latency_ms<5"]
-    ended = Locust(tmp_path, *options, locustfile=tmp_path / "mine.py").ended()
+    options = ["-t", "1s", "--goodput", "nobody:latency_ms<5"]
+    ended = locust_on(f"grpc://{any_triton.grpc_url}", tmp_path, USERS, *options)
     assert ended.exit_code == 2, ended.output
     assert "goodput: 'nobody:latency_ms<5': there is no scenario 'nobody'" in ended.output

@@ -145,11 +145,9 @@ def test_a_model_that_is_two_steps_of_an_ensemble_is_counted_twice_for_each_of_i
     repository.write(models, "inner", repository.ECHO, both, datatype="INT32")
     (models / "twice" / "1").mkdir(parents=True)
     (models / "twice" / "config.pbtxt").write_text(TWICE + both)
-    locustfile = tmp_path / "mine.py"
-    locustfile.write_text("from triton_users.locustfile import *\n")
     with EmbeddedTriton(models) as triton:
         options = ["-H", f"grpc://{triton.grpc_url}", "-t", "4s", "-u", "1", "--models", "twice"]
-        ended = Locust(tmp_path, *options, locustfile=locustfile).ended()
+        ended = Locust(tmp_path, *options).ended()
     outer, inner = audited(ended, "twice"), audited(ended, "inner")
 
     assert (outer["outcome"], inner["outcome"], inner["answered"]) == ("agrees", "agrees", 0)
@@ -162,11 +160,9 @@ def test_a_model_that_calls_another_inside_the_server_is_named(tmp_path: Path) -
     both = repository.tensor("input", "IN", "INT32", 1) + repository.tensor("output", "OUT", "INT32", 1)
     repository.write(models, "inner", repository.ECHO, both, datatype="INT32")
     repository.write(models, "outer", repository.CALLS_TWICE, both)
-    locustfile = tmp_path / "mine.py"
-    locustfile.write_text("from triton_users.locustfile import *\n")
     with EmbeddedTriton(models) as triton:
         options = ["-H", f"grpc://{triton.grpc_url}", "-t", "4s", "-u", "1", "--models", "outer"]
-        ended = Locust(tmp_path, *options, locustfile=locustfile).ended()
+        ended = Locust(tmp_path, *options).ended()
 
     assert audited(ended, "outer")["outcome"] == "agrees"
     assert "outer called it 2 times for each of its requests" in str(audited(ended, "inner")["text"])

@@ -96,10 +96,9 @@ def photos(folder: Path) -> Path:
 
 
 def run(triton: EmbeddedTriton, folder: Path, model: str, pictures: Path, *arguments: str) -> Ended:
-    (folder / "stress.py").write_text("from triton_users.locustfile import *")
     options = ["-H", f"grpc://{triton.grpc_url}", "--image-model", model, "--pictures", str(pictures), "-u", "2"]
     chosen = () if "--scenarios" in arguments else ("--scenarios", "ResNet")
-    return Locust(folder, *options, "-t", "3s", *chosen, *arguments, locustfile=folder / "stress.py").ended()
+    return Locust(folder, *options, "-t", "3s", *chosen, *arguments).ended()
 
 
 @pytest.mark.parametrize(
@@ -148,8 +147,7 @@ def test_a_grey_model_with_a_file_of_labels_and_perf_analyzer_beside_it(
 
 
 def test_without_pictures_nothing_starts(classifiers: EmbeddedTriton, tmp_path: Path) -> None:
-    (tmp_path / "stress.py").write_text("from triton_users.locustfile import *")
     options = ["-H", f"grpc://{classifiers.grpc_url}", "--image-model", "first", "--scenarios", "ResNet", "-t", "3s"]
-    ended = Locust(tmp_path, *options, locustfile=tmp_path / "stress.py").ended()
+    ended = Locust(tmp_path, *options).ended()
     assert ended.exit_code == 2
     assert "nothing says what first must answer; give --pictures a folder of pictures that it knows" in ended.output

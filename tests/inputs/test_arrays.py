@@ -25,7 +25,7 @@ def folder_of(path: Path, **files: bytes) -> Path:
 
 def test_a_directory_is_one_step_with_what_must_be_answered(tmp_path: Path) -> None:
     raw, answer = np.arange(4, dtype="<i4").tobytes(), np.ones(4, "<i4").tobytes()
-    data = load(folder_of(tmp_path / "raw", IN=raw, OUT=answer), PLAIN)
+    data = load([folder_of(tmp_path / "raw", IN=raw, OUT=answer)], PLAIN)
     assert data.streams == (1,)
     assert data.step(0, 0).inputs["IN"].raw == raw
     assert data.step(0, 0).expected["OUT"].raw == answer
@@ -34,7 +34,7 @@ def test_a_directory_is_one_step_with_what_must_be_answered(tmp_path: Path) -> N
 def test_texts_of_a_directory_stand_one_a_line(tmp_path: Path) -> None:
     texts = model(TensorSpec("IN", "BYTES", (2,)))
     for content in (b"one\ntwo\n", b"one\ntwo"):
-        step = load(folder_of(tmp_path / f"raw{len(content)}", IN=content), texts).step(0, 0)
+        step = load([folder_of(tmp_path / f"raw{len(content)}", IN=content)], texts).step(0, 0)
         assert decode(step.inputs["IN"].raw, "BYTES").tolist() == [b"one", b"two"]
 
 
@@ -49,7 +49,7 @@ def test_texts_of_a_directory_stand_one_a_line(tmp_path: Path) -> None:
 )
 def test_a_directory_that_does_not_fit_says_why(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        load(folder_of(tmp_path / "raw", **files), PLAIN)
+        load([folder_of(tmp_path / "raw", **files)], PLAIN)
 
 
 def npz(folder: Path, **arrays: Any) -> Path:
@@ -59,7 +59,7 @@ def npz(folder: Path, **arrays: Any) -> Path:
 
 def test_the_first_dimension_of_an_array_counts_the_steps(tmp_path: Path) -> None:
     rows = np.arange(12).reshape(3, 4)
-    data = load(npz(tmp_path, IN=rows, OUT=rows * 2), PLAIN)
+    data = load([npz(tmp_path, IN=rows, OUT=rows * 2)], PLAIN)
     assert data.streams == (3,)
     for index in range(3):
         assert decode(data.step(0, index).inputs["IN"].raw, "INT32").tolist() == rows[index].tolist()
@@ -68,7 +68,7 @@ def test_the_first_dimension_of_an_array_counts_the_steps(tmp_path: Path) -> Non
 
 def test_an_array_without_that_dimension_is_the_same_in_all_steps(tmp_path: Path) -> None:
     both = model(ints(), ints("MASK", 2))
-    data = load(npz(tmp_path, IN=np.zeros((3, 4), np.int32), MASK=np.array([1, 2])), both)
+    data = load([npz(tmp_path, IN=np.zeros((3, 4), np.int32), MASK=np.array([1, 2]))], both)
     assert data.streams == (3,)
     assert {data.step(0, i).inputs["MASK"].raw for i in range(3)} == {np.array([1, 2], "<i4").tobytes()}
 
@@ -86,17 +86,17 @@ def test_an_array_without_that_dimension_is_the_same_in_all_steps(tmp_path: Path
 )
 def test_an_array_that_does_not_fit_says_why(tmp_path: Path, array: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        load(npz(tmp_path, IN=array), PLAIN)
+        load([npz(tmp_path, IN=array)], PLAIN)
 
 
 def test_a_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.npz").write_bytes(b"PK\x03\x04 broken")
     with pytest.raises(UsageError, match=r"no \.npz file"):
-        load(tmp_path / "data.npz", PLAIN)
+        load([tmp_path / "data.npz"], PLAIN)
 
 
 def test_texts_and_bytes_of_numpy_are_elements(tmp_path: Path) -> None:
     texts = model(TensorSpec("IN", "BYTES", (2,)))
     for array in (np.array(["a", "é"]), np.array(["a", "é"]).astype("U"), np.array([b"a", "é".encode()])):
-        step = load(npz(tmp_path, IN=array), texts).step(0, 0)
+        step = load([npz(tmp_path, IN=array)], texts).step(0, 0)
         assert decode(step.inputs["IN"].raw, "BYTES").tolist() == [b"a", "é".encode()]

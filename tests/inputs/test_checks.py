@@ -114,3 +114,21 @@ def test_no_flipped_bit_goes_unseen_without_a_tolerance(values: Any, index: int,
     both_nan = np.isnan(values[index]) and np.isnan(flipped[index])
     both_zero = values[index] == 0 == flipped[index]
     assert (found is None) == bool(both_nan or both_zero)
+
+
+any_floats = st.floats(width=32) | st.sampled_from([0.0, 1.0, 1.0001, -1.0, np.inf, -np.inf, np.nan, 3.4e38])
+
+
+@given(
+    st.lists(st.tuples(any_floats, any_floats), min_size=1, max_size=6),
+    st.sampled_from([0.0, 1e-4, 0.5]),
+    st.sampled_from([0.0, 1e-5, 2.0]),
+)
+def test_floats_are_close_where_numpy_says_so(pairs: list[tuple[float, float]], rtol: float, atol: float) -> None:
+    wanted, got = (np.array(each, np.float32) for each in zip(*pairs, strict=True))
+    spec = TensorSpec("OUT", "FP32", wanted.shape)
+    expected = Tensor(spec, wanted.shape, wanted.tobytes())
+    found = compare(expected, got.tobytes(), wanted.shape, Tolerance(rtol, atol))
+    with np.errstate(all="ignore"):
+        close = np.isclose(got.astype(np.float64), wanted.astype(np.float64), rtol, atol, equal_nan=True)
+    assert (0 if found is None else found.different) == int((~close).sum())

@@ -47,7 +47,7 @@ def test_what_is_written_is_read_again_bit_by_bit(
     several = name == "sequences.json"
     streams = [list(map(step, one)), list(map(step, other))] if several else [list(map(step, one))]
     write(file, streams, several=several)
-    again = load(file, MODEL)
+    again = load([file], MODEL)
     assert list(again.streams) == [len(steps) for steps in streams]
     assert again.whole
     for stream, steps in enumerate(streams):
@@ -57,7 +57,7 @@ def test_what_is_written_is_read_again_bit_by_bit(
 def test_a_single_sequence_stays_one(tmp_path: Path) -> None:
     write(tmp_path / "one.json", [[step([b"a"]), step([b"b"])]], several=True)
     assert (tmp_path / "one.json").read_text().startswith('{"data": [\n[{"IN"')
-    assert load(tmp_path / "one.json", MODEL).whole
+    assert load([tmp_path / "one.json"], MODEL).whole
 
 
 def test_a_recording_that_fails_leaves_what_was_there(tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ def settings(**given: str) -> ModelSettings:
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        ({"input_data": "bert=a.json, densenet = b/c"}, {"bert": "a.json", "densenet": "b/c"}),
-        ({"input_data": "bert=/data/a,b.json,d=c"}, {"bert": "/data/a,b.json", "d": "c"}),
-        ({"input_data": "bert=a.json\nd=c"}, {"bert": "a.json", "d": "c"}),
+        ({"input_data": "bert=a.json, densenet = b/c"}, {"bert": ("a.json",), "densenet": ("b/c",)}),
+        ({"input_data": "bert=/a.json, b.json,d=c"}, {"bert": ("/a.json", "b.json"), "d": ("c",)}),
+        ({"input_data": "bert=b.json,d=c,bert=a/*.json"}, {"bert": ("b.json", "a/*.json"), "d": ("c",)}),
+        ({"input_data": "bert=a.json\nd=c"}, {"bert": ("a.json",), "d": ("c",)}),
+        ({"optional_inputs": "bert=mask,bias,d=none"}, {"bert": ("mask", "bias"), "d": ("none",)}),
         ({"shape": "bert:ids=1,128,bert:x=2,d:y=3"}, {"bert": {"ids": (1, 128), "x": (2,)}, "d": {"y": (3,)}}),
         ({"shape": "bert=128"}, {"bert": {"": (128,)}}),
         ({"shape": "tf:input:0=128"}, {"tf": {"input:0": (128,)}}),
@@ -43,7 +45,7 @@ def test_an_option_is_read_by_model_and_tensor(given: dict[str, str], wanted: An
         ({"input_data": "bert.json"}, "input-data: 'bert.json' cannot be read; write for instance bert=bert.json"),
         ({"input_data": "=a"}, "input-data: '=a' cannot be read"),
         ({"input_data": "bert="}, "input-data: 'bert=' cannot be read"),
-        ({"input_data": "bert=a,bert=b"}, "input-data: bert is there twice"),
+        ({"class_count": "bert=1,bert=2"}, "class-count: bert is there twice"),
         ({"shape": "bert:ids=1,x"}, "shape: 'bert:ids=1,x' cannot be read; write for instance bert:input_ids=128"),
         ({"shape": "bert:ids=-1"}, "shape: 'bert:ids=-1' cannot be read: a size is a whole number from 0"),
         ({"shape": "bert:ids=1,bert:ids=2"}, "shape: bert:ids is there twice"),

@@ -94,7 +94,7 @@ FORMS: dict[str, tuple[ModelSpec, str, Any]] = {
 def test_each_form_is_read_unchanged(tmp_path: Path, form: str) -> None:
     spec, text, streams = FORMS[form]
     (tmp_path / "data.json").write_text(text)
-    data = load(tmp_path / "data.json", spec)
+    data = load([tmp_path / "data.json"], spec)
     assert tuple(data.streams) == streams
     (first,) = data.step(0, 0).inputs.values()
     values = [int(value) for value in decode(first.raw, first.spec.datatype)]
@@ -105,7 +105,7 @@ def test_each_form_is_read_unchanged(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("word", ["NaN", "Inf", "-Inf", "Infinity", "-Infinity"])
 def test_what_is_no_finite_number_is_written_in_any_of_its_ways(tmp_path: Path, word: str) -> None:
     (tmp_path / "data.json").write_text('{"data": [{"x": [' + word + ', 1.5]}], "note": "Inf"}')
-    (found,) = load(tmp_path / "data.json", model(TensorSpec("x", "FP32", (2,)))).step(0, 0).inputs.values()
+    (found,) = load([tmp_path / "data.json"], model(TensorSpec("x", "FP32", (2,)))).step(0, 0).inputs.values()
     np.testing.assert_array_equal(decode(found.raw, "FP32"), np.float32([float(word.lower()), 1.5]))
 
 
@@ -160,7 +160,7 @@ def test_whatever_perf_analyzer_s_rules_allow_is_read_as_it_is_meant(tmp_path_fa
     spec, document, streams = made
     file = tmp_path_factory.mktemp("rules") / "data.json"
     file.write_text(json.dumps(document))
-    data = load(file, spec)
+    data = load([file], spec)
     assert list(data.streams) == [len(steps) for steps in streams]
     datatype = spec.inputs[0].datatype
     for stream, steps in enumerate(streams):

@@ -130,7 +130,7 @@ def test_a_single_value_is_a_tensor_of_one_element(tmp_path: Path) -> None:
 def test_a_wrong_file_says_which_step_and_tensor_and_what_is_right(tmp_path: Path, content: Any, message: str) -> None:
     file = write(tmp_path, content)
     with pytest.raises(UsageError) as raised:
-        load(file, PLAIN)
+        load([file], PLAIN)
     assert f"input data of m: {file}: " in str(raised.value)
     assert message in str(raised.value)
 
@@ -138,7 +138,7 @@ def test_a_wrong_file_says_which_step_and_tensor_and_what_is_right(tmp_path: Pat
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     for name in ("no.json", "no.jsonl", "no.npz"):
         with pytest.raises(UsageError, match=f"{name}: No such file"):
-            load(tmp_path / name, PLAIN)
+            load([tmp_path / name], PLAIN)
 
 
 json_values = st.recursive(
@@ -154,7 +154,7 @@ json_values = st.recursive(
 def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path_factory: Any, data: Any, expected: Any) -> None:
     file = write(tmp_path_factory.mktemp("any"), {"data": data, "validation_data": expected})
     try:
-        found = load(file, PLAIN)
+        found = load([file], PLAIN)
     except UsageError:
         return
     for stream, count in enumerate(found.streams):
@@ -175,28 +175,27 @@ class TestJsonLines:
             "",
             '{"data": {"IN": [5, 6, 7, 8]}, "validation_data": {"OUT": [1, 1, 1, 1]}}',
         )
-        data = load(file, PLAIN)
+        data = load([file], PLAIN)
         assert all_values(data) == [[[1, 2, 3, 4], [5, 6, 7, 8]]]
         assert not data.step(0, 0).expected
         assert decode(data.step(0, 1).expected["OUT"].raw, "INT32").tolist() == [1, 1, 1, 1]
 
     def test_a_wrong_line_at_the_start_is_found_before_the_run(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"step 1: IN: it has 1 elements, but \[4\] has 4"):
-            load(self.lines(tmp_path, '{"IN": [1, 2, 3, 4]}', '{"IN": [1]}'), PLAIN)
+            load([self.lines(tmp_path, '{"IN": [1, 2, 3, 4]}', '{"IN": [1]}')], PLAIN)
 
     def test_a_wrong_line_far_down_is_found_when_its_turn_comes(self, tmp_path: Path) -> None:
-        data = load(self.lines(tmp_path, *['{"IN": [1, 2, 3, 4]}'] * FIRST_LINES, "no"), PLAIN)
+        data = load([self.lines(tmp_path, *['{"IN": [1, 2, 3, 4]}'] * FIRST_LINES, "no")], PLAIN)
         with pytest.raises(DataError, match=f"step {FIRST_LINES}: it is no JSON"):
             data.step(0, FIRST_LINES)
 
     def test_an_empty_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no line with a step"):
-            load(self.lines(tmp_path, ""), PLAIN)
+            load([self.lines(tmp_path, "")], PLAIN)
 
     def test_a_line_costs_bytes_of_memory_not_its_length(self, tmp_path: Path) -> None:
         text = model(TensorSpec("IN", "BYTES", (1,)))
-        data = load(self.lines(tmp_path, *[json.dumps({"IN": ["x" * 1000]})] * 5000), text)
-        assert isinstance(data, JsonLines)
+        data = JsonLines(self.lines(tmp_path, *[json.dumps({"IN": ["x" * 1000]})] * 5000), text)
         assert len(data._starts) * data._starts.itemsize + len(data._lengths) * data._lengths.itemsize <= 5000 * 16
 
 

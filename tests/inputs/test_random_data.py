@@ -5,8 +5,8 @@ import pytest
 
 from tests.inputs.specs import ints, model
 from triton_users.inputs.datatypes import NUMPY, decode
-from triton_users.inputs.model import TensorSpec
-from triton_users.inputs.random_data import POOL_BYTES, POOL_STEPS, Ranges, random_data
+from triton_users.inputs.model import ModelSpec, TensorSpec
+from triton_users.inputs.random_data import MAX_SETS, POOL_BYTES, POOL_STEPS, Ranges, random_data
 
 
 @pytest.mark.parametrize("datatype", sorted(NUMPY))
@@ -43,9 +43,29 @@ def test_a_large_tensor_makes_a_small_pool() -> None:
     assert data.streams[0] == 4
 
 
-def test_an_optional_input_is_left_out() -> None:
-    step = random_data(model(ints(), TensorSpec("MORE", "FP32", (-1,), optional=True)), seed=1).step(0, 0)
-    assert set(step.inputs) == {"IN"}
+def sets_of(spec: ModelSpec, *optional: list[str]) -> list[set[str]]:
+    data = random_data(spec, 1, None, *optional)
+    of_steps = [[set(data.step(i, step).inputs) for step in range(n)] for i, n in enumerate(data.streams)]
+    assert all(each == steps[0] for steps in of_steps for each in steps), "a batch takes steps of one stream"
+    assert not data.whole
+    return [steps[0] for steps in of_steps]
+
+
+def test_each_optional_input_of_known_size_is_in_part_of_the_steps_alone_and_with_the_others() -> None:
+    open_size = TensorSpec("OPEN", "FP32", (-1,), optional=True)
+    spec = model(ints(), ints("A", optional=True), open_size, ints("B", optional=True))
+    assert sets_of(spec) == [{"IN"}, {"IN", "A"}, {"IN", "B"}, {"IN", "A", "B"}]
+    assert sets_of(spec, ["B"]) == [{"IN"}, {"IN", "B"}]
+    assert sets_of(spec, []) == [{"IN"}]
+
+
+def test_a_model_of_many_optional_inputs_has_no_more_steps_than_another() -> None:
+    spec = model(ints(), *(ints(f"O{i}", optional=True) for i in range(30)))
+    found = sets_of(spec)
+    assert len(found) == MAX_SETS
+    assert len(found[0]) == 1
+    assert len(found[-1]) == 31
+    assert sum(random_data(spec, 1).streams) <= POOL_STEPS
 
 
 def test_texts_have_the_length_that_was_asked_for() -> None:

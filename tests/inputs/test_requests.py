@@ -81,9 +81,12 @@ def test_steps_of_different_shapes_are_no_batch() -> None:
         PreparedRequest(model(open_, max_batch_size=2), [step([1, 2], open_), step([1, 2, 3], open_)])
 
 
-def test_a_step_that_lacks_an_input_is_no_batch_with_one_that_has_it() -> None:
-    more = ints("MORE", 1, optional=True)
-    spec = model(ints(), more, max_batch_size=2)
-    both = Step({**step([1, 2, 3, 4]).inputs, **step([9], more).inputs})
-    with pytest.raises(DataError, match="MORE is missing"):
-        PreparedRequest(spec, [both, step([1, 2, 3, 4])])
+@pytest.mark.parametrize("first_has_it", [True, False])
+def test_steps_of_a_batch_with_other_inputs_are_refused(first_has_it: bool) -> None:
+    """A batch has one shape for each input: none can be sent for some of its steps only, and none is left out."""
+    more = ints("MORE", optional=True)
+    plain = step([1, 2, 3, 4])
+    fuller = Step({**plain.inputs, **step([1, 2, 3, 4], more).inputs})
+    both = model(ints(), more, outputs=(OUT,), max_batch_size=8)
+    with pytest.raises(DataError, match="MORE is in some steps of a batch and not in all of them"):
+        PreparedRequest(both, [fuller, plain] if first_has_it else [plain, fuller])

@@ -37,6 +37,25 @@ EVERYTHING = {
 }
 
 
+MORE = TensorSpec("more", "FP32", (3,), optional=True)
+OPEN = TensorSpec("open", "FP32", (-1,), optional=True)
+
+
+def optional(text: str) -> tuple[str, ...] | None:
+    spec = model(IDS, MORE, OPEN)
+    return traffic_of(spec, read(ModelSettings, Namespace(optional_inputs=text, shape="m:ids=4"))).optional
+
+
+def test_optional_inputs_are_chosen_by_name() -> None:
+    assert optional("m=more") == ("more",)
+    assert optional("m=none") == ()
+    assert optional("") is None
+    with pytest.raises(UsageError, match="m has no optional input 'ids'; it has more, open"):
+        optional("m=ids")
+    with pytest.raises(UsageError, match=r"the size of open FP32 \[-1\] optional is open; give its shape too"):
+        optional("m=open")
+
+
 def test_without_options_a_model_is_sent_single_steps_of_small_random_values() -> None:
     assert traffic() == ModelTraffic(SPEC)
 
@@ -44,7 +63,7 @@ def test_without_options_a_model_is_sent_single_steps_of_small_random_values() -
 def test_each_option_reaches_the_model_and_an_entry_for_a_tensor_goes_before_that_for_all() -> None:
     found = traffic(**EVERYTHING)
     assert found.spec == SPEC.with_shapes({"ids": (4,)})
-    assert (found.input_data, found.batch_size) == ("m.json", 8)
+    assert (found.input_data, found.batch_size) == (("m.json",), 8)
     assert found.ranges == {"ids": Ranges((1, 9), (0.5, 9.5), 3), "text": Ranges(bytes_length=3)}
     assert found.tolerances == {"scores": Tolerance(0.1, 0.0), "label": Tolerance(0.2, 0.5)}
 
@@ -86,14 +105,14 @@ def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(load_module, "read_json", lambda path, spec: reads.append(path) or real(path, spec))
     path, spec = tmp_path / "m.json", model(ints())
     path.write_text('{"data": [{"IN": [1, 2, 3, 4]}]}')
-    assert load(path, spec) is load(path, spec)
+    assert load([path], spec) is load([path], spec)
     path.write_text('{"data": [{"IN": [1, 2, 3, 4]}, {"IN": [5, 6, 7, 8]}]}')
-    assert load(path, spec).streams == (2,)
+    assert load([path], spec).streams == (2,)
     assert len(reads) == 2
-    load(path, model(ints(), max_batch_size=2))
+    load([path], model(ints(), max_batch_size=2))
     forget(but={"m"})
-    load(path, model(ints(), max_batch_size=2))
+    load([path], model(ints(), max_batch_size=2))
     assert len(reads) == 3
     forget()
-    load(path, spec)
+    load([path], spec)
     assert len(reads) == 4

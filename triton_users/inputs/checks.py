@@ -95,11 +95,14 @@ def compare(
 def _different(wanted: Array, got: Array, datatype: str, tolerance: Tolerance) -> Array:
     if datatype not in FLOATS:
         return np.asarray(wanted != got)
-    with np.errstate(invalid="ignore"):  # a signalling NaN
-        close: Array = np.isclose(
-            got.astype(np.float64), wanted.astype(np.float64), tolerance.rtol, tolerance.atol, equal_nan=True
-        )
-    return ~close
+    # As numpy's isclose in half its time: what is not finite is looked at only where something is not close.
+    with np.errstate(invalid="ignore"):  # a signalling NaN; an infinity less another
+        got, wanted = got.astype(np.float64), wanted.astype(np.float64)
+        gaps = np.abs(got - wanted)
+        wrong: Array = ~((gaps <= tolerance.atol + tolerance.rtol * np.abs(wanted)) & (gaps < np.inf))
+    if wrong.any():
+        wrong &= (got != wanted) & ~(np.isnan(got) & np.isnan(wanted))
+    return wrong
 
 
 def _other_classes(wanted: Array, got: Array, tolerance: Tolerance) -> Array:

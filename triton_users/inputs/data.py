@@ -55,17 +55,27 @@ class InputData(Protocol):
         """DataError when it cannot be read."""
         ...
 
+    def place(self, stream: int, index: int) -> str:
+        """Where a step stands, for people."""
+        ...
+
 
 class StepList:
     """Input data that are all in memory."""
 
-    def __init__(self, streams: Sequence[Sequence[Step]], *, whole: bool = False) -> None:
+    def __init__(self, streams: Sequence[Sequence[Step]], *, whole: bool | None = None, name: str = "") -> None:
+        """`whole` None: where there are several streams. `name`: what they are, for people, where no file has them."""
         self._streams = streams
-        self.whole = whole or len(streams) > 1
+        self._name = f"{name}, " if name else ""
+        self.whole = len(streams) > 1 if whole is None else whole
         self.streams = tuple(len(steps) for steps in streams)
 
     def step(self, stream: int, index: int) -> Step:
         return self._streams[stream][index]
+
+    def place(self, stream: int, index: int) -> str:
+        of = f" of stream {stream}" if len(self.streams) > 1 else ""
+        return f"{self._name}step {index}{of}"
 
 
 def tensor(spec: TensorSpec, raw: bytes, shape: Shape | None, *, responses: bool = False) -> Tensor:

@@ -42,6 +42,14 @@ def _of_models(name: str, example: str, convert: Callable[[str], Any], text: str
     return found
 
 
+def _lists_of_models(name: str, example: str, text: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in entries(text):
+        model, value = _split(name, entry, example)
+        found[model] = (*found.get(model, ()), *filter(None, map(str.strip, value.split(","))))
+    return found
+
+
 def _of_tensors(name: str, example: str, convert: Callable[[str], Any], text: str) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for entry in entries(text):
@@ -94,11 +102,18 @@ class ModelSettings:
     By model; where an entry may speak of one input or output, by that in turn, with "" for all of them.
     """
 
-    input_data: Mapping[str, str] = option(
+    input_data: Mapping[str, tuple[str, ...]] = option(
         "",
         "Input data of models: perf_analyzer's JSON, a .jsonl with a step a line, an .npz or a directory of raw files, "
-        "for instance bert=bert.json. Each worker reads it under that name. A model without has random data.",
-        read=partial(_of_models, "input-data", "bert=bert.json", str),
+        "for instance bert=bert.json; several, or a pattern: bert=a.json,more/*.json. Each worker reads them by these "
+        "names. A model without has random data.",
+        read=partial(_lists_of_models, "input-data", "bert=bert.json"),
+    )
+    optional_inputs: Mapping[str, tuple[str, ...]] = option(
+        "",
+        "Which of a model's optional inputs part of its random data has; else each whose size is known, for instance "
+        "bert=mask,bias, or bert=none.",
+        read=partial(_lists_of_models, "optional-inputs", "bert=mask,bias"),
     )
     shape: Mapping[str, Mapping[str, Shape]] = option(
         "",

@@ -177,6 +177,9 @@ class JsonLines:
             entry, expected = line["data"], line.get("validation_data")
         return _placed(f"step {index}", entry, expected, self._model)
 
+    def place(self, stream: int, index: int) -> str:
+        return f"step {index}"
+
 
 def _shown(value: Any) -> str:
     text = json.dumps(value, default=str)

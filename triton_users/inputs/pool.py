@@ -19,21 +19,20 @@ class RequestPool:
     def __init__(self, model: ModelSpec, data: InputData, batch_size: int = 1, kept_bytes: int = KEPT_BYTES) -> None:
         """`batch_size`: consecutive steps in one request, 1 where the model has no batch dimension."""
         self.model = model
+        self.streams: Sequence[int] = data.streams
+        """How many steps each stream of the data has."""
+        self.whole = data.whole
+        """Whether a sequence is a whole stream (`InputData.whole`)."""
         self._data = data
         self._batch_size = batch_size
         self._kept_bytes = kept_bytes
         self._requests: OrderedDict[tuple[int, int], PreparedRequest] = OrderedDict()
         self._bytes = 0
 
-    @property
-    def streams(self) -> Sequence[int]:
-        """How many steps each stream of the data has."""
-        return self._data.streams
-
-    @property
-    def whole(self) -> bool:
-        """Whether a sequence is a whole stream (`InputData.whole`)."""
-        return self._data.whole
+    def place(self, stream: int, first: int) -> str:
+        """Where the steps of the request from `first` on stand, for people."""
+        place = self._data.place(stream, first % self.streams[stream])
+        return place if self._batch_size == 1 else f"{place} and the {self._batch_size - 1} after it"
 
     def request(self, stream: int, first: int) -> PreparedRequest:
         """The request of the steps from `first` on; behind a stream's last step its first one follows.
@@ -45,7 +44,7 @@ class RequestPool:
         if found is not None:
             self._requests.move_to_end(key)
             return found
-        count = self._data.streams[stream]
+        count = self.streams[stream]
         steps = [self._data.step(stream, (first + offset) % count) for offset in range(self._batch_size)]
         made = PreparedRequest(self.model, steps)
         self._requests[key] = made

@@ -30,6 +30,7 @@ class PreparedRequest:
         self.steps = tuple(steps)
         self.checked = any(step.expected for step in steps)
         """Whether its answer is compared with anything."""
+        _named_alike(steps)
         message = service_pb2.ModelInferRequest(model_name=model.name, model_version=model.version)
         for name, first in steps[0].inputs.items():
             tensors = [_of(step, name, first) for step in steps]
@@ -64,10 +65,15 @@ class PreparedRequest:
         return self.encoded + fields
 
 
+def _named_alike(steps: Sequence[Step]) -> None:
+    """DataError when not all of them have the same inputs."""
+    for step in steps:
+        if lacking := steps[0].inputs.keys() ^ step.inputs.keys():
+            raise DataError(f"{min(lacking)} is in some steps of a batch and not in all of them")
+
+
 def _of(step: Step, name: str, first: Tensor) -> Tensor:
-    found = step.inputs.get(name)
-    if found is None:
-        raise DataError(f"{name} is missing in a step of a batch whose first step has it")
+    found = step.inputs[name]
     if found.shape != first.shape:
         raise DataError(f"{name} is {list(found.shape)} in a batch whose first step has {list(first.shape)}")
     return found

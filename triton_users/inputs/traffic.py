@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from triton_users.inputs.checks import Tolerance
 from triton_users.inputs.data import InputData, StepList
 from triton_users.inputs.datatypes import FLOATS
-from triton_users.inputs.load import load
+from triton_users.inputs.load import files, load
 from triton_users.inputs.model import ModelSpec, TensorSpec
 from triton_users.inputs.options import ModelSettings
 from triton_users.inputs.pool import RequestPool
@@ -25,9 +25,11 @@ class ModelTraffic:
 
     spec: ModelSpec
     """With all its shapes, where its data are random."""
-    input_data: str = ""
-    """The file or directory of its input data; "": random data, made from the run's seed."""
+    input_data: tuple[str, ...] = ()
+    """The files and directories of its input data; none: random data, made from the run's seed."""
     batch_size: int = 1
+    optional: tuple[str, ...] | None = None
+    """The optional inputs that part of its random data has; None: each whose size is known."""
     ranges: Mapping[str, Ranges] = field(default_factory=dict)
     """What random data are like, by input; "" for the others."""
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
@@ -43,7 +45,9 @@ class ModelTraffic:
         """Its input data. UsageError for a file that this machine lacks or that does not fit."""
         if self.own_requests:
             return StepList([])
-        return load(Path(self.input_data), self.spec) if self.input_data else random_data(self.spec, seed, self.ranges)
+        if self.input_data:
+            return load([Path(name) for name in self.input_data], self.spec)
+        return random_data(self.spec, seed, self.ranges, self.optional)
 
     def pool(self, seed: int) -> RequestPool:
         """Its requests, for all users of a process. UsageError as `data`."""
@@ -74,6 +78,8 @@ class ModelTraffic:
             **{
                 **packed,
                 "spec": ModelSpec(**{**spec, **tensors, "steps": tuple(spec["steps"])}),
+                "input_data": tuple(packed["input_data"]),
+                "optional": None if packed["optional"] is None else tuple(packed["optional"]),
                 "ranges": ranges,
                 "tolerances": {name: Tolerance(**each) for name, each in packed["tolerances"].items()},
             }
@@ -93,8 +99,9 @@ def traffic_of(spec: ModelSpec, settings: ModelSettings) -> ModelTraffic:
     spec = spec.with_shapes(shapes).with_classes(settings.class_count.get(name, 0))
     return ModelTraffic(
         spec=spec,
-        input_data=settings.input_data.get(name, ""),
+        input_data=files(settings.input_data.get(name, ())),
         batch_size=checked_batch_size(spec, settings.model_batch_size.get(name, 1)),
+        optional=checked_optional(spec, settings.optional_inputs.get(name)),
         ranges=_ranges(spec, settings.value_range.get(name, {}), settings.bytes_length.get(name, {})),
         tolerances=_tolerances(spec, settings.rtol.get(name, {}), settings.atol.get(name, {})),
     )
@@ -106,6 +113,23 @@ def checked_batch_size(spec: ModelSpec, size: int) -> int:
     if not 1 <= size <= most:
         raise UsageError(f"the batch size is {size}; {spec.name} takes 1 to {most}")
     return size
+
+
+def checked_optional(spec: ModelSpec, names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """These, when they are optional inputs whose size is known; "none" is none of them. UsageError otherwise."""
+    if names is None:
+        return None
+    if tuple(names) == ("none",):
+        return ()
+    able = {each.name: each for each in spec.inputs if each.optional}
+    for name in names:
+        if name not in able:
+            raise UsageError(
+                f"optional-inputs: {spec.name} has no optional input {name!r}; it has {', '.join(able) or 'none'}"
+            )
+        if not able[name].fixed:
+            raise UsageError(f"optional-inputs: the size of {able[name]} is open; give its shape too")
+    return tuple(names)
 
 
 def _known(option: str, given: Mapping[str, Any], tensors: tuple[TensorSpec, ...], what: str) -> None:

@@ -89,7 +89,7 @@ def _check(traffic: ModelTraffic, *, in_python: bool) -> None:
     if traffic.own_requests:
         return
     if traffic.input_data:
-        in_a_thread(load.load, Path(traffic.input_data), traffic.spec)
+        in_a_thread(load.load, [Path(name) for name in traffic.input_data], traffic.spec)
     elif traffic.spec.unresolved:
         listed = ", ".join(map(str, traffic.spec.unresolved))
         add = f"shapes = {example_shapes(traffic.spec)}" if in_python else example_options(traffic.spec)

@@ -99,6 +99,11 @@ class ModelLoad(Scenario):
             return self._run_unary(plan)
         except DataError as error:
             raise ScenarioFailure(f"input data of {self.spec.name}: {error}") from None
+        except ScenarioFailure as failure:
+            if self._make is None:
+                step = plan.first + failure.evidence.get("request_of_sequence", 0)
+                failure.evidence["input_data"] = self._pool.place(plan.stream, step)
+            raise
 
     def answers_checked(self, plan: ModelPlan, requests: int) -> int:
         return requests if self._all_checked else 0
@@ -183,7 +188,12 @@ class ModelLoad(Scenario):
                 raise ScenarioFailure(f"the stream ended: {error}", requests=number, model=self.spec.name) from error
             if isinstance(owner, Stray):
                 raise ScenarioFailure(str(owner), requests=number, model=self.spec.name)
-            self._take(owner, sent[owner], message, number)
+            try:
+                self._take(owner, sent[owner], message, number)
+            except ScenarioFailure as failure:
+                if self.spec.sequences:
+                    failure.evidence["request_of_sequence"] = list(sent).index(owner)
+                raise
             waiting -= owner.over
 
     def _take(self, owner: StreamedCall, request: PreparedRequest, message: Any, sent: int) -> None:
