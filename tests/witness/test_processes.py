@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 
 import psutil
@@ -33,6 +34,23 @@ def test_a_process_that_is_gone_has_no_values() -> None:
 
 def test_a_process_without_children_is_a_tree_of_its_own() -> None:
     assert ProcessTree(os.getpid()).read(0.0)[Key("processes")] >= 1
+
+
+def test_a_stub_is_named_once_it_has_begun_its_own_program() -> None:
+    begins = ["sh", "-c", "read program; exec $program"]
+    with subprocess.Popen(begins, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as stub:
+        try:
+            tree = ProcessTree(os.getpid())
+            assert Key("stub_memory", "MiB", "mine") not in tree.read(1.0)
+            assert stub.stdin is not None
+            stub.stdin.write(b"tail -f /dev/null /models/mine/1/model.py\n")  # it goes on with what there is
+            stub.stdin.flush()
+            until = time.monotonic() + 30
+            while Key("stub_memory", "MiB", "mine") not in tree.read(2.0) and time.monotonic() < until:
+                time.sleep(0.05)
+            assert Key("stub_memory", "MiB", "mine") in tree.read(3.0)
+        finally:
+            stub.kill()
 
 
 @pytest.mark.triton

@@ -116,9 +116,9 @@ class ProcessTree:
             resident, shared = (int(each) for each in _text(f"{folder}/statm").split()[1:3])
             descriptors = len(os.listdir(f"{folder}/fd"))
             started = int(words[19])
-            model = self._models.get((pid, started))
-            if model is None:
-                model = self._models[pid, started] = _model(folder)
+            model = self._models.get((pid, started)) or _model(folder)
+            if model:  # a stub that has not yet begun its own program is still the server, by its arguments
+                self._models[pid, started] = model
         except (OSError, IndexError, ValueError):
             return None  # it has just ended
         return Process(
