@@ -32,6 +32,14 @@ IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 200_000
 """No picture may be larger."""
 WIDTH = 1480
+MARGIN = 12
+MOST_PIXELS = 1600
+"""A picture of a page ends there."""
+
+TOP = "body ... section:has(> #scenarios-heading)"
+CHARTS = "section:has(> #time-heading) ... section:has(> #each-heading)"
+FAILURES = "section:has(> #failures-heading)"
+SERVER = "#server"
 
 RUN_S = 240.0
 """How long the run goes on before its pictures are taken, in seconds."""
@@ -73,19 +81,23 @@ def slow(folder: Path, takes_s: float) -> Path:
     return changed_models(folder, SLOW, AT_ONCE, f"{AT_ONCE}        time.sleep({takes_s})\n")
 
 
-def take(browser: Chrome, name: str, first: str, last: str | None = None) -> None:
-    """What is on the page from the top of one element to the bottom of another, in the light and in the dark."""
+def take(browser: Chrome, url: str, **parts: str) -> None:
+    """Parts of a page, light and dark: name of the picture -> "FIRST ... LAST", or one, the elements that it shows."""
     for dark, suffix in ((False, ""), (True, "-dark")):
         prefer_dark(browser, dark)
-        time.sleep(2)  # the charts are drawn anew
-        script = """
-            const [first, last] = [...arguments].map((each) => document.querySelector(each).getBoundingClientRect());
-            return [first.top + scrollY, last.bottom + scrollY];"""
-        top, bottom = browser.execute_script(script, first, last or first)
-        margin = min(12, top)
-        clip = {"x": 0, "y": top - margin, "width": WIDTH, "height": bottom - top + margin + 12, "scale": 1}
-        shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
-        save(base64.b64decode(shot["data"]), f"{name}{suffix}.png")
+        whole(browser, url)
+        for name, elements in parts.items():
+            first, _, last = elements.partition(" ... ")
+            script = """
+                const box = (each) => document.querySelector(each).getBoundingClientRect();
+                const [first, last] = [...arguments].map(box);
+                return [first.top + scrollY, last.bottom + scrollY];"""
+            top, bottom = browser.execute_script(script, first, last or first)
+            margin = min(MARGIN, top)
+            height = min(bottom - top + margin + 4, MOST_PIXELS)
+            clip = {"x": 0, "y": top - margin, "width": WIDTH, "height": height, "scale": 1}
+            shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
+            save(base64.b64decode(shot["data"]), f"{name.replace('_', '-')}{suffix}.png")
 
 
 def save(screenshot: bytes, name: str) -> None:
@@ -114,20 +126,12 @@ def run(browser: Chrome, folder: Path) -> None:
         Locusts(f"grpc://{triton.grpc_url}", folder) as locusts,
     ):
         locusts.start(**FORM)
-        browser.get(f"{locusts.url}/?tab=scenarios")
         time.sleep(RUN_S)
-        browser.set_window_size(WIDTH, 1000)
-        browser.get(f"{locusts.url}/?tab=scenarios")
-        time.sleep(4)
-        take(browser, "scenarios-tab", "body")
-        whole(browser, f"{locusts.url}/triton/")
-        take(browser, "live-page", "section:has(> #time-heading)", "section:has(> #each-heading)")
-        take(browser, "live-failures", "section:has(> #failures-heading)")
+        take(browser, f"{locusts.url}/?tab=scenarios", scenarios_tab="body")
+        take(browser, f"{locusts.url}/triton/", live_page=CHARTS, live_failures=FAILURES)
         locusts.stop()
         (report,) = folder.glob("reports/*/report.html")
-        whole(browser, report.as_uri())
-        take(browser, "report", "body", "section:has(> #scenarios-heading)")
-        take(browser, "report-server", "#server")
+        take(browser, report.as_uri(), report=TOP, report_server=SERVER)
 
 
 def capacity(browser: Chrome, folder: Path) -> None:
@@ -137,8 +141,7 @@ def capacity(browser: Chrome, folder: Path) -> None:
         ours("-H", f"grpc://{triton.grpc_url}", "--headless", "-u", "100", "-r", "100", "--models", SLOW, *limits,
              "--report-dir", str(folder))  # fmt: skip
         (report,) = folder.glob("*/report.html")
-        whole(browser, report.as_uri())
-        take(browser, "capacity", "#capacity")
+        take(browser, report.as_uri(), capacity="#capacity")
 
 
 def compare(browser: Chrome, folder: Path) -> None:
@@ -151,8 +154,7 @@ def compare(browser: Chrome, folder: Path) -> None:
     ):
         sides = [f"grpc://{each.grpc_url}" for each in (old, new)]
         ours("compare", *sides, *ROUNDS, "--out", str(folder), "--", "--models", SLOW)
-        whole(browser, (folder / "compare.html").as_uri())
-        take(browser, "compare", "body")
+        take(browser, (folder / "compare.html").as_uri(), compare="body")
 
 
 def ours(*arguments: str) -> None:

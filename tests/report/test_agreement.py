@@ -45,8 +45,8 @@ def page(browser: Chrome, forms: dict[str, str], tmp_path_factory: pytest.TempPa
 
 
 def columns(browser: Chrome, selector: str) -> dict[str, list[str]]:
-    """Heading -> the column's cells, of a table."""
-    script = """return [...document.querySelector(arguments[0]).rows].map((row) =>
+    """Heading -> the column's cells, of a table; notes, which go over all columns, are in none."""
+    script = """return [...document.querySelector(arguments[0]).querySelectorAll("tr:not(.below)")].map((row) =>
         [...row.cells].map((one) => one.textContent))"""
     heads, *rows = browser.execute_script(script, selector)
     return {head: [row[i] for row in rows] for i, head in enumerate(heads)}

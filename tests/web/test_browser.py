@@ -47,7 +47,9 @@ def browser() -> Iterator[Chrome]:
 
 def table(browser: Chrome) -> dict[str, dict[str, str]]:
     """Scenario -> column -> text, of the tab's table."""
-    script = """return Object.fromEntries([...document.querySelectorAll(".triton.tab .scenarios tbody tr")].map((row) =>
+    script = """
+        const rows = [...document.querySelectorAll(".triton.tab .scenarios tbody tr:not(.below)")];
+        return Object.fromEntries(rows.map((row) =>
         [row.dataset.scenario, Object.fromEntries([...row.querySelectorAll("[data-key]")].map((cell) =>
             [cell.dataset.key, cell.textContent]))]))"""
     found: dict[str, dict[str, str]] = browser.execute_script(script)

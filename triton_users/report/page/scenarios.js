@@ -23,7 +23,6 @@ const COLUMNS = [
   { key: "expected_deadlines", title: "Deadlines", hint: "Deadlines that fired where they must" },
   { key: "unexpected_deadlines", title: "Late", hint: "Deadlines that fired late or anywhere else", bad: true },
   { key: "sequence_failures", title: "Wrong", hint: "Answers that were not what the sequence's model says", bad: true },
-  { key: "notes", title: "Notes", text: true, value: (s) => notes(s).map(([text]) => text).join("; ") },
 ];
 /** Columns of what few runs measure are there where this one did. */
 const shownFor = (scenarios) => COLUMNS.filter((column) => !column.optional || scenarios.some((s) => valueOf(column, s) !== undefined));
@@ -33,8 +32,13 @@ function cellOf(column, scenario) {
   const value = valueOf(column, scenario);
   if (column.key === "name") return el("th", { scope: "row" }, el("b", {}, value || "(none)"), el("span", { class: "soft small" }, scenario.description));
   if (column.key === "status") return el("td", {}, badge(value, scenario.at_fault));
-  if (column.key === "notes") return el("td", { class: "notes" }, ...notes(scenario).map(([text, colour]) => el("div", { class: colour }, text)));
   return el("td", { class: column.bad && value > 0 ? "n failing" : "n", "data-key": column.key }, (column.show || count)(value));
+}
+
+/** Notes have a row of their own, as wide as the table: beside a dozen numbers there is no room for a sentence. */
+function notesBelow(scenario, kind, columns) {
+  const said = notes(scenario).map(([text, colour]) => el("div", { class: colour }, text));
+  return said.length ? [el("tr", { class: `${kind} below`, "data-scenario": scenario.name }, el("td", { class: "notes", colspan: columns }, ...said))] : [];
 }
 
 export class ScenarioTable {
@@ -54,8 +58,11 @@ export class ScenarioTable {
     this.#show(shownFor(scenarios));
     this.body.replaceChildren(...this.#ordered().map((scenario) => {
       const kind = `${scenario.status.replaceAll(" ", "-")}${scenario.at_fault ? " at-fault" : ""}`;
-      return el("tr", { class: kind, "data-scenario": scenario.name }, ...this.columns.map((column) => cellOf(column, scenario)));
-    }));
+      return [
+        el("tr", { class: kind, "data-scenario": scenario.name }, ...this.columns.map((column) => cellOf(column, scenario))),
+        ...notesBelow(scenario, kind, this.columns.length),
+      ];
+    }).flat());
     for (const head of this.heads) {
       if (this.sort && head.dataset.key === this.sort.key) head.setAttribute("aria-sort", this.sort.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
