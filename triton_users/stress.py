@@ -107,7 +107,8 @@ class ScenarioUser(TritonGrpcUser):
         scenario = self._scenarios.get(scenario_type)
         if scenario is None:
             scenario = self._scenarios[scenario_type] = scenario_type(self.session)
-        plan = scenario.plan(self.draw)
+        entry = self.arrival.input if self.arrival is not None else ""
+        plan = scenario.plan_for(entry, self.draw) if entry else scenario.plan(self.draw)
         self._under_way.begins(self.number, scenario.name, plan)
         self.rpc_events.scenario = self._signals.scenario = scenario.name
         outcome, requests, checked, reason, evidence, excusable = "", 0, 0, "", {}, True

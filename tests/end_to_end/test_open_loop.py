@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,43 @@ def test_a_model_of_one_s_own_at_a_rate(triton: EmbeddedTriton, tmp_path: Path) 
     scenario = ended.scenario(MODEL)
     assert scenario["runs"] == ended.report["arrivals"]["issued"] == 100
     assert [check["passed"] for check in ended.report["verdict"]["thresholds"]] == [True] * 3
+
+
+def data(folder: Path, name: str, steps: list[Any], right: list[Any]) -> None:
+    (folder / name).write_text(json.dumps({"data": steps, "validation_data": right}))
+
+
+@pytest.mark.triton
+def test_a_trace_says_which_of_a_model_s_input_data_is_sent(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """Of each file one entry alone has the right answer beside it: to send any other would fail the run."""
+    steps = [{"INPUT0": {"content": [float(n)], "shape": [1]}} for n in range(6)]
+    data(tmp_path, "steps.json", steps, [{"OUTPUT0": {"content": [3.0], "shape": [1]}}] * 6)
+    sequences = [[{"INPUT": [n]}, {"INPUT": [n]}] for n in range(4)]
+    data(tmp_path, "sums.json", sequences, [[{"OUTPUT": [2]}, {"OUTPUT": [4]}]] * 4)
+
+    def replayed(trace: str) -> Ended:
+        folder = tmp_path / f"run {len(list(tmp_path.glob('run *')))}"
+        folder.mkdir()
+        (folder / "trace.csv").write_text(trace)
+        return run_locust(folder, "-H", f"grpc://{triton.grpc_url}", "--models", f"{MODEL},custom_sequence_int32",
+                          "--input-data", f"{MODEL}={tmp_path}/steps.json",
+                          "--input-data", f"custom_sequence_int32={tmp_path}/sums.json",
+                          "-u", "4", "-r", "4", "--arrivals", "trace.csv", "--arrival-wait-s", "60")  # fmt: skip
+
+    ended = replayed("interval,model,input\n" + f"0.01,{MODEL},3\n0.01,custom_sequence_int32,2\n" * 100)
+    assert ended.exit_code == 0, ended.output
+    for name, each in ((MODEL, 1), ("custom_sequence_int32", 2)):
+        scenario = ended.scenario(name)
+        assert (scenario["runs"], scenario["failed"], scenario["answers_checked"]) == (100, 0, 100 * each)
+
+    wrong = replayed(f"0,{MODEL},3\n0,{MODEL},4\n0,{MODEL},3\n")
+    assert wrong.scenario(MODEL)["failed"] == 1, wrong.output
+    assert "OUTPUT0[0] is 4" in wrong.output
+
+    refused = replayed(f"0,{MODEL},6\n")
+    assert refused.exit_code == 2
+    assert f"names an input for {MODEL}: '6' is no entry of the input data; it must be 0 to 5" in refused.output
+    assert "Traceback" not in refused.output
 
 
 @pytest.mark.triton

@@ -16,8 +16,9 @@ from triton_users.arrivals.settings import ArrivalSettings, parse_kind
 from triton_users.declaration import UsageError
 from triton_users.ledger import ArrivalCounts
 from triton_users.run import open_loop, pace
-from triton_users.run.open_loop import OpenLoop, names_of
+from triton_users.run.open_loop import OpenLoop
 from triton_users.run.pace import Pace
+from triton_users.run.trace_names import names_of
 
 
 class Visitor(User):

@@ -45,11 +45,6 @@ class TraceFile:
         """Model and input of an arrival."""
         return self.names[self.of[number] if self.of else 0]
 
-    @property
-    def models(self) -> set[str]:
-        """Those it names."""
-        return {model for model, _ in self.names if model}
-
 
 def read_trace(path: Path, speed: float) -> TraceFile:
     """The trace in a file, `speed` times as fast. Raises UsageError for what cannot be read."""

@@ -26,7 +26,7 @@ from triton_users.judge.client_limited import hms
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
 from triton_users.report.build import State
-from triton_users.run import reproduce
+from triton_users.run import reproduce, trace_names
 from triton_users.run.configuration import (
     RunConfiguration,
     check_descriptors,
@@ -40,8 +40,7 @@ from triton_users.run.configuration import (
 )
 from triton_users.run.embedded import Embedded
 from triton_users.run.locust import Command
-from triton_users.run.models import own_models, settle
-from triton_users.run.open_loop import names_of
+from triton_users.run.models import in_a_thread, own_models, settle
 from triton_users.run.pace import Order
 from triton_users.run.preflight import Preflight, look_at
 from triton_users.run.reporting import Reporting
@@ -268,8 +267,6 @@ class Coordinator:
         connection = read(ConnectionSettings, options)
         sent = read(ModelSettings, options)
         models = settle(self.host, connection, settings, sent, command.user_classes)
-        if command.distributed:
-            load.forget()  # the workers read the input data too; here it was tried
         configuration = RunConfiguration(
             run_id=new_run_id(),
             settings=settings,
@@ -281,7 +278,11 @@ class Coordinator:
             trace=steering.trace,
             goodput=getattr(options, "goodput", ""),
         )
-        steering.check_names(self._names(configuration))
+        pools = {each.name: each.pool for each in models}
+        names = trace_names.known(command.user_classes, configuration)
+        trace_names.check(steering.named, names, lambda model: in_a_thread(pools[model], settings.seed))
+        if command.distributed:
+            load.forget()  # the workers read the input data too; here it was tried
         info = _info(configuration, self.host, connection)
         info = replace(info, settings={**info.settings, **(asdict(sent) if settings.models else {})})
         info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
@@ -348,14 +349,6 @@ class Coordinator:
     def _hear(self) -> None:
         """Take in what a local node has counted."""
         self.merge(self._nodes.poll())
-
-    def _names(self, configuration: RunConfiguration) -> set[str]:
-        """What a trace can name."""
-        classes = self._command.user_classes
-        known = {name for each in classes for name in names_of(each)}
-        if runs_scenarios(classes):
-            known |= weights(configuration.settings, configuration.left_out).keys()
-        return known
 
     def _preflight(self, settings: Settings) -> Preflight:
         command, options = self._command, self._command.options

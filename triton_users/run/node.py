@@ -26,6 +26,7 @@ from triton_users.judge.goodput import Limits, is_good, limits_for, parse_goodpu
 from triton_users.ledger.lateness import LATE_S
 from triton_users.ledger.plain import cut
 from triton_users.locust_compat.stack_of_stop import look_early
+from triton_users.run import trace_names
 from triton_users.run.configuration import Run, RunConfiguration, left_out, weights
 from triton_users.run.locust import Command
 from triton_users.run.models import adopt, in_a_thread
@@ -116,6 +117,8 @@ class Node:
         if arrivals.open:
             counts = self.recorder.ledger.arrivals
             self._open_loop = OpenLoop(arrivals, self.recorder.worker, counts, configuration.trace)
+            names = trace_names.known(self._command.user_classes, configuration)
+            trace_names.check(self._open_loop.named, names, lambda model: run.shared[pool_key(model)])
             self._open_loop.start()
         self._begin_request_log()
         look_early()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import gevent
@@ -13,9 +13,10 @@ from triton_users.arrivals.dispatcher import Arrival, Dispatcher
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.arrivals.timetable import Timetable
 from triton_users.ledger import ArrivalCounts
-from triton_users.locust_compat.open_loop import start_tasks_on_arrival, start_tasks_one_after_the_other, tasks_by_name
+from triton_users.locust_compat.open_loop import start_tasks_on_arrival, start_tasks_one_after_the_other
 from triton_users.run.alarm import make_alarm
 from triton_users.run.pace import Order, parts_of, shares_of, trace_of
+from triton_users.run.trace_names import names_of
 from triton_users.settings import UsageError
 from triton_users.system.timer import clock_id
 
@@ -51,6 +52,11 @@ class OpenLoop:
     def now_s(self) -> float:
         """Seconds of the cluster; before the first order minus infinity."""
         return time.perf_counter() - self._zero_s
+
+    @property
+    def named(self) -> Sequence[tuple[str, str]]:
+        """Each pair of model and input in the trace (`trace_names.check`)."""
+        return self._trace.names if self._trace is not None else ()
 
     @property
     def idle(self) -> int:
@@ -119,15 +125,6 @@ class OpenLoop:
         if found is None:
             found = self._names[kind] = names_of(kind)
         return found
-
-
-def names_of(user_class: type) -> dict[str, Callable[..., Any]]:
-    """Name in a trace -> task of this class: its functions' names, and of a class for one model that model's."""
-    named = tasks_by_name(user_class)
-    model = getattr(user_class, "model", "")
-    if isinstance(model, str) and model and len(named) == 1:
-        named[model] = next(iter(named.values()))
-    return named
 
 
 def _zero_s(order: Order) -> float:

@@ -78,9 +78,9 @@ class Pace:
         return newest.text if newest is not None else ""
 
     @property
-    def models(self) -> set[str]:
-        """Those that the trace names."""
-        return self._trace.models if self._trace is not None else set()
+    def named(self) -> Sequence[tuple[str, str]]:
+        """Each pair of model and input in the trace, "" for what a line leaves open."""
+        return self._trace.names if self._trace is not None else ()
 
     @property
     def digest(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import gevent
@@ -73,13 +73,10 @@ class Steering:
         """The digest of the trace that is replayed; "" where there is none."""
         return self._pace.digest if self._pace is not None else ""
 
-    def check_names(self, known: Collection[str]) -> None:
-        """Raise UsageError when the trace names what no user of the run can send."""
-        if self._pace is not None and (unknown := sorted(self._pace.models - set(known))):
-            raise UsageError(
-                f"arrivals: the trace names {', '.join(unknown)}, which no user of this run can send; "
-                f"it can name: {', '.join(sorted(known))}"
-            )
+    @property
+    def named(self) -> Sequence[tuple[str, str]]:
+        """Each pair of model and input in the trace (`trace_names.check`)."""
+        return self._pace.named if self._pace is not None else ()
 
     def attach(self, reporting: Reporting, poll: Callable[[], None]) -> None:
         """The run has its report. `poll` takes in what a local node has counted."""

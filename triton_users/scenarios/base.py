@@ -174,6 +174,10 @@ class Scenario(ABC):
         Returns a frozen dataclass of plain values (`dataclasses.asdict` of it goes into a failure's record).
         """
 
+    def plan_for(self, entry: str, draw: random.Random) -> Any:
+        """As `plan`, for an entry of its input data that a trace names; it is of no use to one that has none."""
+        return self.plan(draw)
+
     @abstractmethod
     def run(self, plan: Any) -> int:
         """Carry the plan out and return the number of inference requests sent.

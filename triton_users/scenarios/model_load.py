@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -90,6 +90,16 @@ class ModelLoad(Scenario):
         # No sequences of the user's own: as many requests as in the nine scenarios.
         length = draw_length(draw, settings.sequence_length_mean, settings.sequence_length_stdev)
         return ModelPlan(stream, draw.randrange(steps), length, draw_fresh_offset(draw), seed)
+
+    def plan_for(self, entry: str, draw: random.Random) -> ModelPlan:
+        plan = self.plan(draw)
+        if self._make is not None:
+            return plan  # the user's own code makes it, and may ask for `self.arrival.input`
+        stream, step = self._pool.entry(entry)
+        steps = self._pool.streams[stream]
+        if self.spec.sequences and self._pool.whole:
+            return replace(plan, stream=stream, length=steps)
+        return replace(plan, stream=stream, first=plan.first % steps if step is None else step)
 
     def run(self, plan: ModelPlan) -> int:
         self._all_checked = True
