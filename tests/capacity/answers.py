@@ -31,5 +31,6 @@ FOUND = answer(
     level(308, "failed", FAILED, ms=71.2),
     level(308, "failed", FAILED, ms=71.2),
     level(297, ms=22.0),
+    level(308, "failed", FAILED, ms=71.2),
 )
 """A search that came to its end: 297 held, 308 did not."""

@@ -55,6 +55,14 @@ def test_a_level_without_any_answer_did_not_hold() -> None:
     assert level(Ledger()).outcome == "failed"
 
 
+def test_a_low_rate_of_which_no_arrival_was_due_yet_says_nothing_of_the_server() -> None:
+    quiet = Seen(0.2, 10.0, 14.0, Ledger(), 4.0)
+    assert missing(quiet, LIMITS) == fewest(LIMITS)
+    found = judge_level(quiet, LIMITS)
+    assert (found.outcome, found.why) == ("too few to say", "no arrival was due in 4 s")
+    assert judge_level(replace(quiet, in_flight=(1.0,)), LIMITS).outcome == "failed"
+
+
 def test_a_level_of_too_few_requests_is_no_pass_and_says_how_many_it_takes() -> None:
     found = level(counted(300), load=30.0)
     assert (found.outcome, found.of_server) == ("too few to say", False)

@@ -287,7 +287,7 @@ def test_a_search_for_the_capacity_is_in_the_report_as_the_schema_has_it(report_
         308,
         "server",
     )
-    assert [level["load"] for level in capacity["levels"]] == [100, 200, 400, 283, 336, 297, 308, 308, 297]
+    assert [level["load"] for level in capacity["levels"]] == [100, 200, 400, 283, 336, 297, 308, 308, 297, 308]
 
 
 def test_a_search_that_found_less_than_wanted_fails_the_run_at_its_end_and_not_before(report_of) -> None:

@@ -126,6 +126,8 @@ def judge_level(seen: Seen, limits: Iterable[Threshold]) -> Level:
 
 def missing(seen: Seen, limits: Iterable[Threshold]) -> int:
     """How many more values it takes to say of each percentile that it keeps its limit; 0: none, or it does not."""
+    if _nothing_came(seen):
+        return fewest(limits)
     checks = apply(limits, seen.counted, seen.duration_s)
     if any(check.passed is False for check in checks):
         return 0
@@ -149,6 +151,8 @@ def took_us(counted: Ledger) -> float | None:
 
 def _of_server(seen: Seen, checks: Sequence[Check]) -> tuple[Outcome, str]:
     broken = [f"{check.threshold} {check.finding}" for check in checks if check.passed is False]
+    if _nothing_came(seen) and not _not_made(seen):
+        return "too few to say", f"no arrival was due in {seen.duration_s:.0f} s"
     if saturated(seen.in_flight, seen.took_us, seen.load):
         first, last = seen.in_flight[0], seen.in_flight[-1]
         grew = f"requests under way grew from {first:.0f} to {last:.0f}, and how long they take grew with them"
@@ -161,6 +165,11 @@ def _of_server(seen: Seen, checks: Sequence[Check]) -> tuple[Outcome, str]:
         return "failed", not_kept
     few = [f"{check.threshold}: {check.finding}" for check in checks if check.few]
     return ("too few to say", "; ".join(few)) if few else ("held", "")
+
+
+def _nothing_came(seen: Seen) -> bool:
+    """Whether there was nothing to answer: at a low rate seconds go by without an arrival."""
+    return seen.is_rate and not seen.counted.arrivals.ended and not any(seen.in_flight)
 
 
 def _not_made(seen: Seen) -> str:
