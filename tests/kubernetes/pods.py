@@ -151,6 +151,7 @@ class Container:
             self.process = subprocess.Popen(
                 [*within, sys.executable, "-m", "tests.kubernetes.pods", str(plan)],
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True,  # a container has a share of the processor of its own
             )  # fmt: skip
 
     def _from_secrets(self, volumes: Volumes) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The manifests' own commands, as their user, in their read-only file systems, each pod on a host of its own.
 
 What `kubectl apply -k` gives is started here without Kubernetes: see pods.py. Names, ports, options and volumes are
-those of the files; only how long the run takes comes from outside, as an environment variable.
+those of the files; only how long a run takes and how much it does comes from outside, as environment variables.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TRITON, METRICS = "8001", "8002"
 WORKER_HOSTS = ("worker-1", "worker-2")
 LIMIT_S = 100.0
 """How long anything may take: four Python programs start on a machine that others use."""
-LIGHT = {"LOCUST_SCENARIOS": "SequenceValid", "LOCUST_SEED": "7"}
+LIGHT = {"LOCUST_SCENARIOS": "SequenceValid", "LOCUST_SEED": "7", "LOCUST_USERS": "2"}
 SHORT = {**LIGHT, "LOCUST_RUN_TIME": "6s"}
 
 
@@ -178,7 +178,7 @@ def test_a_run_passes_and_its_report_is_in_the_volume(start: Start, seen: Seen, 
     every = [master, *early]
     until("the master listens", seen.listens, every)
     until("the workers are connected to it", lambda: all(each.probed() for each in early), every)
-    until("there is load", lambda: seen.users() == 8, every)
+    until("there is load", lambda: seen.users() == 2, every)
     assert master.wait(LIMIT_S) == 0, everything(every)
     assert [each.wait(LIMIT_S) for each in early] == [0, 0], everything(early)
 
@@ -244,7 +244,7 @@ def operated(role: list[str]) -> dict[str, Any]:
 
 def test_the_operator_s_run_ends_and_its_web_ui_gives_the_report(start: Start, seen: Seen) -> None:
     running = [start(host, operated(["--worker", "--master-host", "triton-users-master"])) for host in WORKER_HOSTS]
-    shorter = ["--run-time", "6s", "--scenarios", "SequenceValid"]
+    shorter = ["--run-time", "6s", "--scenarios", "SequenceValid", "--users", "2"]
     running += [start("master", operated(["--master"]), arguments=shorter)]
 
     def state() -> str:
