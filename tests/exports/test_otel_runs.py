@@ -39,14 +39,14 @@ class Unary(TritonGrpcUser):
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def of_the_server() -> Iterator[Collector]:
     """What Triton itself exports."""
     with collector() as kept:
         yield kept
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tracing_triton(of_the_server: Collector) -> Iterator[EmbeddedTriton]:
     settings = [
         "mode=opentelemetry",
@@ -61,21 +61,28 @@ def tracing_triton(of_the_server: Collector) -> Iterator[EmbeddedTriton]:
 
 
 @pytest.fixture
-def begun(tracing_triton: EmbeddedTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def begun(triton: EmbeddedTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Begins a run that exports to a collector, everything unless told otherwise."""
     locustfile = tmp_path / "mine.py"
     locustfile.write_text(LOCUSTFILE)
 
-    def begin(to: Collector, *arguments: str, what: str = "--scenarios=SequenceValid", **environ: str) -> Locust:
+    def begin(to: Collector, *arguments: str, what: str = "Unary", url: str = "", **environ: str) -> Locust:
         sampler = {} if "OTEL_TRACES_SAMPLER_ARG" in environ else {"OTEL_TRACES_SAMPLER": "always_on"}
         for name, value in {**to.environment(), **sampler, **environ}.items():
             monkeypatch.setenv(name, value)
         return Locust(
-            tmp_path, "-H", f"grpc://{tracing_triton.grpc_url}", "--otel", "-u", "4", "-r", "4",
+            tmp_path, "-H", f"grpc://{url or triton.grpc_url}", "--otel", "-u", "4", "-r", "4",
             what, *arguments, locustfile=locustfile,
         )  # fmt: skip
 
     return begin
+
+
+def ended_after(locust: Locust, enough: Any, how: signal.Signals = signal.SIGINT) -> Ended:
+    """Interrupted when `enough` says so: a run time would be too short on a busy machine."""
+    until(lambda: enough() or not locust.running())
+    locust.signal_all(how)
+    return locust.ended()
 
 
 def requests_in(ended: Ended) -> int:
@@ -97,10 +104,14 @@ def of_method(spans: list[Span], name: str) -> list[Span]:
     return [span for span in spans if span.name == f"inference.GRPCInferenceService/{name}"]
 
 
-def test_each_request_of_the_report_is_a_span_and_the_server_s_own_join(begun: Any, of_the_server: Collector) -> None:
+def test_each_request_of_the_report_is_a_span_and_the_server_s_own_join(
+    begun: Any, tracing_triton: EmbeddedTriton, of_the_server: Collector
+) -> None:
     with collector() as kept:
-        ended = begun(kept, "-t", "4s").ended()
-        assert ended.exit_code == 0, ended.output
+        ended = ended_after(
+            begun(kept, what="--scenarios=SequenceValid", url=tracing_triton.grpc_url),
+            lambda: len({span.attributes.get("triton_users.scenario") for span in kept.requests_of_users()}) == 2,
+        )
         requests = kept.requests_of_users()
         assert len(requests) == requests_in(ended) > 0
         unary, streams = of_method(requests, "ModelInfer"), of_method(kept.spans, "ModelStreamInfer")
@@ -116,7 +127,6 @@ def test_each_request_of_the_report_is_a_span_and_the_server_s_own_join(begun: A
         assert "locust.client.duration" in kept.metrics
         assert any("Ramping to 4 users" in line for line in kept.logs)
 
-        parents = {span.parent_id for span in of_the_server.spans if span.name == "InferRequest"}
         until(lambda: {span.span_id for span in streams} <= {each.parent_id for each in of_the_server.spans})
         parents = {span.parent_id for span in of_the_server.spans}
         # Triton 2.51 loses the parent of one unary request in ten or so, whichever client sends it.
@@ -125,17 +135,16 @@ def test_each_request_of_the_report_is_a_span_and_the_server_s_own_join(begun: A
 
 def test_each_worker_exports_its_own(begun: Any) -> None:
     with collector() as kept:
-        ended = begun(kept, "-t", "4s", "--processes", "2", what="Unary").ended()
-        assert ended.exit_code == 0, ended.output
+        ended = ended_after(begun(kept, "--processes", "2"), lambda: len({span.instance for span in kept.spans}) == 2)
         assert len(kept.requests_of_users()) == requests_in(ended) > 0
         assert len({span.instance for span in kept.spans}) == 2
+        assert "Traceback" not in ended.output
 
 
 def test_a_part_is_sampled(begun: Any) -> None:
     part = 0.25
     with collector() as kept:
-        ended = begun(kept, "-t", "4s", OTEL_TRACES_SAMPLER_ARG=str(part)).ended()
-        assert ended.exit_code == 0, ended.output
+        ended = ended_after(begun(kept, OTEL_TRACES_SAMPLER_ARG=str(part)), lambda: len(kept.requests_of_users()) > 50)
         number = requests_in(ended)
         six_sigma = 6 * math.sqrt(number * part * (1 - part))
         assert abs(len(kept.requests_of_users()) - number * part) < six_sigma
@@ -146,7 +155,8 @@ def test_an_interrupted_run_loses_no_span(begun: Any, how: signal.Signals) -> No
     with collector() as kept:
         locust = begun(kept, OTEL_BSP_SCHEDULE_DELAY="60000", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="2048")
         until(lambda: "All users spawned" in locust.output())
-        time.sleep(2)  # for some requests
+        time.sleep(2)  # for some requests, which are not exported before the end
+        assert not kept.spans
         locust.signal(how)
         ended = locust.ended()
         assert len(kept.requests_of_users()) == requests_in(ended) > 0
@@ -156,13 +166,17 @@ def test_an_interrupted_run_loses_no_span(begun: Any, how: signal.Signals) -> No
 def test_a_collector_that_takes_nothing_harms_no_run(begun: Any, what: str) -> None:
     with collector(silent=what == "silent", status=404) as kept:
         away = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if what == "away" else {}
+        locust = begun(kept, OTEL_BSP_MAX_QUEUE_SIZE="8", **away)
+        until(lambda: "All users spawned" in locust.output())
+        time.sleep(3)  # for more requests than the queue holds
         began_s = time.monotonic()
-        ended = begun(kept, "-t", "4s", OTEL_BSP_MAX_QUEUE_SIZE="64", **away).ended()
+        locust.signal(signal.SIGINT)
+        ended = locust.ended()
         took_s = time.monotonic() - began_s
         assert ended.exit_code == 0, ended.output
-        assert requests_in(ended) > 64
+        assert requests_in(ended) > 16
         assert kept.requests > 0 or what == "away"
-        assert took_s < 4 + 5 + 15  # the run, the limit for the last spans, and a busy machine
+        assert took_s < 5 + 15  # the limit for the last spans, and a busy machine
         lines = [line for line in ended.output.splitlines() if "elemetry" in line]
         assert 2 <= len(lines) <= 12, "\n".join(lines)
         assert "Traceback" not in ended.output

@@ -148,6 +148,10 @@ def close(limit_s: float = CLOSE_LIMIT_S) -> None:
     """Export what waits, and end; gives up after `limit_s`."""
     from opentelemetry import _logs, metrics, trace  # not before it is wanted
 
+    # A forked worker has copies of its master's exporting greenlets, which Python's threading has forgotten: they
+    # end with KeyError, to no harm but that of a traceback each.
+    hub = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyError)
     for name in ("", "locust"):
         of = logging.getLogger(name)
         of.handlers = [each for each in of.handlers if each.name != "opentelemetry"]
