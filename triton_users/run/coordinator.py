@@ -386,8 +386,11 @@ class Coordinator:
             state: State = "interrupted" if self._interrupted else "finished"
             try:
                 ending = self._ending_of(reporting)
-                if self._sampler is not None and self._watch is not None and self._watch.answered:
-                    self._sampler.settle(reporting.computed_all)
+                if self._sampler is not None and self._watch is not None:
+                    if self._watch.answered:
+                        self._sampler.settle(reporting.computed_all)
+                    else:
+                        self._sampler.unsettled()
                 self._command.exit_with(reporting.finish(state, **ending))
             finally:
                 if self._sampler is not None:

@@ -126,6 +126,10 @@ class Sampler:
                 return
             gevent.sleep(SETTLE_POLL_S)
 
+    def unsettled(self) -> None:
+        """The server did not answer at the end, so what it counted since the last time is not known."""
+        self._unauditable = self._unauditable or "it did not answer at the end of the run"
+
     def seen(self) -> Seen:
         """What was seen so far."""
         several = self._counting.several or len(self._urls) > 1
