@@ -63,7 +63,7 @@ def test_the_pool_of_an_embedded_server_enters_the_verdict_with_its_size() -> No
     assert found.answer == "too short to say"
     assert "may be the rest of what it may keep; it took 29" in str(found)
     assert str(found).endswith(
-        "of the 346 MiB that any process may take and keep, its pool of 256 request states of up to 1.1 MiB among them"
+        "of the 486 MiB that any process may take and keep, its pool of 256 request states of up to 1.1 MiB among them"
     )
     assert trends(TrendLimits(), samples, [], []).reasons()
 
@@ -77,9 +77,9 @@ def test_the_pool_may_keep_the_largest_requests_of_the_run_and_those_that_other_
     unknown = replace(elsewhere, sent_elsewhere={"other": (5, "perf_analyzer")})
     pool = Pool(256, 1.1, largest_mib=18.4)
 
-    assert pool.filled_by(Ledger(), []).mib == pytest.approx(281.6)
-    assert pool.filled_by(total, [known]).mib == 256 * 6
-    assert pool.filled_by(total, [unknown]).mib == 256 * 18.4
+    assert pool.filled_by(Ledger(), []).mib == pytest.approx(1.5 * 281.6)
+    assert pool.filled_by(total, [known]).mib == 1.5 * 256 * 6
+    assert pool.filled_by(total, [unknown]).mib == pytest.approx(1.5 * 256 * 18.4)
 
 
 def test_a_worker_of_ours_that_leaks_is_found() -> None:
