@@ -8,7 +8,7 @@ from triton_users.inputs.datatypes import DataError
 from triton_users.inputs.pool import RequestPool
 
 
-def pool(*lengths: int, whole: bool = False, sequences: bool = False) -> RequestPool:
+def pool(*lengths: int, whole: bool | None = None, sequences: bool = False) -> RequestPool:
     streams = [[Step({})] * length for length in lengths]
     return RequestPool(model(ints(), sequences=sequences), StepList(streams, whole=whole))
 
