@@ -18,8 +18,8 @@ PAGES = [
 
 HOST, METRICS = "SERVER", "METRICS"
 """Stand for the addresses of the server that the commands are run on."""
-WEB_PORT, MASTER_PORT = "WEB_PORT", "MASTER_PORT"
-"""Stand for free ports."""
+WEB_PORT, OWN_PORT, MASTER_PORT = "WEB_PORT", "OWN_PORT", "MASTER_PORT"
+"""Stand for free ports: of one command, and, the last, of all commands of a page."""
 RUN_TIME = "RUN_TIME"
 """Stands for seconds."""
 
@@ -146,7 +146,7 @@ def substituted(text: str) -> str:
 def _completed(command: str) -> str:
     """A model in place of the nine scenarios, which take longer; a web UI ends by itself."""
     if re.match(rf"triton-users compare .*{HOST}", command) and "--models" not in command:
-        return f"{command} -- {INSTEAD_OF_SCENARIOS}"
+        return f"{command} -- --models bert"
     if not re.match(r"(triton-users|locust)( -|$)", command):
         return command
     if not re.search("--models|--worker|-f ", command):
@@ -155,6 +155,8 @@ def _completed(command: str) -> str:
         command += f" --web-port {WEB_PORT}"
         if "--autostart" not in command:
             command += f" --autostart --autoquit 0 -u 2 -t {RUN_TIME}"
+    if "--processes" in command:  # two that begin at the same moment find the same one
+        command += f" --master-bind-port {OWN_PORT} --master-port {OWN_PORT}"
     return command
 
 

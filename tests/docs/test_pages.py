@@ -24,6 +24,7 @@ from tests.docs.pages import (
     METRICS,
     NEVER_CLIENT_LIMITED,
     NOT_RUN,
+    OWN_PORT,
     PAGES,
     RUN_TIME,
     SUBSTITUTIONS,
@@ -203,7 +204,9 @@ class Reader:
                 process.wait()
 
     def _filled(self, text: str, run_time: str) -> str:
-        for name, value in {**self._stands_for, WEB_PORT: str(free_ports(1)[0]), RUN_TIME: run_time}.items():
+        web_port, own_port = map(str, free_ports(2))
+        of_this = {WEB_PORT: web_port, OWN_PORT: own_port, RUN_TIME: run_time}
+        for name, value in {**self._stands_for, **of_this}.items():
             text = text.replace(name, value)
         return text
 
@@ -216,9 +219,14 @@ def reader(documented: EmbeddedTriton, kept: Path, tmp_path: Path) -> Iterator[R
 
 
 def not_shown_before(page: str) -> list[list[Command | ConfigFile]]:
-    """What this page has and none before it."""
-    before = {_typed(each) for earlier in PAGES[: PAGES.index(page)] for block in read(earlier) for each in block}
-    return [[each for each in block if _typed(each) not in before] for block in read(page)]
+    """What this page has and none before it, each once."""
+    typed = {_typed(each) for earlier in PAGES[: PAGES.index(page)] for block in read(earlier) for each in block}
+    blocks = []
+    for block in read(page):
+        new = {_typed(each): each for each in block if _typed(each) not in typed}
+        typed |= set(new)
+        blocks.append(list(new.values()))
+    return blocks
 
 
 def _typed(each: Command | ConfigFile) -> str:
