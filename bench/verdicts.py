@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import table
-from tests.compare.test_ratios import comparison
+from tests.compare.simulated import comparison
 from tests.judge.simulated import healthy, leaking
 from triton_users.judge.leaks import Memory, Requests, judge_memory
 

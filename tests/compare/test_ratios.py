@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.compare.simulated import MARGIN, MEASURES, comparison
 from triton_users.compare.ratios import (
     confidence_of,
     fewest_rounds,
@@ -18,21 +19,7 @@ from triton_users.compare.ratios import (
     unpaired,
 )
 
-MEASURES, ROUNDS, MARGIN = 9, 12, 0.05
 above_zero = st.lists(st.floats(0.01, 1e6), min_size=10, max_size=10)
-
-
-def comparison(seed: int, slower: float, noise: float = 0.04) -> list[str]:
-    """The answers for the measures of one comparison of twelve pairs of rounds, whose noise they share in part."""
-    draw = np.random.default_rng(seed)
-    found = []
-    rounds = draw.standard_t(4, (2, ROUNDS)) * noise / 2
-    for _ in range(MEASURES):
-        own = draw.standard_t(4, (2, ROUNDS)) * noise / 2
-        a, b = np.exp(rounds + own)
-        ratio = paired(list(a), list(b * slower), confidence_of(MEASURES))
-        found.append(judged(ratio, MARGIN, less_is_better=True).answer)
-    return found
 
 
 def test_a_server_against_itself_has_a_regression_in_at_most_five_of_a_hundred_comparisons() -> None:
