@@ -177,6 +177,12 @@ def test_quitting_in_the_middle_of_a_run_interrupts_it_and_after_it_does_not(tmp
         assert run.command.exit_code == 0
 
 
+def test_a_headless_command_that_ends_before_its_test_began_has_not_passed(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.coordinator.quit()
+    assert run.command.exit_code == 1
+
+
 def test_who_quits_second_does_not_go_on_before_the_first(tmp_path: Path) -> None:
     run = Run(tmp_path)
     done: list[str] = []

@@ -245,6 +245,9 @@ class Coordinator:
                 self._nodes.hurry()
                 self._command.stop()
                 self._end()  # waits for the end of a run that was being stopped already
+                if self.reporting is None and self._command.options.headless:
+                    logger.error("Nothing ran: the command ended before its test had begun")
+                    self._command.exit_with(1)
             finally:
                 self.tear_down()
 
