@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gevent
 from locust.env import Environment
+from locust.runners import WorkerRunner
 from locust.stats import StatsCSVFileWriter
 
 from triton_users.locust_compat.own_files import write_own_files_when_all_is_counted
@@ -52,6 +53,23 @@ def test_the_html_report_is_written_at_the_end(tmp_path: Path, monkeypatch) -> N
     made.stats.log_request("grpc", "late", 1, 1)
     made.events.quitting.fire(environment=made, reverse=True)
     assert '"late"' in (tmp_path / "new" / "u3.html").read_text()
+
+
+class Worker(WorkerRunner):
+    """One without a master."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __del__(self) -> None:
+        pass
+
+
+def test_a_worker_writes_no_file_over_its_masters() -> None:
+    made = Environment(parsed_options=Namespace(json_file="stats", json=True, html_file=""))
+    made.runner = Worker()
+    write_own_files_when_all_is_counted(made)
+    assert (made.parsed_options.json_file, made.parsed_options.json) == (None, False)
 
 
 def test_locust_still_closes_them_as_they_are(tmp_path: Path) -> None:

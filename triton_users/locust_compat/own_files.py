@@ -21,7 +21,14 @@ def write_own_files_when_all_is_counted(environment: Environment) -> None:
     after SIGTERM, in a local run, not at all. Nothing can be written later than `quitting`: `--json` and `--json-file`
     reset the statistics that they write. Seen in 2.46 and 2.47. Can go when Locust writes all of them where it writes
     `--json-file`.
+
+    A worker writes none: with `--processes` it has its master's options, and Locust has it write `--json-file` over the
+    master's, with no requests, when it ends later.
     """
+    if isinstance(environment.runner, WorkerRunner):
+        options: Any = environment.parsed_options
+        options.json_file, options.json = None, False
+        return
     csv_files: list[tuple[Any, gevent.Greenlet[..., Any]]] = []
     stats_writer = StatsCSVFileWriter.stats_writer
 
@@ -37,7 +44,7 @@ def write_own_files_when_all_is_counted(environment: Environment) -> None:
             greenlet.kill()  # or it may write once more, the statistics that are reset by then
             _write_csv(files)
         options: Any = environment.parsed_options
-        if options.html_file and not isinstance(environment.runner, WorkerRunner):
+        if options.html_file:
             _write_html(environment, options)
 
     environment.events.quitting.add_listener(write)  # Locust calls these in reverse, so this one after ours
