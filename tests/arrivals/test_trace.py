@@ -22,14 +22,14 @@ def test_times_alone(trace) -> None:  # type: ignore[no-untyped-def]
     found = trace("# morning\n0\n0.5\n\n0.5\n2\n")
     assert found.times_s.tolist() == [0, 0.5, 0.5, 2]
     assert found.name(3) == ("", "")
-    assert found.models == set()
+    assert set(found.names) == {("", "")}
 
 
 def test_intervals_and_columns_in_any_order(trace) -> None:  # type: ignore[no-untyped-def]
     found = trace("model,Interval\nbert,1\nresnet,0.5\nbert,0\n,1\n")
     assert found.times_s.tolist() == [1, 1.5, 1.5, 2.5]
     assert [found.name(i) for i in range(4)] == [("bert", ""), ("resnet", ""), ("bert", ""), ("", "")]
-    assert found.models == {"bert", "resnet"}
+    assert set(found.names) == {("bert", ""), ("resnet", ""), ("", "")}
 
 
 def test_models_and_inputs_per_line(trace) -> None:  # type: ignore[no-untyped-def]
