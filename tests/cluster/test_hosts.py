@@ -112,7 +112,7 @@ def test_a_worker_that_stays_cut_off_is_named_and_does_not_hold_up_the_end(hosts
 def test_a_server_that_is_cut_off_does_not_keep_the_run_from_ending(hosts: Hosts, tmp_path: Path) -> None:
     with under_way(hosts, tmp_path, seconds=6) as run:
         hosts.cut("server")
-        assert run.coordinator.wait(25.0) in (0, 1), run.log()
+        assert run.coordinator.wait(40.0) in (0, 1), run.log()  # of which it asks that server for 15
         hosts.join("server")
         run.check_counts()
         assert run.coordinator.report()["totals"]["rpcs_failed"] > 0

@@ -82,7 +82,7 @@ def test_answers_are_compared_within_the_tolerance_of_their_datatype(b: float, d
 def test_a_model_under_load_is_sent_its_own_data_and_judged_by_its_own_tolerance(tmp_path: Path) -> None:
     a, b = Answering(lambda sent: sent), Answering(lambda sent: 1.1 * sent)
     (tmp_path / "data.json").write_text('{"data": [{"IN": [7]}, {"IN": [8]}]}')
-    traffic = ModelTraffic(describe(a, "m", 1.0), str(tmp_path / "data.json"))
+    traffic = ModelTraffic(describe(a, "m", 1.0), (str(tmp_path / "data.json"),))
     (different,) = compare_answers(a, b, 1, [traffic])["different"]
     assert different.startswith("m: OUT[0] is 7.69999")
     wide = ModelTraffic(traffic.spec, traffic.input_data, tolerances={"OUT": Tolerance(rtol=0.2)})

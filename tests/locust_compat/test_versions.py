@@ -49,7 +49,7 @@ INTERNALS = (
 
 
 def requirement() -> str:
-    (found,) = re.findall(r'"locust(.*)",', (ROOT / "pyproject.toml").read_text())
+    (found,) = set(re.findall(r'"locust(?:\[otel\])?(>=[^"]*)"', (ROOT / "pyproject.toml").read_text()))
     return str(found)
 
 

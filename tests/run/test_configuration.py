@@ -45,7 +45,7 @@ VALUES = {
 
 
 INPUT = TensorSpec("IN", "INT32", (4,), open_shape=(-1,))
-MODEL = ModelTraffic(ModelSpec("m", (INPUT,), (), max_batch_size=4), "m.json", 4)
+MODEL = ModelTraffic(ModelSpec("m", (INPUT,), (), max_batch_size=4), ("m.json",), 4)
 OTHER = ModelTraffic(ModelSpec("n", (INPUT,), (INPUT,), steps=("m",)), ranges={"": Ranges((1, 2))})
 
 

@@ -101,7 +101,7 @@ def test_a_rate_can_be_set_only_while_users_run_at_one_and_to_one() -> None:
 def test_a_trace_says_by_itself_when_arrivals_are_due(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("0,bert\n1\n")
     pace = Pace(ArrivalSettings(arrivals=parse_kind(str(tmp_path / "t.csv"))), 1, lambda: 0.0)
-    assert pace.models == {"bert"}
+    assert set(pace.named) == {("bert", ""), ("", "")}
     pace.begin(["a"])
     with pytest.raises(UsageError, match="replays"):
         pace.set_rate("20")

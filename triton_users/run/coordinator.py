@@ -90,6 +90,8 @@ class Coordinator:
         self._refusals: list[str] = []
         """Of workers that cannot take part in the newest run."""
         self._configuration: RunConfiguration | None = None
+        self._refused = False
+        """Whether the newest run could not start, which has an exit code of its own."""
         self._died = ""
         """How the embedded server ended by itself during the newest run; "" while it runs."""
         self._begun_s = 0.0
@@ -161,10 +163,11 @@ class Coordinator:
         """Settle a new run and have its nodes begin it; one that cannot run is refused."""
         self._begun_s, self._stopping_s = time.monotonic(), math.inf
         self._refusals.clear()
-        self._died = ""
+        self._died, self._refused = "", False
         try:
             configuration = self._configure()
         except (UsageError, OSError, server.ServerError) as error:
+            self._refused = True
             self._command.refuse_to_start(str(error))
         for name, reason in configuration.left_out.items():
             logger.warning("%s is left out: %s", name, reason)
@@ -245,7 +248,7 @@ class Coordinator:
                 self._nodes.hurry()
                 self._command.stop()
                 self._end()  # waits for the end of a run that was being stopped already
-                if self.reporting is None and self._command.options.headless:
+                if self.reporting is None and self._command.options.headless and not self._refused:
                     logger.error("Nothing ran: the command ended before its test had begun")
                     self._command.exit_with(1)
             finally:
