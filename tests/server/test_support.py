@@ -5,7 +5,7 @@ import os
 import pytest
 
 from triton_users.server.errors import Unsupported
-from triton_users.server.support import Machine, check, has_gpus, this_machine
+from triton_users.server.support import Machine, check, this_machine
 
 
 def test_a_machine_like_the_ones_it_is_built_for_passes():
@@ -33,13 +33,6 @@ def test_another_machine_is_told_why_and_what_to_do_instead(machine, reason):
 def test_a_c_library_that_cannot_be_judged_counts_as_another_one(monkeypatch, answer):
     monkeypatch.setattr(os, "confstr", lambda name: answer)
     assert this_machine().glibc is None
-
-
-@pytest.mark.parametrize(("devices", "found"), [(["nvidia0", "nvidiactl"], True), (["nvidiactl"], False), ([], False)])
-def test_a_gpu_is_one_that_the_driver_shows_as_a_device(tmp_path, devices, found):
-    for name in devices:
-        (tmp_path / name).touch()
-    assert has_gpus(tmp_path) is found
 
 
 def test_the_version_of_glibc_is_read(monkeypatch):

@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from triton_users.server import leftovers, log_files, pins, ports, repository, support
+from triton_users.server import leftovers, log_files, pins, ports, repository
 from triton_users.server.errors import ServerError, StartError
 from triton_users.server.install import Installation, ensure_installed, known_release
 from triton_users.server.logs import telling_lines
@@ -286,7 +286,7 @@ class EmbeddedTriton:
             "--metrics-address", "127.0.0.1", "--metrics-port", str(self._ports.metrics),
             # The models' configurations are complete; completing them would start every model twice.
             "--disable-auto-complete-config",
-            "--allow-gpu-metrics", str(support.has_gpus()).lower(),  # without one it takes seconds to find that out
+            "--allow-gpu-metrics", "false",  # it sees no GPU: CUDA_VISIBLE_DEVICES is empty
             "--exit-timeout-secs", str(int(GRACE_S)),
             "--grpc-infer-allocation-pool-size", str(KEPT_STATES),
             *self._extra_args,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 from triton_users.server.errors import Unsupported
 
@@ -36,11 +35,6 @@ class Machine:
 def this_machine() -> Machine:
     """The facts of the machine we run on."""
     return Machine(platform.system(), platform.machine(), _glibc())
-
-
-def has_gpus(devices: Path = Path("/dev")) -> bool:
-    """Whether NVIDIA's driver shows a GPU to this machine or container."""
-    return any(devices.glob("nvidia[0-9]*"))
 
 
 def check(machine: Machine) -> None:
