@@ -20,9 +20,9 @@ from tritonclient.grpc import service_pb2_grpc
 
 def say(context: Any) -> None:
     """What is not text is none of these tests'."""
-    print(
-        json.dumps({key: value for key, value in context.invocation_metadata() if isinstance(value, str)}), flush=True
-    )
+    metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+    sys.stdout.write(json.dumps(metadata) + "\n")  # in one piece: several answer at once
+    sys.stdout.flush()
 
 
 class Server(service_pb2_grpc.GRPCInferenceServiceServicer):
