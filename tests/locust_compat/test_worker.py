@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from locust.rpc.protocol import Message
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -55,12 +56,13 @@ def test_statistics_that_were_not_sent_are_forgotten(worker: WorkerRunner) -> No
     assert worker.stats.total.num_requests == 0
 
 
-def test_messages_go_both_ways(master: MasterRunner, connect: Callable[[], WorkerRunner]) -> None:
+@pytest.mark.parametrize("concurrent", [False, True])
+def test_messages_go_both_ways(master: MasterRunner, connect: Callable[[], WorkerRunner], concurrent: bool) -> None:
     heard: list[Any] = []
     master.register_message("up", lambda msg, **_: heard.append((msg.node_id, msg.data)))
     runner = connect()
     worker = LocustWorker(runner)
-    worker.listen("down", heard.append)
+    worker.listen("down", heard.append, concurrent=concurrent)
     master.send_message("down", {"epoch": "one"})
     until(lambda: heard == [{"epoch": "one"}])
     worker.send("up")
