@@ -59,6 +59,7 @@ SLOW = "custom_nobatch_zero_1_float32"
 AT_ONCE = "    def _answer(self, request):\n"
 TAKES_S = 0.005
 """How long each answer of the slow one takes, in seconds: 200 a second for each of its two instances."""
+SHAPE = ("--shape", f"{SLOW}:INPUT0=16")
 ROUNDS = ("--rounds", "9", "--round-time", "5", "--warm-up", "1", "-u", "2")
 
 
@@ -137,7 +138,7 @@ def run(browser: Chrome, folder: Path) -> None:
 def capacity(browser: Chrome, folder: Path) -> None:
     """The curve of a server that takes its time."""
     with server.EmbeddedTriton(slow(folder, TAKES_S)) as triton:
-        limits = ("--find-capacity", "p99_ms<50,failure_ratio<0.1%", "--rate", "50")
+        limits = (*SHAPE, "--find-capacity", "p99_ms<50,failure_ratio<0.1%", "--rate", "50")
         ours("-H", f"grpc://{triton.grpc_url}", "--headless", "-u", "100", "-r", "100", "--models", SLOW, *limits,
              "--report-dir", str(folder))  # fmt: skip
         (report,) = folder.glob("*/report.html")
@@ -153,7 +154,7 @@ def compare(browser: Chrome, folder: Path) -> None:
         server.EmbeddedTriton(slow(folder / "b", 1.5 * TAKES_S)) as new,
     ):
         sides = [f"grpc://{each.grpc_url}" for each in (old, new)]
-        ours("compare", *sides, *ROUNDS, "--out", str(folder), "--", "--models", SLOW)
+        ours("compare", *sides, *ROUNDS, "--out", str(folder), "--", "--models", SLOW, *SHAPE)
         take(browser, (folder / "compare.html").as_uri(), compare="body")
 
 
