@@ -20,6 +20,10 @@ _SHOWN = 60
 """Characters of a wrong value that are repeated in a message."""
 
 
+EXIT_USAGE = 2
+"""The exit code of a command that cannot be run as it was given."""
+
+
 class UsageError(ValueError):
     """The user asked for something that cannot be: the message says what, the value seen and what would be right.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tritonclient.utils import InferenceServerException
 
 from triton_users.client.describe import describe, ready_models
-from triton_users.declaration import declared, read
+from triton_users.declaration import EXIT_USAGE, declared, read
 from triton_users.inputs.datatypes import DataError
 from triton_users.inputs.model import ModelSpec, example_options
 from triton_users.options import add_option
@@ -18,7 +18,6 @@ from triton_users.settings import ConnectionSettings
 
 LIMIT_S = 10.0
 """How long the server may take for each answer, in seconds."""
-EXIT_USAGE = 2
 
 
 def main(arguments: Sequence[str]) -> int:

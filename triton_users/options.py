@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.capacity.settings import CapacitySettings
-from triton_users.declaration import Option, Value, declared, digits, read, typed
+from triton_users.declaration import EXIT_USAGE, Option, Value, declared, digits, read, typed
 from triton_users.exports import otel
 from triton_users.exports.options import ExportSettings
 from triton_users.inputs.options import ModelSettings
@@ -38,8 +38,6 @@ from triton_users.system.parent_death import tie_forks
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
 
-EXIT_USAGE = 2
-"""The exit code of a command that cannot be run as it was given."""
 
 _MARK = "triton_options"
 """Set on the parsers that have our options."""

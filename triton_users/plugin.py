@@ -11,6 +11,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from triton_users import web
+from triton_users.declaration import EXIT_USAGE
 from triton_users.events import add_hooks
 from triton_users.exports import otel
 from triton_users.locust_compat.command import LocustCommand
@@ -24,7 +25,7 @@ from triton_users.locust_compat.start_gate import on_test_start
 from triton_users.locust_compat.timers import begin_timers_now
 from triton_users.locust_compat.worker import LocustWorker
 from triton_users.run.configuration import RunConfiguration
-from triton_users.run.coordinator import EXIT_USAGE, Coordinator
+from triton_users.run.coordinator import Coordinator
 from triton_users.run.node import LOCAL, Node
 from triton_users.run.snapshots import LocalNode, SnapshotCollector, SnapshotSender
 from triton_users.settings import UsageError

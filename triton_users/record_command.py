@@ -18,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 from triton_users.client.client import TritonClient
 from triton_users.client.encoded import EncodedRequest, encoded_infer, infer_on_a_stream_of_its_own
 from triton_users.client.stream_requests import end_of
-from triton_users.declaration import declared, read
+from triton_users.declaration import EXIT_USAGE, declared, read
 from triton_users.inputs.answers import mismatch, outputs_of
 from triton_users.inputs.data import InputData, Step
 from triton_users.inputs.datatypes import DataError
@@ -35,7 +35,6 @@ from triton_users.settings import ConnectionSettings, Settings, UsageError
 ANSWER_LIMIT_S = 60.0
 """How long the server may take for each answer, in seconds: a first request may have to warm a model up."""
 CONNECT_LIMIT_S = 10.0
-EXIT_USAGE = 2
 LEFT_OUT = ("model_batch_size", "class_count")
 """Options of models that recording has no use for: it sends one step at a time and writes whole outputs."""
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from triton_users.declaration import EXIT_USAGE
 from triton_users.exports.request_log import Line
 from triton_users.ledger import Histogram
 from triton_users.report.text import milliseconds, number, table
 
-EXIT_USAGE = 2
 MAX_GROUPS = 1_000
 """Different groups; more are an error, since that is no table that a person reads."""
 SLICES = ("scenario", "model", "method", "outcome")

@@ -11,8 +11,6 @@ from triton_users.ledger import Ledger, Row
 
 EXIT_PASSED = 0
 EXIT_FAILED = 1
-EXIT_USAGE = 2
-"""The user asked for something that cannot be (declaration.UsageError)."""
 
 EXPECTED_RUNS = 10.0
 """A scenario nobody asked for by name must have run when its weight gave it this many runs on average, and two more for

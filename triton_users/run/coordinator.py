@@ -16,7 +16,7 @@ from gevent.lock import RLock
 
 from triton_users import server
 from triton_users.capacity.settings import CapacitySettings
-from triton_users.declaration import read
+from triton_users.declaration import EXIT_USAGE, read
 from triton_users.exports.options import ExportSettings
 from triton_users.exports.request_log import file_for
 from triton_users.exports.serving import PrometheusServer
@@ -56,9 +56,6 @@ logger = logging.getLogger(__name__)
 
 RUN_TIME_MARGIN_S = 1.0
 """How much earlier than its run time a run may seem to end, in seconds: Locust's clock for it starts before ours."""
-
-EXIT_USAGE = 2
-"""The exit code after a user's mistake."""
 
 
 class Nodes(Protocol):
