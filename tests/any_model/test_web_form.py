@@ -8,7 +8,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.web.chromium import chromium, texts
+from tests.web.chromium import chromium, open_start_form, texts
 from tests.web.locusts import Locusts, wait_for
 from triton_users.server import EmbeddedTriton
 
@@ -29,9 +29,7 @@ def locusts(any_triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def form(locusts: Locusts) -> Iterator[Chrome]:
     with chromium() as browser:
-        browser.get(locusts.url)
-        wait_for(lambda: browser.find_elements(By.NAME, "userCount"), LIMIT_S)
-        browser.find_element(By.XPATH, "//*[contains(text(), 'Custom parameters')]").click()
+        open_start_form(browser, locusts.url, "models", LIMIT_S)
         wait_for(lambda: "sum" in shown(browser), LIMIT_S)  # the parameters unfold slowly
         yield browser
 

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.web.locusts import wait_for
 
 LIMIT_S = 30.0
 """How long a page may take to load or a script to run, in seconds."""
@@ -57,6 +61,21 @@ def texts(driver: Chrome, selector: str) -> list[str]:
     script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
     found: list[str] = driver.execute_script(script, selector)
     return found
+
+
+def fill_in(driver: Chrome, selector: str, text: str) -> None:
+    """Put text into a field, as typing would."""
+    field = driver.find_element(By.CSS_SELECTOR, selector)
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(text)
+
+
+def open_start_form(driver: Chrome, url: str, field: str, limit_s: float) -> None:
+    """Locust's start form, until this field of its custom parameters is shown."""
+    driver.get(url)
+    wait_for(lambda: driver.find_elements(By.NAME, "userCount"), limit_s)
+    driver.find_element(By.XPATH, "//*[contains(text(), 'Custom parameters')]").click()
+    wait_for(lambda: driver.find_element(By.NAME, field).is_displayed(), limit_s)
 
 
 def drawn(driver: Chrome, selector: str) -> list[list[float | None]]:

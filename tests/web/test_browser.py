@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 
-from tests.web.chromium import chromium, drawn, prefer_dark, texts
+from tests.web.chromium import chromium, drawn, fill_in, open_start_form, prefer_dark, texts
 from tests.web.locusts import Locusts, wait_for
 from tests.web.values import HOSTILE, LARGE_ID
 from triton_users import server
@@ -78,26 +77,16 @@ def colour(browser: Chrome, selector: str) -> tuple[int, ...]:
     return tuple(int(part) for part in browser.execute_script(script, selector)[4:-1].split(","))
 
 
-def fill_in(browser: Chrome, name: str, text: str) -> None:
-    """Put text into a field of Locust's form, as typing would."""
-    field = browser.find_element(By.NAME, name)
-    field.send_keys(Keys.CONTROL, "a")
-    field.send_keys(text)
-
-
 def test_a_bad_form_says_what_is_wrong_and_a_good_one_starts(browser: Chrome, locusts: Locusts) -> None:
-    browser.get(locusts.url)
-    wait_for(lambda: browser.find_elements(By.NAME, "userCount"), LIMIT_S)
-    browser.find_element(By.XPATH, "//*[contains(text(), 'Custom parameters')]").click()
-    wait_for(lambda: browser.find_element(By.NAME, "weights").is_displayed(), LIMIT_S)
-    fill_in(browser, "userCount", "4")
-    fill_in(browser, "spawnRate", "4")
-    fill_in(browser, "weights", "SequenceValid=many")
+    open_start_form(browser, locusts.url, "weights", LIMIT_S)
+    fill_in(browser, "[name=userCount]", "4")
+    fill_in(browser, "[name=spawnRate]", "4")
+    fill_in(browser, "[name=weights]", "SequenceValid=many")
     browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
     wait_for(lambda: "'SequenceValid=many' is not NAME=WEIGHT" in "".join(texts(browser, "[role=alert]")), LIMIT_S)
     assert locusts.get("/stats/requests")["state"] == "ready"
-    fill_in(browser, "weights", SHORT["weights"])
-    fill_in(browser, "thresholds", SHORT["thresholds"])
+    fill_in(browser, "[name=weights]", SHORT["weights"])
+    fill_in(browser, "[name=thresholds]", SHORT["thresholds"])
     browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
     wait_for(lambda: locusts.get("/stats/requests")["state"] == "running", LIMIT_S)
     wait_for(lambda: "Scenarios" in texts(browser, "[role=tab]"), LIMIT_S)

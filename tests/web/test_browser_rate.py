@@ -7,7 +7,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.web.chromium import chromium, drawn, texts
+from tests.web.chromium import chromium, drawn, fill_in, open_start_form, texts
 from tests.web.locusts import Locusts, wait_for
 from triton_users import server
 
@@ -16,13 +16,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.triton]
 LIMIT_S = 30.0
 """How long what a person waits for may take on a busy machine, in seconds; mostly about 3."""
 CHART = "[data-chart='Arrivals per second'] .plot"
-
-
-def fill_in(browser: Chrome, selector: str, text: str) -> None:
-    """Put text into a field, as typing would."""
-    field = browser.find_element(By.CSS_SELECTOR, selector)
-    field.send_keys(Keys.CONTROL, "a")
-    field.send_keys(text)
 
 
 def shown_rate(browser: Chrome) -> str:
@@ -43,10 +36,7 @@ def test_the_rate_is_set_at_the_start_and_changed_during_the_run(triton: server.
                 return []  # the run has not begun yet
             return [each["rate"] for each in locusts.get("/triton/report/report.json")["arrivals"]["rates"]]
 
-        browser.get(locusts.url)
-        wait_for(lambda: browser.find_elements(By.NAME, "userCount"), LIMIT_S)
-        browser.find_element(By.XPATH, "//*[contains(text(), 'Custom parameters')]").click()
-        wait_for(lambda: browser.find_element(By.NAME, "rate").is_displayed(), LIMIT_S)
+        open_start_form(browser, locusts.url, "rate", LIMIT_S)
         fill_in(browser, "[name=userCount]", "10")
         fill_in(browser, "[name=spawnRate]", "10")
         fill_in(browser, "[name=rate]", "fast")
