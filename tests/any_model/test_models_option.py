@@ -37,7 +37,7 @@ def test_models_run_alone_each_with_its_own_line_its_weight_and_its_thresholds(
     assert (sums["status"], sums["weight"], texts["weight"]) == ("passed", 3, 1)
     assert sums["runs"] > texts["runs"] > 0
     assert sums["answers_checked"] == sums["requests"]
-    assert ended.report["settings"]["input_data"] == {"sum": "sum.json"}
+    assert ended.report["settings"]["input_data"] == {"sum": ["sum.json"]}
     assert "--models sum=3,echo_bytes --input-data sum=sum.json" in ended.report["reproduce"]
     junit = next(tmp_path.glob("reports/*/junit.xml")).read_text()
     assert 'name="sum"' in junit

@@ -121,6 +121,7 @@ class Reader:
 
     def __init__(self, folder: Path, server: EmbeddedTriton, kept: Path) -> None:
         self._folder = folder
+        self._server = server
         self._stands_for = {
             HOST: f"grpc://{server.grpc_url}",
             METRICS: server.metrics_url,
@@ -186,7 +187,7 @@ class Reader:
     def _see_to_its_end(self, command: Command, process: subprocess.Popen[str], output: Path) -> None:
         exit_code = process.wait(LIMIT_S)
         printed = output.read_text()
-        told = f"{process.args[-1]}\nended with {exit_code}, and printed:\n{printed}"
+        told = f"{process.args[-1]}\nended with {exit_code}, and printed:\n{printed}\n{self._server.how_it_ended()}"
         if exit_code == 1 and "- nothing ran: " in printed:
             raise NothingRanError(told)
         if exit_code == EXIT_REFUSED:  # one pair of rounds is too few, and two would be as well

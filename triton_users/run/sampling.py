@@ -122,7 +122,8 @@ class Sampler:
         until_s = time.monotonic() + SETTLE_S
         while True:
             self._sample()
-            if self._errors or agreed(self.seen()) or time.monotonic() > until_s:
+            undecided = self._tree is not None and self._tree.undecided
+            if self._errors or (agreed(self.seen()) and not undecided) or time.monotonic() > until_s:
                 return
             gevent.sleep(SETTLE_POLL_S)
 

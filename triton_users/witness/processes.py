@@ -19,6 +19,8 @@ _MODEL = re.compile(r"/models/([^/]+)/\d+/[^/]+$")
 _ZOMBIE, _DEAD = "Z", "X"
 LOOK_FOR_CHILDREN_EACH = 10
 """Readings from one look at all threads for new children to the next, which takes 5 ms for a busy Triton."""
+REAPED_WITHIN_S = 2.0
+"""How long a stub that ends with its model may wait for the server to reap it, which a busy one does late."""
 MAX_DEATHS = 50
 """Stubs that died that are kept; a report needs no more."""
 
@@ -62,12 +64,19 @@ class ProcessTree:
         self._alive: dict[tuple[int, int], Process] = {}
         self._readings = 0
         self._last_s = 0.0
+        self._ended: dict[tuple[int, int], tuple[Death, float]] = {}
+        """Stubs that nobody has reaped, and since when: each died, or is reaped at once."""
         self._dead: dict[tuple[int, int], Death] = {}
 
     @property
     def deaths(self) -> list[Death]:
         """The stubs that died, the first ones first."""
         return list(self._dead.values())
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a stub ended of which the next readings say if it died or was ended with its model."""
+        return bool(self._ended)
 
     def read(self, now_s: float) -> dict[Key, float]:
         """The values of this moment; nothing once the server is gone."""
@@ -97,11 +106,17 @@ class ProcessTree:
         return values
 
     def _see(self, stubs: list[Process], now_s: float) -> None:
-        """Note which stubs died. One that ends with its model is reaped at once; one that died stays a zombie."""
+        """Note which stubs died. One that ends with its model is soon reaped; one that died stays a zombie."""
         alive = {(each.pid, each.started): each for each in stubs if each.model}
         for key, stub in self._alive.items():
-            if key not in alive and len(self._dead) < MAX_DEATHS and _state(stub.pid) == _ZOMBIE:
-                self._dead[key] = Death(stub.model, stub.pid, self._last_s, None)
+            if key not in alive and len(self._dead) + len(self._ended) < MAX_DEATHS:
+                self._ended[key] = (Death(stub.model, stub.pid, self._last_s, None), now_s)
+        for key, (death, since_s) in list(self._ended.items()):
+            if _state(death.pid) != _ZOMBIE:
+                del self._ended[key]
+            elif now_s - since_s >= REAPED_WITHIN_S:
+                self._dead[key] = death
+                del self._ended[key]
         for key, death in self._dead.items():
             if death.to_s is None and any(each.model == death.model and each.started > key[1] for each in stubs):
                 self._dead[key] = replace(death, to_s=now_s)
