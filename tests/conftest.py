@@ -19,25 +19,14 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("house")
 
+pytest_plugins = ["tests.crashed_servers", "pytester"]
+
 
 @pytest.fixture(scope="session")
 def triton() -> Iterator[server.EmbeddedTriton]:
     """The healthy embedded Triton with the whole of `models/`, shared by all tests of the session."""
     with server.EmbeddedTriton() as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def the_shared_triton_lives(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test in which the shared Triton ends is told what its log says; the next test gets another one."""
-    shared = request.getfixturevalue("triton") if "triton" in request.fixturenames else None
-    yield
-    if shared is not None and not shared.running:
-        last_words = shared.log_tail()
-        log = shared.log_path
-        shared.stop()
-        shared.start()
-        pytest.fail(f"the shared Triton ended during this test; its log, {log}, says:\n{last_words}")
 
 
 @pytest.fixture(autouse=True)
