@@ -1,9 +1,9 @@
 """The shared Tritons outlive a crash, and a test in which the embedded Triton crashed is made once more.
 
 Triton 2.51 crashes now and then under a load that is fine: its gRPC front end uses what it has freed (issues 7877 and
-8034 of its server: a SIGSEGV in `InferResponseComplete` or `StreamInferResponseComplete`), its Python backend gives up a
-lock (SIGABRT). Nothing here can mend that, and a test in which it happened says nothing of us. Nothing else is ever made
-again, and after LIMIT crashes in a session they are failures: a client that makes servers crash must not pass.
+8034 of its server: a SIGSEGV in `InferResponseComplete` or `StreamInferResponseComplete`), its Python backend gives up
+a lock (SIGABRT). Nothing here can mend that, and a test in which it happened says nothing of us. Nothing else is ever
+made again, and after LIMIT crashes in a session they are failures: a client that makes servers crash must not pass.
 """
 
 from __future__ import annotations
