@@ -22,6 +22,8 @@ _SHOWN = 60
 
 EXIT_USAGE = 2
 """The exit code of a command that cannot be run as it was given."""
+EXIT_INTERRUPTED = 130
+"""The exit code of a command that was interrupted before it was done, as shells have it; a run has its verdict's."""
 
 
 class UsageError(ValueError):

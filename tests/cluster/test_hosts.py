@@ -55,7 +55,8 @@ class Run:
 
 
 @contextmanager
-def under_way(hosts: Hosts, folder: Path, seconds: int) -> Iterator[Run]:
+def under_way(hosts: Hosts, folder: Path, seconds: int, silent_s: int = 8) -> Iterator[Run]:
+    """`silent_s`: how long a worker that hears nothing of the master waits for it."""
     before = hosts.completed()
     with ExitStack() as stack:
         options = ["--master", "--expect-workers", "3", "-H", hosts.grpc_url, "-u", "3", "-r", "3", "-s", "6"]
@@ -67,7 +68,7 @@ def under_way(hosts: Hosts, folder: Path, seconds: int) -> Iterator[Run]:
                     folder / name,
                     *["--worker", "--master-host", hosts.addresses["master"]],
                     within=hosts.within(name),
-                    MASTER_SILENT_S="8",
+                    MASTER_SILENT_S=str(silent_s),
                 )
             )
             for name in WORKERS
@@ -89,7 +90,7 @@ def test_latency_and_loss_cost_time_but_no_count(hosts: Hosts, tmp_path: Path) -
 
 
 def test_a_worker_that_was_cut_off_for_a_while_is_counted_in_full(hosts: Hosts, tmp_path: Path) -> None:
-    with under_way(hosts, tmp_path, seconds=16) as run:
+    with under_way(hosts, tmp_path, seconds=16, silent_s=60) as run:
         hosts.cut("worker-1")
         until("the master misses its worker", lambda: "setting state to missing" in run.coordinator.log(), limit_s=10.0)
         hosts.join("worker-1")

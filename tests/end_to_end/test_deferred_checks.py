@@ -19,7 +19,7 @@ pytestmark = pytest.mark.triton
 
 def arguments(triton: EmbeddedTriton, *more: str) -> list[str]:
     port = str(free_port())
-    return ["-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "-t", "5s", "--scenarios", "SequenceNoEnd",
+    return ["-H", f"grpc://{triton.grpc_url}", "-u", "4", "-r", "4", "-t", "8s", "--scenarios", "SequenceNoEnd",
             "--master-bind-port", port, "--master-port", port, *more]  # fmt: skip
 
 

@@ -96,9 +96,10 @@ class TestUsersOfOnesOwn:
         ended = own(triton, tmp_path, *options, "--fail-on-missed-rate").ended()
         assert ended.exit_code == 1, ended.output
         arrivals = ended.report["arrivals"]
-        assert arrivals["missed_users_busy"] > arrivals["issued"] > 0
+        missed = arrivals["missed_users_busy"] + arrivals["missed_client_slow"]  # which of them, the machine decides
+        assert arrivals["missed"] == missed > arrivals["issued"] > 0
         assert arrivals["delay_ms"]["max"] < 400
-        assert any("were missed: all users were busy" in why for why in ended.report["verdict"]["reasons"])
+        assert any("were missed: " in why for why in ended.report["verdict"]["reasons"])
 
     def test_ctrl_c_ends_it_with_the_report(self, triton: EmbeddedTriton, tmp_path: Path) -> None:
         locust = own(triton, tmp_path, "--rate", "100")

@@ -100,6 +100,15 @@ def until(there: Any) -> None:
     pytest.fail("it did not come in time")
 
 
+def outcome(span: Span) -> Any:
+    return span.attributes["triton_users.outcome"]
+
+
+def joined(ours: set[str], of_the_server: Collector) -> int:
+    """How many of our spans have one of the server's below them."""
+    return len(ours & {each.parent_id for each in of_the_server.spans})
+
+
 def of_method(spans: list[Span], name: str) -> list[Span]:
     return [span for span in spans if span.name == f"inference.GRPCInferenceService/{name}"]
 
@@ -118,7 +127,7 @@ def test_each_request_of_the_report_is_a_span_and_the_server_s_own_join(
         assert unary
         assert streams
         assert {span.links[0] for span in requests if span.links} == {span.span_id for span in streams}
-        assert {span.attributes["triton_users.outcome"] for span in requests} <= {"answered", "unanswered"}
+        assert {outcome(span) for span in requests} <= {"answered", "unanswered"}
         scenarios = {span.attributes["triton.model_name"]: span.attributes.get("triton_users.scenario")
                      for span in requests}  # fmt: skip
         assert scenarios["custom_nobatch_zero_1_float32"] is None
@@ -127,10 +136,11 @@ def test_each_request_of_the_report_is_a_span_and_the_server_s_own_join(
         assert "locust.client.duration" in kept.metrics
         assert any("Ramping to 4 users" in line for line in kept.logs)
 
-        until(lambda: {span.span_id for span in streams} <= {each.parent_id for each in of_the_server.spans})
-        parents = {span.parent_id for span in of_the_server.spans}
-        # Triton 2.51 loses the parent of one unary request in ten or so, whichever client sends it.
-        assert sum(span.span_id in parents for span in unary) > len(unary) / 2
+        # The server has no span of a stream that was interrupted before an answer, and Triton 2.51 loses the parent of
+        # one request in ten or so, whichever client sends it.
+        answered = {span.links[0] for span in requests if span.links and outcome(span) == "answered"}
+        for ours in (answered, {span.span_id for span in unary if outcome(span) == "answered"}):
+            until(lambda ours=ours: joined(ours, of_the_server) > len(ours) / 2)
 
 
 def test_each_worker_exports_its_own(begun: Any) -> None:

@@ -17,7 +17,7 @@ from triton_users.compare.outcome import EXIT_REFUSED, Outcome, compare_reports,
 from triton_users.compare.render import render_html, render_junit, render_text
 from triton_users.compare.rounds import Plan, play, run
 from triton_users.compare.sides import Live, Saved, side
-from triton_users.declaration import UsageError, read
+from triton_users.declaration import EXIT_INTERRUPTED, UsageError, read
 from triton_users.inputs.options import ModelSettings
 from triton_users.inputs.traffic import ModelTraffic
 from triton_users.options import parsed, settings_from
@@ -25,8 +25,6 @@ from triton_users.run.models import settle
 from triton_users.run.server_state import client_for
 from triton_users.server import ProgressLine, ServerError
 from triton_users.settings import ConnectionSettings
-
-EXIT_INTERRUPTED = 130
 
 OWN = ("-H", "--host", "-u", "--users", "-r", "--spawn-rate", "-t", "--run-time", "--seed", "--report-dir", "--triton")
 """Options of a run that differ between rounds, or are compare's own."""

@@ -20,7 +20,7 @@ from typing import Any
 from tritonclient.utils import InferenceServerException
 
 from triton_users import server
-from triton_users.declaration import EXIT_USAGE, read
+from triton_users.declaration import EXIT_INTERRUPTED, EXIT_USAGE, read
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import hms
 from triton_users.options import own_options, parsed, settings_from
@@ -41,7 +41,6 @@ from triton_users.settings import ConnectionSettings, UsageError
 from triton_users.system import scratch
 
 EXIT_SEEN = 1
-EXIT_INTERRUPTED = 130
 MAX_PLAYS = 100_000
 ALONE_SHARE = 0.5
 """The part of the time in which a failure is tried alone, where others went on beside it."""

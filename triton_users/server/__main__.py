@@ -19,13 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from triton_users import server
-from triton_users.declaration import EXIT_USAGE
+from triton_users.declaration import EXIT_INTERRUPTED, EXIT_USAGE
 from triton_users.server import pins, releases, repository, support
 from triton_users.server.cache import cache_folder
 from triton_users.system.interrupts import one_interrupt
-
-#: Exit code: interrupted before it was done, as shells have it.
-EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
