@@ -7,6 +7,7 @@ Needs Debian's chromium and chromium-driver, the test dependencies, and a machin
 
 from __future__ import annotations
 
+import argparse
 import base64
 import io
 import shutil
@@ -14,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -167,12 +167,15 @@ def ours(*arguments: str) -> None:
 PICTURES = {"run": run, "capacity": capacity, "compare": compare}
 
 
-def main(names: Sequence[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", nargs="*", choices=[*PICTURES, "all"], default="all", help="(default: all)")
+    chosen = parser.parse_args().pictures
     IMAGES.mkdir(exist_ok=True)
-    for name in names or PICTURES:
+    for name in PICTURES if "all" in chosen else chosen:
         with tempfile.TemporaryDirectory() as folder, chromium(WIDTH, 1000) as browser:
             PICTURES[name](browser, Path(folder))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
