@@ -45,8 +45,13 @@ def compare_answers(a: TritonClient, b: TritonClient, seed: int, loaded: Iterabl
             found["compared"] += compared
             found["different"] += [f"{name}: {different}"] if different else []
         except (InferenceServerException, grpc.RpcError, DataError, _Unsteady) as error:
-            found["notes"].append(f"the answers of {name} were not compared: {error}")
+            found["notes"].append(f"the answers of {name} were not compared: {_why(error)}")
     return found
+
+
+def _why(error: Exception) -> str:
+    late = isinstance(error, grpc.RpcError) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    return f"one took longer than {LIMIT_S:g} s" if late else str(error)
 
 
 class _Unsteady(Exception):

@@ -80,8 +80,12 @@ def _answers(outcome: Outcome) -> str:
     compared, models = outcome.answers.get("compared", 0), outcome.answers.get("models", ())
     if not compared:
         return "No answers were compared with each other."
-    differ = len(outcome.answers["different"]) or "none"
-    return f"{compared} answers of {len(models)} models were compared with each other: of the models {differ} differ."
+    of = "one model" if len(models) == 1 else f"{len(models)} models"
+    different = len(outcome.answers["different"])
+    result = (
+        f"those of {'one model' if different == 1 else f'{different} models'} differ" if different else "none differs"
+    )
+    return f"{compared} answers of {of} were compared with each other: {result}."
 
 
 def _row(each: Compared) -> list[str]:
