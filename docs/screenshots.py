@@ -1,6 +1,6 @@
 """Makes docs/images: real runs against a Triton that forgets and one that takes its time, in a headless Chromium.
 
-    python docs/screenshots.py [run] [capacity] [compare]    # all three, where none is named; about ten minutes
+    python docs/screenshots.py [run] [capacity] [workers] [compare]    # all, where none is named; about ten minutes
 
 Needs Debian's chromium and chromium-driver, the test dependencies, and a machine with nothing else to do.
 """
@@ -58,7 +58,7 @@ FORM = {
 SLOW = "custom_nobatch_zero_1_float32"
 AT_ONCE = "    def _answer(self, request):\n"
 TAKES_S = 0.005
-"""How long each answer of the slow one takes, in seconds: 200 a second for each of its two instances."""
+"""How long each answer of the slow one takes, in seconds: below 200 a second in all."""
 SHAPE = ("--shape", f"{SLOW}:INPUT0=16")
 ROUNDS = ("--rounds", "9", "--round-time", "5", "--warm-up", "1", "-u", "2")
 
@@ -145,6 +145,15 @@ def capacity(browser: Chrome, folder: Path) -> None:
         take(browser, report.as_uri(), capacity="#capacity")
 
 
+def workers(browser: Chrome, folder: Path) -> None:
+    """The report of a model under load from two processes."""
+    with server.EmbeddedTriton(slow(folder, TAKES_S)) as triton:
+        ours("-H", f"grpc://{triton.grpc_url}", "--headless", "-u", "4", "-r", "4", "-t", "1m", "--processes", "2", "--models", SLOW,
+             *SHAPE, "--thresholds", "p99_ms<50,failure_ratio<=0", "--report-dir", str(folder))  # fmt: skip
+        (report,) = folder.glob("*/report.html")
+        take(browser, report.as_uri(), model=TOP, workers="section:has(> #client-heading)")
+
+
 def compare(browser: Chrome, folder: Path) -> None:
     """A server beside one that takes half as long again."""
     for name in "ab":
@@ -164,7 +173,7 @@ def ours(*arguments: str) -> None:
     assert ended.returncode in (0, 1), arguments
 
 
-PICTURES = {"run": run, "capacity": capacity, "compare": compare}
+PICTURES = {"run": run, "capacity": capacity, "workers": workers, "compare": compare}
 
 
 def main() -> None:
