@@ -148,8 +148,9 @@ def capacity(browser: Chrome, folder: Path) -> None:
 def workers(browser: Chrome, folder: Path) -> None:
     """The report of a model under load from two processes."""
     with server.EmbeddedTriton(slow(folder, TAKES_S)) as triton:
-        ours("-H", f"grpc://{triton.grpc_url}", "--headless", "-u", "4", "-r", "4", "-t", "1m", "--processes", "2", "--models", SLOW,
-             *SHAPE, "--thresholds", "p99_ms<50,failure_ratio<=0", "--report-dir", str(folder))  # fmt: skip
+        load = ("--headless", "-u", "4", "-r", "4", "-t", "1m", "--processes", "2", "--models", SLOW, *SHAPE)
+        limits = ("--thresholds", "p99_ms<50,failure_ratio<=0", "--report-dir", str(folder))
+        ours("-H", f"grpc://{triton.grpc_url}", *load, *limits)
         (report,) = folder.glob("*/report.html")
         take(browser, report.as_uri(), model=TOP, workers="section:has(> #client-heading)")
 
