@@ -75,6 +75,14 @@ def test_the_server_and_its_stubs_yield_to_the_process_that_started_it(triton):
     assert all(yields(pid) and os.getsid(pid) == os.getsid(0) for pid in (triton.pid, *stubs))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give real-time priority")
+def test_but_the_thread_by_which_a_stub_says_that_it_is_alive_runs_at_once(triton):
+    for stub in psutil.Process(triton.pid).children():
+        threads = [each.id for each in stub.threads()]
+        (watch,) = [each for each in threads if os.sched_getscheduler(each) == os.SCHED_FIFO]
+        assert watch != stub.pid
+
+
 def test_a_server_that_cannot_yield_starts_all_the_same_and_a_warning_says_so(monkeypatch, caplog):
     def forbidden(_):
         raise PermissionError(1, "Operation not permitted")

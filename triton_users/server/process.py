@@ -26,7 +26,7 @@ from triton_users.server.notes import Notes, how
 from triton_users.server.ports import Ports
 from triton_users.server.progress import Progress, silent
 from triton_users.server.stall import STALL_S, Stall
-from triton_users.system.priority import yield_to_parent, yields
+from triton_users.system.priority import wake_watches_in_time, yield_to_parent, yields
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +183,7 @@ class EmbeddedTriton:
             try:
                 self._launch(installation, network)
                 self._wait_until_ready(may_hang=patience == 0)
+                wake_watches_in_time(self.pid)
                 return self
             except _Hung:
                 self._end()
