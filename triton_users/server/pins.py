@@ -45,8 +45,8 @@ _STREAM_CRASH = (
     "options that the embedded server is started with make that rarer."
 )
 _BUSY_CRASH = (
-    "Its Python backend can abort on a machine that is very busy (boost::interprocess::lock_exception). A start is tried "
-    "again; in mid-run it happens only where neither root nor `ulimit -r 1` lets its stubs' watches run in time."
+    "Its Python backend can abort on a machine that is very busy (boost::interprocess::lock_exception). A start is "
+    "tried again; in mid-run it is rare where root runs it, or `ulimit -r 1` allows real-time priority."
 )
 
 #: The releases by their short names, oldest first.
