@@ -70,7 +70,8 @@ def test_a_worker_without_the_input_data_says_so_and_the_run_fails_with_that(
 def test_a_run_of_models_that_is_interrupted_ends_with_all_that_was_counted(
     any_triton: EmbeddedTriton, tmp_path: Path
 ) -> None:
-    arguments = ("-H", f"grpc://{any_triton.grpc_url}", "--models", "sum,accumulate,repeat", "-u", "6", "-r", "6")
+    """Without a decoupled model: of cancelled streams to one, Triton 2.51 crashes (issue 7368 of its server)."""
+    arguments = ("-H", f"grpc://{any_triton.grpc_url}", "--models", "sum,accumulate", "-u", "6", "-r", "6")
     with locust(tmp_path / "run", *arguments, "--processes", "2", locustfile=FILE) as command:
         until("the run has begun", lambda: list(command.folder.glob("reports/*")) and _sent(command))
         command.process.send_signal(signal.SIGINT)
@@ -78,11 +79,11 @@ def test_a_run_of_models_that_is_interrupted_ends_with_all_that_was_counted(
         assert not command.left()
         report = command.report()
     assert report["verdict"]["headline"].startswith("PASSED, interrupted")
-    assert {one["name"] for one in report["scenarios"] if one["runs"]} == {"sum", "accumulate", "repeat"}
+    assert {one["name"] for one in report["scenarios"] if one["runs"]} == {"sum", "accumulate"}
 
 
 def _sent(command: Locust) -> bool:
-    return "repeat" in command.log()
+    return "accumulate" in command.log()
 
 
 def test_every_datatype_in_one_run_without_data_and_in_batches(any_triton: EmbeddedTriton, tmp_path: Path) -> None:

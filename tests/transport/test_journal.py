@@ -70,7 +70,8 @@ def test_the_life_of_a_channel(journal: Journal, server: H2Server, caplog: pytes
         call(b"x")
     goaway = "GOAWAY NO_ERROR, last stream 1: b'max_age'"
     lost = "the server closed the connection"
-    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+    said = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == NAME]
+    assert said == [  # a Locust of an earlier test may still say how busy this process is
         ("DEBUG", f"connected to {server.target}"),
         ("INFO", f"{server.target} takes no more calls on a connection, 0 go on: {goaway}"),
         ("INFO", f"connected to {server.target} again, after: {goaway}"),
