@@ -71,11 +71,11 @@ def test_a_report_that_is_not_there_is_a_mistake(tmp_path: Path, capsys: pytest.
     assert "No such file" in capsys.readouterr().err
 
 
-def exit_code(script: Path, triton: server.EmbeddedTriton, limit_s: float = 100) -> tuple[int, str]:
+def exit_code(script: Path, triton: server.EmbeddedTriton) -> tuple[int, str]:
     """Of the script, run by a Python that sees none of this project, so on tritonclient's own grpcio."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     words = [sys.executable, "-I", str(script), triton.grpc_url]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=limit_s)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=100)
     return done.returncode, done.stdout + done.stderr
 
 
