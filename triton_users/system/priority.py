@@ -49,20 +49,25 @@ def wake_watches_in_time(pid: int) -> None:
     give it, others with `ulimit -r 1`; without leave nothing changes.
     """
     first = os.sched_param(os.sched_get_priority_min(os.SCHED_FIFO))
-    for child in list(_children(pid)):
-        if (watch := _watch(child)) is not None:
+    waiting = list(_children(pid))
+    for look in range(_LOOKS):  # a watch may be awake just now
+        if look:
+            time.sleep(_BETWEEN_LOOKS_S)
+        watches = {child: _watch(child) for child in waiting}
+        for watch in filter(None, watches.values()):
             with contextlib.suppress(OSError):  # without leave, or it has just ended
                 os.sched_setscheduler(watch, os.SCHED_FIFO, first)
+        waiting = [child for child in waiting if watches[child] is None]
+        if not waiting:
+            return
 
 
 def _watch(pid: int) -> int | None:
-    """The thread that keeps watch; None where there is none."""
-    for _ in range(_LOOKS):  # it may be awake just now
-        for thread in sorted(_threads(pid)):
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/wchan") as where:
-                if thread != pid and _SLEEPS.search(where.read()):
-                    return thread
-        time.sleep(_BETWEEN_LOOKS_S)
+    """The thread that keeps watch; None where none is seen to."""
+    for thread in sorted(_threads(pid)):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/wchan") as where:
+            if thread != pid and _SLEEPS.search(where.read()):
+                return thread
     return None
 
 
