@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 from _pytest.runner import runtestprotocol
 
-SHARED = ("triton", "any_triton", "documented")
+SHARED = ("triton", "any_triton", "documented", "classifiers", "lenient", "restricted", "slow")
 """The fixtures that are a Triton of several tests."""
 CRASH = re.compile(r"the embedded Triton ended by itself, by SIG(SEGV|ABRT).*")
 LIMIT = 3

@@ -10,7 +10,7 @@ from gevent.pool import Group
 from locust import User
 
 from triton_users.arrivals.dispatcher import Arrival
-from triton_users.client.client import TritonClient
+from triton_users.client.client import DRAIN_S, TritonClient
 from triton_users.client.connections import Connections
 from triton_users.client.rpc_events import RpcEvents, Tracing
 from triton_users.declaration import read
@@ -43,8 +43,9 @@ class TritonGrpcUser(User):
     tls: TlsCredentials | None = None
     """Certificates for `grpcs://`; None takes them from the `--grpc-…` options, else the system's authorities."""
 
-    channel_options: ChannelOptions = ChannelOptions()
-    """Message size limits, keep-alive, connect time limit, compression and flow control windows of the connection."""
+    channel_options: ChannelOptions = ChannelOptions(drain_s=DRAIN_S)
+    """Message size limits, keep-alive, connect time limit, compression, flow control windows of the connection, and
+    how long the request of a user that is stopped may still take."""
 
     connections: int = 0
     """How many connections the users of one worker share, each user with streams of its own on one of them. 0 takes

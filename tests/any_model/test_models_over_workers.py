@@ -70,7 +70,7 @@ def test_a_worker_without_the_input_data_says_so_and_the_run_fails_with_that(
 def test_a_run_of_models_that_is_interrupted_ends_with_all_that_was_counted(
     any_triton: EmbeddedTriton, tmp_path: Path
 ) -> None:
-    """Without a decoupled model: of cancelled streams to one, Triton 2.51 crashes (issue 7368 of its server)."""
+    """Without a decoupled model: of one beside sequences over streams, Triton 2.51 crashes within seconds."""
     arguments = ("-H", f"grpc://{any_triton.grpc_url}", "--models", "sum,accumulate", "-u", "6", "-r", "6")
     with locust(tmp_path / "run", *arguments, "--processes", "2", locustfile=FILE) as command:
         until("the run has begun", lambda: list(command.folder.glob("reports/*")) and _sent(command))

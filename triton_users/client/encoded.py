@@ -6,6 +6,7 @@ tritonclient encodes each request anew, and reads a stream in a thread of its ow
 from __future__ import annotations
 
 from operator import attrgetter
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import gevent
@@ -103,6 +104,26 @@ class EncodedStream:
         except grpc.RpcError as error:
             raise get_error_grpc(error) from None
         return response, requests_of(self._call.info).newest  # type: ignore[return-value]  # there is one by now
+
+    def drain(self, limit_s: float) -> None:
+        """Take what still comes to the requests under way, say that no more follow, let the server end it; `close`.
+
+        At most for `limit_s` seconds. Who waited in `receive` may have been killed before: with
+        `ChannelOptions.drain_s`, that ends no stream.
+        """
+        if self._call is None:
+            return
+        until_s = perf_counter() + limit_s
+        try:
+            while requests_of(self._call.info).waiting():
+                self.receive(until_s - perf_counter())
+            self._feed.close()
+            while True:
+                self.receive(until_s - perf_counter())
+        except (StreamSilent, InferenceServerException):  # which says that it has ended as well
+            pass
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End the stream, with whatever is still under way; does not wait."""

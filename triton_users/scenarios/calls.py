@@ -16,7 +16,7 @@ from triton_users.client.rpc_events import BusyWhenStopped
 from triton_users.client.streamed import StreamedInput
 from triton_users.scenarios.base import Client, ScenarioFailure, Session
 from triton_users.scenarios.models import IdentityModel
-from triton_users.scenarios.patience import PATIENCE, Patience
+from triton_users.scenarios.patience import Patience
 
 DEADLINE_EXCEEDED = "StatusCode.DEADLINE_EXCEEDED"
 
@@ -38,7 +38,7 @@ def infer(session: Session, client: Client, model: str, inputs: list[Any], **kwa
     """
     limit_s = session.settings.request_timeout_ms / 1e3
     patience = Patience(session, client, model, limit_s)
-    last_s = (PATIENCE + 1) * limit_s
+    last_s = patience.longest_s + limit_s
     call = gevent.spawn(_outcome, client, model, inputs, {"client_timeout": last_s, **kwargs})
     try:
         while not call.ready():

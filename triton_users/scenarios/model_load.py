@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 
 import grpc
 import numpy as np
+from gevent import GreenletExit
 from tritonclient.utils import InferenceServerException
 
+from triton_users.client.client import DRAIN_S
 from triton_users.client.encoded import EncodedRequest, EncodedStream, StreamSilent, encoded_infer
 from triton_users.client.stream_requests import Stray, StreamedCall
 from triton_users.inputs.answers import lacking, mismatch, outputs_of, responses_expected
@@ -161,6 +163,8 @@ class ModelLoad(Scenario):
                 sent[self._opened.send(EncodedRequest(self.spec.name, request_id, encoded))] = request
             self._receive(self._opened, sent)
         except BaseException as error:
+            if isinstance(error, GreenletExit):  # the user is stopped
+                self._opened.drain(DRAIN_S)
             self._opened.close()  # whatever still comes on it is of a run that is over
             self._opened = None
             if isinstance(error, ScenarioFailure) and self.spec.sequences:
@@ -254,7 +258,7 @@ class ModelLoad(Scenario):
 
     def close(self) -> None:
         if self._opened is not None:
-            self._opened.close()
+            self._opened.drain(DRAIN_S)
             self._opened = None
 
 

@@ -23,6 +23,9 @@ Queues that grow make it 2 or 3 on a healthy server."""
 PASSED_OVER_BY = 10
 """How many others must have been answered for that to be said."""
 
+STALL_S = 3.0
+"""For so long any process may get no processor where there is too much to do: seen 1.5 s, at twelve times as much."""
+
 LOOKS = 5
 """How often the server is asked during one limit."""
 
@@ -35,6 +38,8 @@ class Patience:
         self._client = client
         self._model = model
         self.limit_s = limit_s
+        self.longest_s = max(PATIENCE * limit_s, STALL_S + limit_s)
+        """How long to wait at the most, however busy the server shows itself."""
         self.pause_s = limit_s / LOOKS
         self._since_s = self._moved_s = session.clock()
         self._first: Work | None = None
@@ -57,7 +62,8 @@ class Patience:
 
         Raises Skip at the end of all patience with a server that was at work all the time: that proves nothing.
         """
-        scale = min(PATIENCE - 1, overload(self._session.target.address))
+        overloaded = overload(self._session.target.address)
+        scale, stall_s = min(PATIENCE - 1, overloaded), STALL_S if overloaded > 1 else 0.0
         try:
             work = work_of(self._client, self._model, self.pause_s * scale)
             self._answers = True
@@ -74,16 +80,16 @@ class Patience:
             return ""
         idle_s = now_s - self._moved_s
         allowed_s = max(self.limit_s * scale, PASSED_OVER * work.execution_s)
-        if idle_s >= min(allowed_s, (PATIENCE - 1) * self.limit_s) - self.pause_s:
+        if idle_s >= max(min(allowed_s, (PATIENCE - 1) * self.limit_s) - self.pause_s, stall_s):
             return f"{self._model} did nothing for the last {idle_s:.1f} s, as the server's statistics say"
         others = work.ended - self._first.ended
         mean_s = (work.seconds - self._first.seconds) / others if others else 0.0
         if others >= PASSED_OVER_BY and self.waited_s > PASSED_OVER * mean_s:
             return f"meanwhile {self._model} ended {others} other requests, in {mean_s:.3f} s on average"
-        if self.waited_s >= PATIENCE * self.limit_s:
+        if self.waited_s >= self.longest_s:
             raise Skip(
-                f"{self._model} was at work on other requests for {PATIENCE} times the limit of {self.limit_s:g} s, "
-                "as the server's statistics say"
+                f"{self._model} was at work on other requests for {self.longest_s:g} s, where the limit is "
+                f"{self.limit_s:g} s, as the server's statistics say"
             )
         return ""
 

@@ -22,6 +22,7 @@ import numpy as np
 from tritonclient.grpc import InferInput
 from tritonclient.utils import InferenceServerException
 
+from triton_users.client.client import DRAIN_S
 from triton_users.scenarios.base import ScenarioFailure, Session, Skip
 from triton_users.scenarios.calls import DEADLINE_EXCEEDED, START_ERROR
 from triton_users.scenarios.open_sequences import open_sequences
@@ -30,14 +31,6 @@ from triton_users.scenarios.sequence_progress import Progress
 
 GRACE_S = 2.0
 """How much longer than the stream's own deadline we wait for its end; only a defect of the client needs it."""
-
-DRAIN_S = 2.0
-"""How long the answers to what is already under way are awaited before they are cancelled, after a wrong answer or when
-the user is stopped.
-
-Triton 2.51 can crash when requests of a stream are cancelled (issues 7368 and 8034 of its server, fixed in later
-releases): that must neither hide what was found nor be how a run ends.
-"""
 
 REQUESTS_AT_A_STRETCH = 256
 """Requests handed over before other users get a turn; about 10 ms."""
@@ -280,7 +273,7 @@ class _SentSequences:
             self._session.sleep(min(pause_s, left_s))
 
     def _let_answers_come(self) -> None:
-        """Wait until nothing is under way, for at most DRAIN_S."""
+        """Wait until nothing is under way, for at most DRAIN_S: after a wrong answer, or when the user is stopped."""
         self._awaited = self.sent
         self._look_for_the_last()
         self._drained.wait(DRAIN_S)

@@ -41,8 +41,8 @@ def _pytriton(version: str, size: int, sha256: str) -> Wheel:
 
 
 _STREAM_CRASH = (
-    "It can crash while it answers streams, most of all cancelled ones (issues 7368, 7877 and 8034 of its server); the "
-    "options that the embedded server is started with make that rarer."
+    "It can crash while it answers streams, most of all cancelled ones and those of a decoupled model beside sequences "
+    "(issues 7368, 7877 and 8034 of its server); the options that the embedded server is started with make that rarer."
 )
 _BUSY_CRASH = (
     "Its Python backend can abort on a machine that is very busy (boost::interprocess::lock_exception). A start is "

@@ -43,6 +43,11 @@ class ChannelOptions:
     """The largest DATA frame the server may send (16,384 to 16,777,215). Larger frames cost less time per byte."""
     max_header_list_bytes: int = 64 * 2**10
     """The largest response header list accepted, decoded, counted as in RFC 9113 section 6.5.2."""
+    drain_s: float = 0.0
+    """How long a unary call that has been sent may still take to end when its greenlet is killed (GreenletExit), before
+    it is cancelled. It is told of as whatever it ended with; its greenlet dies then. A streaming call whose reader is
+    killed is not cancelled if this is positive: whoever has it may read on, and ends it by `cancel` or by dropping
+    it."""
     authority: str | None = None
     """The `:authority` sent, by which a proxy may choose the server; None: the `server_name` of the TLS credentials,
     else the target's host and port."""
@@ -57,6 +62,8 @@ class ChannelOptions:
         for name in ("connect_timeout_s", "backoff_initial_s", "backoff_max_s", "keepalive_timeout_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
+        if not self.drain_s >= 0:
+            raise ValueError(f"drain_s must be 0 or more, not {self.drain_s!r}")
         if self.keepalive_time_s is not None and not self.keepalive_time_s > 0:
             raise ValueError(f"keepalive_time_s must be positive or None, not {self.keepalive_time_s!r}")
         if not 65_535 <= self.stream_window_bytes <= 2**31 - 1:

@@ -377,7 +377,8 @@ class StreamCall(Call):
         try:
             self.hub.switch()
         except BaseException as exc:
-            self.end(cancelled(f"the reader was interrupted by {exc!r}"))
+            if not (isinstance(exc, gevent.GreenletExit) and self._method.options.drain_s):
+                self.end(cancelled(f"the reader was interrupted by {exc!r}"))
             raise
         finally:
             self._reader = None

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, Final
 
 import grpc
-from gevent import getcurrent, sleep
+from gevent import GreenletExit, Timeout, getcurrent, sleep
 
 from triton_users.transport.call import Call, CallChannel
 from triton_users.transport.connection import STALE_S
@@ -46,6 +46,7 @@ class UnaryCall(Call):
     __slots__ = (
         "_compression",
         "_encoding",
+        "_killed",
         "_message",
         "_metadata",
         "_method",
@@ -81,13 +82,18 @@ class UnaryCall(Call):
         self._prefix = b""
         self._size = 0
         self._reader: Any = None
+        self._killed: GreenletExit | None = None
+        """What killed the greenlet while the call went on to its end."""
 
     def serialize(self) -> None:
         """Take the request's bytes, so that it may be changed from here on; `run` does it otherwise. CallError."""
         self._size, self._prefix, self._message = self._method.serialize(self._request, self._encoding)
 
     def run(self) -> Any:
-        """Make the call in this greenlet: the response. CallError for any status but OK. The observer is told."""
+        """Make the call in this greenlet: the response. CallError for any status but OK. The observer is told.
+
+        GreenletExit at the end of a call that was drained (`ChannelOptions.drain_s`), whatever that end is.
+        """
         response = error = None
         try:
             if self._message is None and self.outcome is None:
@@ -95,7 +101,7 @@ class UnaryCall(Call):
             if self._timeout_s is not None:
                 self.start_deadline(self._timeout_s)
             stream = self._attempt()
-            if stream.unprocessed and self.outcome is None:
+            if stream.unprocessed and self.outcome is None and self._killed is None:
                 stream = self._try_again()
             response = self._read_response(stream)
             return response
@@ -114,6 +120,9 @@ class UnaryCall(Call):
                 self.stream.listener = None  # or each call would keep its messages until a garbage collection
             if self.channel.observer is not None:
                 self._tell(response, error)
+            if self._killed is not None:
+                killed, self._killed = self._killed, None
+                raise killed
 
     def _tell(self, response: Any, error: CallError | None) -> None:
         received, ended_s = 0, 0.0
@@ -143,7 +152,7 @@ class UnaryCall(Call):
                 if not self._timeout_s:
                     self._expire()  # the timer may have fired while the last stream had just ended
             stream = self._attempt()
-            if not stream.unprocessed or self.outcome is not None:
+            if not stream.unprocessed or self.outcome is not None or self._killed is not None:
                 break
         return stream
 
@@ -186,11 +195,26 @@ class UnaryCall(Call):
             while stream.state < _ENDED and self.outcome is None:
                 self._reader = getcurrent()
                 hub.switch()
+        except GreenletExit as killed:
+            if not self._drain(stream):
+                raise
+            self._killed = killed
         finally:
             self._reader = None
         if stream.state is _ENDED:
             self.abandon()  # the response ended before our request did
         return stream
+
+    def _drain(self, stream: Stream) -> bool:
+        """Whether the call of a greenlet that was killed ended within `drain_s`."""
+        limit_s = self._method.options.drain_s
+        if not limit_s:
+            return False
+        with Timeout(limit_s, False):  # type: ignore[arg-type]  # False: no exception
+            while stream.state < _ENDED and self.outcome is None:
+                self._reader = getcurrent()
+                self.hub.switch()
+        return stream.state >= _ENDED or self.outcome is not None
 
     def progress(self) -> None:
         stream = self.stream
