@@ -189,11 +189,18 @@ def model_user(client: TritonClient, drain_s: float) -> None:
 def test_the_responses_on_a_stream_are_awaited_and_counted_and_the_server_ends_it(
     server: H2Server, connect: Callable[[float], TritonClient], heard: Heard
 ) -> None:
+    def end(connection: H2Connection, stream_id: int, *_: Any) -> None:
+        connection.h2.send_headers(stream_id, [("grpc-status", "0")], end_stream=True)
+
+    server.on_request = end  # when the client has said that no more requests follow
     job = gevent.spawn(model_user, connect(5.0), 5.0)
     connection = at_the_server(server)
 
     def answer() -> None:
-        connection.answer(1, b"".join(map(response, "abc")))
+        assert connection.finished == 0, "it was half-closed while requests waited"
+        connection.h2.send_headers(1, RESPONSE)
+        connection.h2.send_data(1, b"".join(map(response, "abc")))
+        connection.flush()
 
     kill_while(job, answer)
     assert (heard.rows, heard.given_up, connection.resets) == ([None] * 3, 0, {})
