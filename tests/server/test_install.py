@@ -96,11 +96,11 @@ def test_every_supported_python_has_its_packages_pinned():
 def test_the_servers_environment_has_no_trace_of_ours(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", "/ours")
     monkeypatch.setenv("LD_PRELOAD", "ours.so")
-    found = Installation(tmp_path / "root", tmp_path / "environment", (3, 11), Path("/opt/lib"))
+    found = Installation(tmp_path / "root", tmp_path / "environment", (3, 11), tmp_path / "lib")
     environment = found.server_environment()
     assert not {"PYTHONPATH", "LD_PRELOAD"} & set(environment)
     assert environment["PATH"].startswith(f"{tmp_path}/environment/bin:")
-    assert environment["LD_LIBRARY_PATH"] == f"{tmp_path}/root/nvidia_pytriton.libs:/opt/lib"
+    assert environment["LD_LIBRARY_PATH"] == f"{tmp_path}/root/nvidia_pytriton.libs:{tmp_path}/lib"
 
 
 def program(path, text):

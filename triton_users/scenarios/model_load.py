@@ -165,7 +165,8 @@ class ModelLoad(Scenario):
         except BaseException as error:
             if isinstance(error, GreenletExit):  # the user is stopped
                 self._opened.drain(DRAIN_S)
-            self._opened.close()  # whatever still comes on it is of a run that is over
+            else:
+                self._opened.close()  # whatever still comes on it is of a run that is over
             self._opened = None
             if isinstance(error, ScenarioFailure) and self.spec.sequences:
                 error.evidence["correlation_id"] = self.session.correlation_ids[plan.offset]

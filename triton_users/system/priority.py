@@ -6,7 +6,8 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+
+import psutil
 
 NICER = 5
 """By how much a child's nice value is higher than ours.
@@ -49,7 +50,10 @@ def wake_watches_in_time(pid: int) -> None:
     give it, others with `ulimit -r 1`; without leave nothing changes.
     """
     first = os.sched_param(os.sched_get_priority_min(os.SCHED_FIFO))
-    waiting = list(_children(pid))
+    try:
+        waiting = psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return
     for look in range(_LOOKS):  # a watch may be awake just now
         if look:
             time.sleep(_BETWEEN_LOOKS_S)
@@ -62,27 +66,17 @@ def wake_watches_in_time(pid: int) -> None:
             return
 
 
-def _watch(pid: int) -> int | None:
+def _watch(child: psutil.Process) -> int | None:
     """The thread that keeps watch; None where none is seen to."""
-    for thread in sorted(_threads(pid)):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/wchan") as where:
-            if thread != pid and _SLEEPS.search(where.read()):
+    try:
+        threads = sorted(each.id for each in child.threads())
+    except psutil.Error:  # it has ended
+        return None
+    for thread in threads:
+        with contextlib.suppress(OSError), open(f"/proc/{child.pid}/task/{thread}/wchan") as where:
+            if thread != child.pid and _SLEEPS.search(where.read()):
                 return thread
     return None
-
-
-def _threads(pid: int) -> list[int]:
-    """Of a process; none when it has ended."""
-    try:
-        return [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]
-    except OSError:
-        return []
-
-
-def _children(pid: int) -> Iterator[int]:
-    for thread in _threads(pid):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as children:
-            yield from map(int, children.read().split())
 
 
 def yields(pid: int) -> bool:

@@ -190,20 +190,25 @@ class UnaryCall(Call):
             stream.listener = self
             self.stream = stream
             send_large(self, opening, self._prefix, message, end_stream=True)  # type: ignore[arg-type]  # serialized
+        try:
+            self._wait_for_end(stream)
+        except GreenletExit as killed:
+            if not self._drain(stream):
+                raise
+            self._killed = killed
+        if stream.state is _ENDED:
+            self.abandon()  # the response ended before our request did
+        return stream
+
+    def _wait_for_end(self, stream: Stream) -> None:
+        """Until the response has ended, or we have ended the call."""
         hub = self.hub
         try:
             while stream.state < _ENDED and self.outcome is None:
                 self._reader = getcurrent()
                 hub.switch()
-        except GreenletExit as killed:
-            if not self._drain(stream):
-                raise
-            self._killed = killed
         finally:
             self._reader = None
-        if stream.state is _ENDED:
-            self.abandon()  # the response ended before our request did
-        return stream
 
     def _drain(self, stream: Stream) -> bool:
         """Whether the call of a greenlet that was killed ended within `drain_s`."""
@@ -211,9 +216,7 @@ class UnaryCall(Call):
         if not limit_s:
             return False
         with Timeout(limit_s, False):  # type: ignore[arg-type]  # False: no exception
-            while stream.state < _ENDED and self.outcome is None:
-                self._reader = getcurrent()
-                self.hub.switch()
+            self._wait_for_end(stream)
         return stream.state >= _ENDED or self.outcome is not None
 
     def progress(self) -> None:
