@@ -95,7 +95,8 @@ def write(
     maker = _Maker(facts, settings, loaded or {})
     play = maker.line(case.main)
     partners = ", ".join(f"lambda ids: {maker.line(each)}" for each in case.partners)
-    used = ["queue", "secrets", *(["signal", "subprocess"] if maker.needs_crash else []), "sys", "threading", "time"]
+    more = ["signal", "subprocess"] if maker.needs_crash else []
+    used = ["os", "queue", "secrets", *more, "sys", "threading", "time", "traceback"]
     text = [
         maker.head(path.name),
         parts.HEAD.format(
