@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import socket
 import sys
+import tempfile
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +26,7 @@ def keep_forked_workers_from_another_runs_master(options: Namespace, parser: Loc
     if options.worker or not (options.processes or options.master):
         return
     port = options.master_bind_port
-    if _taken(options.master_bind_host, port):
+    if _taken(options.master_bind_host, port) or not _claimed(port):
         if not options.processes or port != parser.get_default("master_bind_port"):
             parser.error(
                 f"port {port} is taken, perhaps by the master of another run; give this one another with "
@@ -43,6 +47,21 @@ def _taken(host: str, port: int) -> bool:
     except OSError as error:
         return error.errno == errno.EADDRINUSE  # whatever else is wrong with them, Locust tells
     return False
+
+
+def _claimed(port: int) -> bool:
+    """Whether no other run of this user has said that it will listen there: it forks first, which takes a moment."""
+    path = Path(tempfile.gettempdir(), f"triton-users-master-{os.getuid()}-{port}")
+    try:
+        claim = os.open(path, os.O_RDWR | os.O_CREAT)  # open to this process's end, and so is the lock
+    except OSError:
+        return True  # then Locust tells, should the port be taken
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(claim)
+        return False
+    return True
 
 
 def _free(host: str) -> int:
