@@ -36,6 +36,7 @@ class Run:
 
     name: str
     users: int
+    connections: int
     rate: float = 0.0
     """Of an open loop; 0: a closed one."""
     paced: float = 0.0
@@ -53,7 +54,7 @@ class Run:
         ]
 
     def env(self) -> Mapping[str, str]:
-        case = {**dataclasses.asdict(CASE), "users": self.users, "paced": self.paced}
+        case = {**dataclasses.asdict(CASE), "users": self.users, "connections": self.connections, "paced": self.paced}
         return {"BENCH_CASE": json.dumps(case), "PYTHONPATH": str(ROOT)}
 
     def said(self, exit_code: int, log: Path, folder: Path) -> Said:
@@ -84,6 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what is measured beside each other (open,paced,fastest)",
     )  # fmt: skip
     parser.add_argument("--arrival-users", type=int, default=64, metavar="N", help="users (default %(default)s)")
+    parser.add_argument(
+        "--connections", type=int, default=1, metavar="N", help="that they share; 0: one each (default %(default)s)"
+    )
 
 
 def _rates(text: str) -> list[float]:
@@ -103,18 +107,19 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _at(server: Server, rate: float, options: argparse.Namespace) -> dict[str, Any]:
-    users, placed = options.arrival_users, compare.pins(options)
+    users, connections, placed = options.arrival_users, options.connections, compare.pins(options)
     known = {
-        OPEN: Run("open", users, rate=rate, kind=options.arrivals),
-        PACED: Run("closed, same rate", users, paced=rate),
-        FASTEST: Run("closed, fastest", users),
+        OPEN: Run("open", users, connections, rate=rate, kind=options.arrivals),
+        PACED: Run("closed, same rate", users, connections, paced=rate),
+        FASTEST: Run("closed, fastest", users, connections),
     }
     runs = [known[name] for name in options.sides]
 
     def side(one: Run) -> Callable[[], Sample]:
         return lambda: measure(server, one, options.warm_up, options.window, placed)
 
-    print(f"\nnull server, {rate:,.0f} arrivals a second ({options.arrivals}), {users} users", flush=True)
+    shared = f"{connections} shared" if connections else "a connection each"
+    print(f"\nnull server, {rate:,.0f} arrivals a second ({options.arrivals}), {users} users, {shared}", flush=True)
     samples = paired(
         options.rounds,
         {one.name: side(one) for one in runs},

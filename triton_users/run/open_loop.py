@@ -19,6 +19,7 @@ from triton_users.run.pace import Order, parts_of, shares_of, trace_of
 from triton_users.run.trace_names import names_of
 from triton_users.settings import UsageError
 from triton_users.system.timer import clock_id
+from triton_users.transport import together_of
 
 
 class OpenLoop:
@@ -37,6 +38,7 @@ class OpenLoop:
         self._zero_s = math.inf
         self._timetable = Timetable()
         self._hub = gevent.get_hub()
+        self._together = together_of(self._hub)
         several = self._trace is not None and any(model or name for model, name in self._trace.names)
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             self._timetable,
@@ -47,7 +49,14 @@ class OpenLoop:
             named=self._trace.name if several and self._trace is not None else None,
             can=lambda user, model: not model or model in self._tasks(user),
         )
-        self._alarm = make_alarm(self._dispatcher.run)
+        self._alarm = make_alarm(self._run)
+
+    def _run(self) -> None:
+        self._together.begin()
+        try:
+            self._dispatcher.run()
+        finally:
+            self._together.end()
 
     def now_s(self) -> float:
         """Seconds of the cluster; before the first order minus infinity."""

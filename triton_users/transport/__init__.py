@@ -22,6 +22,7 @@ while it is idle. It works for any greenlet of the thread that made it, monkey-p
 - `channel.stats()`: a `ChannelStats` snapshot (open streams, bytes, pings, connections).
 - `channel.close()` returns at once and ends what is in flight with CANCELLED.
 - `SharedChannel(...).share(observer)`: a whole channel for one of several users of one connection.
+- `together_of(hub)`: between its `begin` and `end`, unary calls that share a connection leave in one write.
 """
 
 from triton_users.transport.channel import Channel
@@ -32,6 +33,7 @@ from triton_users.transport.observer import CallObserver, StreamInfo
 from triton_users.transport.options import ChannelOptions, ChannelStats
 from triton_users.transport.shared import Share, SharedChannel
 from triton_users.transport.tls import TlsCredentials
+from triton_users.transport.together import together_of
 
 __all__ = [
     "CallError",
@@ -48,4 +50,5 @@ __all__ = [
     "TlsCredentials",
     "TransportError",
     "UnsupportedError",
+    "together_of",
 ]

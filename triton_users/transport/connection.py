@@ -26,6 +26,7 @@ from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.http2.stream import Stream
 from triton_users.transport.options import ChannelOptions
 from triton_users.transport.tls import TlsPipe
+from triton_users.transport.together import AT_ONCE, HeldCall, together_of
 
 #: Bytes read at once: twice that after a full read, so that only busy connections pay for large buffers, and half of it
 #: after one that took too long to digest (a flood of tiny messages), so that the hub is never held for long.
@@ -58,6 +59,7 @@ class Connection:
     """See the module's docstring. Use it from the thread of the hub it was made in."""
 
     __slots__ = (
+        "_held_calls",
         "_hub",
         "_keepalive",
         "_listener",
@@ -66,17 +68,20 @@ class Connection:
         "_read_size",
         "_reader",
         "_sock",
+        "_together",
         "_waiting",
         "_writer",
         "backlog",
         "bytes_received",
         "bytes_sent",
         "core",
+        "held",
         "lost",
         "options",
         "pings_sent",
         "received_s",
         "settled",
+        "shared",
     )
 
     def __init__(
@@ -91,6 +96,11 @@ class Connection:
         )
         self.backlog = bytearray()
         self._waiting: dict[StreamListener, None] = {}
+        #: Whether calls of several users go over it, so that `together` may hold back what they send.
+        self.shared = False
+        #: What is held back.
+        self.held: list[bytes] = []
+        self._held_calls: list[HeldCall] = []
         self._read_size = READ_SIZE
         self.bytes_sent = self.bytes_received = self.pings_sent = 0
         self.received_s = perf_counter()
@@ -100,6 +110,7 @@ class Connection:
         #: Set when the server's SETTINGS have arrived, or the connection is lost.
         self.settled = Event()
         self._hub = gevent.get_hub()
+        self._together = together_of(self._hub)
         loop = self._hub.loop
         self._reader = loop.io(sock.fileno(), READ)
         self._writer = loop.io(sock.fileno(), WRITE)
@@ -126,6 +137,29 @@ class Connection:
             core.out += data
             data = bytes(core.out)
             core.out.clear()
+        if self.shared and self._together.holding:
+            if not self.held:
+                self._together.add(self)
+            self.held.append(data)
+            return True
+        return self._write(data)
+
+    def hold(self, call: HeldCall) -> None:
+        """`send` has just held back what this call begins with: tell it when that leaves."""
+        self._held_calls.append(call)
+        if len(self._held_calls) >= AT_ONCE:
+            self.release()
+
+    def release(self) -> None:
+        """Write what is held back."""
+        held, self.held = self.held, []
+        calls, self._held_calls = self._held_calls, []
+        at_s = perf_counter()
+        written = self.lost is None and (not held or self._write(b"".join(held)))
+        for call in calls:
+            call.left(at_s, written=written)
+
+    def _write(self, data: bytes) -> bool:
         if self._pipe is not None:
             data = self._pipe.encrypt((data,))
         if self.backlog:
@@ -145,7 +179,9 @@ class Connection:
         return True
 
     def send_parts(self, parts: Sequence[bytes | memoryview]) -> bool:
-        """Like `send` for many buffers, copying only what the socket does not take."""
+        """Like `send` for many buffers, copying only what the socket does not take. They are not held back."""
+        if self.held:
+            self.release()
         core = self.core
         if core.out:
             parts = (bytes(core.out), *parts)
@@ -251,10 +287,17 @@ class Connection:
         touched = core.receive(data, now_s)
         if self._pipe is not None and self._pipe.over is not None:
             self.lose(self._pipe.over)  # before anybody is told, who could want to send on it
-        for stream in touched:
-            listener = stream.listener
-            if listener is not None:
-                listener.progress()
+        several = self.shared and len(touched) > 1
+        if several:
+            self._together.begin()
+        try:
+            for stream in touched:
+                listener = stream.listener
+                if listener is not None:
+                    listener.progress()
+        finally:
+            if several:
+                self._together.end()
         if core.out:
             self.flush()
         if core.fault is not None:
@@ -325,6 +368,8 @@ class Connection:
         """End the connection politely: RST_STREAM and GOAWAY go out if the socket takes them at once."""
         if self.lost is not None:
             return
+        self.release()
+        self.shared = False  # or the farewell would be held back
         ended = self.core.close()
         if not self.backlog:
             self.send(b"")

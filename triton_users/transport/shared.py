@@ -34,6 +34,10 @@ class SharedChannel(Channel):
         self.shares.add(share)
         return share
 
+    def _note_success(self, connection: Connection) -> None:
+        connection.shared = True
+        super()._note_success(connection)
+
     def _tell_opened(self, reason: str | None) -> None:
         observer = next((share.observer for share in self.shares if share.observer is not None), None)
         if observer is not None:

@@ -185,6 +185,8 @@ class UnaryCall(Call):
             self.stream = stream
             if not connection.send(data):
                 stream.unprocessed = True
+            elif connection.held:
+                connection.hold(self)
         else:
             stream, opening = connection.core.open(method.headers(self._encoding), extra)
             stream.listener = self
@@ -199,6 +201,12 @@ class UnaryCall(Call):
         if stream.state is _ENDED:
             self.abandon()  # the response ended before our request did
         return stream
+
+    def left(self, at_s: float, *, written: bool) -> None:
+        """See `together.HeldCall`."""
+        self.started_s = at_s
+        if not written and self.stream is not None:
+            self.stream.unprocessed = True
 
     def _wait_for_end(self, stream: Stream) -> None:
         """Until the response has ended, or we have ended the call."""
