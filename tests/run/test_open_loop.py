@@ -25,11 +25,13 @@ class Visitor(User):
     wait_time = constant(1_000)
     visits: list[float]
 
-    @task(1_000)
+    @task
     def visit(self) -> None:
         Visitor.visits.append(self.arrival.due_s)  # type: ignore[attr-defined]  # a node sets it
 
-    @task(1)
+
+class GoingVisitor(Visitor):
+    @task
     def leave(self) -> None:
         Visitor.visits.append(-1.0)
 
@@ -77,14 +79,14 @@ def test_a_trace_says_which_task_a_user_does(make: Any, tmp_path: Path) -> None:
     trace = tmp_path / "trace.csv"
     trace.write_text("time,model\n" + "0,leave\n0,\n0,visit\n" * 5)
     master, node, counts = make("", str(trace))
-    runner = environment(Visitor).create_local_runner()
+    runner = environment(GoingVisitor).create_local_runner()
     runner.start(2, 2)
     until(lambda: node.idle == 2)
     master.begin(["here"])
     node.follow(master.order())
     until(lambda: counts.issued == 15)
     runner.quit()
-    assert Visitor.visits.count(-1.0) in (5, 6, 7)  # one without a name may pick it
+    assert 5 <= Visitor.visits.count(-1.0) <= 10  # one without a name may pick it
 
 
 def test_an_order_that_comes_late_loses_no_arrival(make: Any) -> None:
@@ -132,5 +134,5 @@ def test_a_trace_can_name_tasks_and_the_model_of_a_class_for_one() -> None:
         @task
         def infer(self) -> None: ...
 
-    assert set(names_of(Visitor)) == {"visit", "leave"}
+    assert set(names_of(GoingVisitor)) == {"visit", "leave"}
     assert set(names_of(Bert)) == {"infer", "bert"}

@@ -1,7 +1,6 @@
 """What several calls send over one connection, in one stretch of the hub, leaves in one write. Knows no frames.
 
-A write wakes the server, whose answer wakes us: eight requests in one write cost both sides a third less than eight
-writes. Only connections that are shared hold anything back, and only inside a stretch: where several answers came at
+Each write is a system call, and wakes the server, whose answer wakes us. Only connections that are shared hold anything back, and only inside a stretch: where several answers came at
 once, or several arrivals of an open loop are due.
 """
 
