@@ -1,7 +1,7 @@
 """What several calls send over one connection, in one stretch of the hub, leaves in one write. Knows no frames.
 
-Each write is a system call, and wakes the server, whose answer wakes us. Only connections that are shared hold anything back, and only inside a stretch: where several answers came at
-once, or several arrivals of an open loop are due.
+Each write is a system call, and wakes the server, whose answer wakes us. Only connections that are shared hold anything
+back, and only inside a stretch: where several answers came at once, or several arrivals of an open loop are due.
 """
 
 from __future__ import annotations
