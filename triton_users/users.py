@@ -45,7 +45,7 @@ class TritonGrpcUser(User):
 
     channel_options: ChannelOptions = ChannelOptions(drain_s=DRAIN_S)
     """Message size limits, keep-alive, connect time limit, compression, flow control windows of the connection, and
-    how long the request of a user that is stopped may still take."""
+    how long the requests of a user that is stopped may still take."""
 
     connections: int = 0
     """How many connections the users of one worker share, each user with streams of its own on one of them. 0 takes
@@ -84,6 +84,12 @@ class TritonGrpcUser(User):
             return TritonClient(url, rpc_events=rpc_events, tls=tls, channel_options=options)
         share = connections_of(self.environment).share(shared, url, tls, options, rpc_events)
         return TritonClient(url, rpc_events=rpc_events, channel=share)
+
+    def run(self) -> None:  # type: ignore[misc]  # final; but `on_stop` is for subclasses, and not always called
+        try:
+            super().run()  # type: ignore[no-untyped-call]  # Locust's
+        finally:  # before the user counts as stopped, so that what still comes is in the counts
+            self.client.drain_stream()
 
     def start(self, group: Group) -> gevent.Greenlet[..., Any]:
         greenlet: gevent.Greenlet[..., Any] = super().start(group)

@@ -10,10 +10,15 @@ from time import perf_counter
 from typing import Any
 
 import gevent
+import numpy as np
 import pytest
+from gevent.pool import Group
+from gevent.queue import Queue
 from h2.errors import ErrorCodes
+from locust import task
+from locust.env import Environment
 from locust.event import EventHook
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import InferInput, service_pb2
 
 from tests.transport.peers.h2_server import RESPONSE, H2Connection, H2Server, h2_server
 from tests.transport.support import wait_until
@@ -222,3 +227,83 @@ def test_what_does_not_come_on_a_stream_is_cancelled(
     assert connection.resets == {1: ErrorCodes.CANCEL}
     wait_until(lambda: heard.given_up)
     assert (heard.rows, heard.given_up) == ([None], 2)
+
+
+def user_of_tritonclient(client: TritonClient) -> None:
+    """Sends two requests with tritonclient's own calls, and is killed while it waits; then as `TritonGrpcUser.run`."""
+    answers: Queue[Any] = Queue()
+    client.start_stream(lambda result, error: answers.put((result, error)))
+    try:
+        for number in "ab":
+            tensor = InferInput("x", [1], "INT32").set_data_from_numpy(np.ones(1, np.int32))
+            client.async_stream_infer("m", [tensor], request_id=number)
+        while True:
+            answers.get()
+    finally:
+        client.drain_stream()
+
+
+def test_a_stream_of_tritonclients_own_calls_is_drained_too(
+    server: H2Server, connect: Callable[[float], TritonClient], heard: Heard
+) -> None:
+    server.on_request = lambda connection, stream_id, *_: connection.h2.send_headers(
+        stream_id, [("grpc-status", "0")], end_stream=True
+    )
+    job = gevent.spawn(user_of_tritonclient, connect(5.0))
+    connection = at_the_server(server)
+
+    def answer() -> None:
+        assert connection.finished == 0, "it was half-closed while requests waited"
+        connection.h2.send_headers(1, RESPONSE)
+        connection.h2.send_data(1, b"".join(map(response, "ab")))
+        connection.flush()
+
+    kill_while(job, answer)
+    assert (heard.rows, heard.given_up, connection.resets) == ([None] * 2, 0, {})
+    assert connection.finished == 1
+
+
+@pytest.mark.parametrize("drain_s", [0.0, 0.1])
+def test_what_does_not_come_on_that_is_cancelled(
+    server: H2Server, connect: Callable[[float], TritonClient], heard: Heard, drain_s: float
+) -> None:
+    job = gevent.spawn(user_of_tritonclient, connect(drain_s))
+    connection = at_the_server(server)
+    began_s = perf_counter()
+    job.kill()
+    assert perf_counter() - began_s < 2
+    wait_until(lambda: connection.resets)
+    assert connection.resets == {1: ErrorCodes.CANCEL}
+    wait_until(lambda: heard.given_up)
+    assert (heard.rows, heard.given_up) == ([], 2)
+
+
+def test_a_user_counts_as_stopped_when_its_stream_is_drained(server: H2Server) -> None:
+    server.on_request = lambda connection, stream_id, *_: connection.h2.send_headers(
+        stream_id, [("grpc-status", "0")], end_stream=True
+    )
+
+    class Left(TritonGrpcUser):
+        host = server.target
+        channel_options = ChannelOptions(drain_s=5.0)
+
+        @task
+        def stream(self) -> None:
+            self.client.start_stream(lambda result, error: None)
+            tensor = InferInput("x", [1], "INT32").set_data_from_numpy(np.ones(1, np.int32))
+            self.client.async_stream_infer("m", [tensor], request_id="a")
+            gevent.sleep(60)
+
+    users = Group()
+    user = Left(Environment(user_classes=[Left]))
+    user.start(users)
+    connection = at_the_server(server)
+    gevent.spawn(user.stop, force=True)
+    gevent.sleep(0.05)
+    assert len(users) == 1
+    connection.h2.send_headers(1, RESPONSE)
+    connection.h2.send_data(1, response("a"))
+    connection.flush()
+    users.join(timeout=5)
+    assert len(users) == 0
+    assert connection.resets == {}

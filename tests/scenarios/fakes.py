@@ -145,6 +145,9 @@ class FakeClient:
         else:
             self.callback(result=Result(answer, request.request_id), error=None)
 
+    def drain_stream(self) -> None:
+        self.stop_stream()
+
     def stop_stream(self, cancel_requests: bool = False) -> None:
         if self.streams_open:
             self.streams_open -= 1

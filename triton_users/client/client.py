@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import gevent
 import grpc
 from locust.event import EventHook
 from tritonclient.grpc import (
@@ -32,6 +33,9 @@ Triton 2.51 crashes now and then when a client cancels requests (issues 7368 and
 unary one `ModelInferHandler::Process` locks what it has freed, seen 7 times in 12,800): that must not be how a run
 ends. Picked arbitrarily.
 """
+
+DRAIN_POLL_S = 0.01
+"""How often a stream is looked at that is drained, in seconds."""
 
 _INFER_DEFAULTS: dict[str, Any] = {
     "request_id": "",
@@ -166,6 +170,20 @@ class TritonClient(InferenceServerClient):  # type: ignore[misc]  # tritonclient
                 caught.failure(str(wrong) or "an assertion of the user's does not hold")
             finally:
                 caught.apply_to(events)
+
+    def drain_stream(self) -> None:
+        """Let what is under way on the stream be answered, and have the server end it, for at most `drain_s` seconds.
+
+        What is left then is cancelled. No effect where there is no stream.
+        """
+        stream = self._stream
+        if stream is None:
+            return
+        with gevent.Timeout(self._channel.options.drain_s, False):  # False: no exception
+            while stream._request_queue.requests.waiting() and stream._handler.is_alive():
+                gevent.sleep(DRAIN_POLL_S)
+            self.stop_stream()
+        self.stop_stream(cancel_requests=True)
 
     def close(self) -> None:
         """Cancel the stream and every call still in flight, and close the connection; at most a second."""

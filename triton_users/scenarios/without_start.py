@@ -118,7 +118,7 @@ def _infer_over_stream(session: Session, model: str, tensor: InferInput, **kwarg
         session.client.async_stream_infer(model, [tensor], **kwargs)
         came.wait(limit_s + 1.0)  # the stream's own deadline ends it sooner
     finally:
-        session.client.stop_stream(cancel_requests=not answers)
+        session.client.drain_stream()
     result, error = answers[0] if answers else (None, InferenceServerException("no answer", DEADLINE_EXCEEDED))
     if error is None:
         return result

@@ -16,7 +16,7 @@ from triton_users.transport.channel import Channel
 from triton_users.transport.connection import Connection
 from triton_users.transport.method import Method
 from triton_users.transport.observer import CallObserver
-from triton_users.transport.options import ChannelStats
+from triton_users.transport.options import ChannelOptions, ChannelStats
 
 
 class SharedChannel(Channel):
@@ -52,6 +52,11 @@ class Share(Callables):
         self.hub = whole.hub
         self.observer = observer
         self._closed_s = None
+
+    @property
+    def options(self) -> ChannelOptions:
+        """Those of the whole channel."""
+        return self.whole.options
 
     # What its calls need
 
