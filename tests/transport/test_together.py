@@ -17,6 +17,7 @@ from tests.transport.peers.h2_server import H2Server
 from tests.transport.support import wait_until
 from tests.transport.test_observer import Recorder
 from triton_users.transport import CallError, Channel, ChannelOptions, Share, SharedChannel, together_of
+from triton_users.transport.http2.faults import ErrorCode
 from triton_users.transport.together import AT_ONCE
 
 
@@ -212,6 +213,18 @@ def test_a_stream_is_not_held_back(share: Share) -> None:
         gevent.sleep(0.05)
         assert spy.writes
     stream.cancel()
+
+
+def test_a_call_that_is_reset_in_a_stretch_is_reset_behind_its_begin(share: Share, server: H2Server) -> None:
+    def reset() -> None:
+        for stream in list(share.connection.core.streams.values()):
+            share.connection.reset(stream, ErrorCode.CANCEL)
+
+    start(share, 2, reset)
+    wait_until(lambda: len(server.connections[0].resets) == 2)
+    assert not server.errors
+    assert call(share) == b"x"
+    assert len(server.connections) == 1
 
 
 def test_closing_in_a_stretch_ends_what_was_held_back(share: Share, server: H2Server) -> None:

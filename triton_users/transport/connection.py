@@ -59,7 +59,7 @@ class Connection:
     """See the module's docstring. Use it from the thread of the hub it was made in."""
 
     __slots__ = (
-        "_held_calls",
+        "_held",
         "_hub",
         "_keepalive",
         "_listener",
@@ -75,7 +75,6 @@ class Connection:
         "bytes_received",
         "bytes_sent",
         "core",
-        "held",
         "lost",
         "options",
         "pings_sent",
@@ -98,9 +97,7 @@ class Connection:
         self._waiting: dict[StreamListener, None] = {}
         #: Whether calls of several users go over it, so that `together` may hold back what they send.
         self.shared = False
-        #: What is held back.
-        self.held: list[bytes] = []
-        self._held_calls: list[HeldCall] = []
+        self._held: list[tuple[bytes, HeldCall]] = []
         self._read_size = READ_SIZE
         self.bytes_sent = self.bytes_received = self.pings_sent = 0
         self.received_s = perf_counter()
@@ -132,31 +129,34 @@ class Connection:
 
     def send(self, data: bytes) -> bool:
         """Send `data` after all that waits; False if the connection was lost before any byte of it was taken."""
+        if self._held:
+            self.release()
         core = self.core
         if core.out:
             core.out += data
             data = bytes(core.out)
             core.out.clear()
-        if self.shared and self._together.holding:
-            if not self.held:
-                self._together.add(self)
-            self.held.append(data)
-            return True
         return self._write(data)
 
-    def hold(self, call: HeldCall) -> None:
-        """`send` has just held back what this call begins with: tell it when that leaves."""
-        self._held_calls.append(call)
-        if len(self._held_calls) >= AT_ONCE:
+    def send_together(self, data: bytes, call: HeldCall) -> bool:
+        """Like `send`; but in a stretch (`together`) it is held back, and the call told when it leaves."""
+        if not self.shared or not self._together.holding:
+            return self.send(data)
+        if not self._held:
+            self._together.add(self)
+        self._held.append((data, call))
+        if len(self._held) >= AT_ONCE:
             self.release()
+        return True
 
     def release(self) -> None:
-        """Write what is held back."""
-        held, self.held = self.held, []
-        calls, self._held_calls = self._held_calls, []
+        """Send what is held back, before any control frame that came up since: it may be a reset of one of these."""
+        held, self._held = self._held, []
+        if not held:
+            return
         at_s = perf_counter()
-        written = self.lost is None and (not held or self._write(b"".join(held)))
-        for call in calls:
+        written = self.lost is None and self._write(b"".join(data for data, _ in held))
+        for _, call in held:
             call.left(at_s, written=written)
 
     def _write(self, data: bytes) -> bool:
@@ -179,8 +179,8 @@ class Connection:
         return True
 
     def send_parts(self, parts: Sequence[bytes | memoryview]) -> bool:
-        """Like `send` for many buffers, copying only what the socket does not take. They are not held back."""
-        if self.held:
+        """Like `send` for many buffers, copying only what the socket does not take."""
+        if self._held:
             self.release()
         core = self.core
         if core.out:
@@ -368,8 +368,8 @@ class Connection:
         """End the connection politely: RST_STREAM and GOAWAY go out if the socket takes them at once."""
         if self.lost is not None:
             return
-        self.release()
-        self.shared = False  # or the farewell would be held back
+        if self._held:
+            self.release()
         ended = self.core.close()
         if not self.backlog:
             self.send(b"")

@@ -170,7 +170,7 @@ class StreamCall(Call):
             self._observer.stream_sent(self.info, request, sent_s, size)
         if self._replay is not None:
             self._keep(prefix, message)
-        connection.send_parts((data,))  # at once: the observer was told that it leaves now
+        connection.send(data)
         return True
 
     def _send_again(self) -> None:
@@ -223,7 +223,7 @@ class StreamCall(Call):
         if stream.state is StreamState.OPEN and not connection.backlog and isinstance(message, bytes):
             data = connection.core.data(stream, prefix, message)
             if data is not None:
-                connection.send_parts((data,))
+                connection.send(data)
                 return
         send_large(self, b"", prefix, message, end_stream=False)
 

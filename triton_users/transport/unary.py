@@ -183,10 +183,8 @@ class UnaryCall(Call):
             stream, data = opened
             stream.listener = self
             self.stream = stream
-            if not connection.send(data):
+            if not connection.send_together(data, self):
                 stream.unprocessed = True
-            elif connection.held:
-                connection.hold(self)
         else:
             stream, opening = connection.core.open(method.headers(self._encoding), extra)
             stream.listener = self
