@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.virtual import OpenRun, Server, always, constant
-from triton_users.arrivals.dispatcher import TOGETHER_S, Arrival, Dispatcher
+from triton_users.arrivals.dispatcher import IN_A_ROW, TOGETHER_S, Arrival, Dispatcher
 from triton_users.arrivals.schedule import Trace
 from triton_users.arrivals.timetable import Part, Timetable
 from triton_users.ledger import ArrivalCounts
@@ -115,6 +115,66 @@ def test_they_wait_for_no_others_when_they_have_waited_for_a_user() -> None:
     desk.now_s = 0.00025
     desk.offer("a")
     assert desk.alarms[-1] <= desk.now_s
+
+
+class TestAUserThatIsFreeWhenAnArrivalIsDue:
+    def test_begins_with_it_at_once(self) -> None:
+        desk = Desk(1, 2, 3)
+        desk.offer("a")
+        desk.now_s = 2.5
+        assert desk.dispatcher.take_due("b") == Arrival(1, 0)
+        assert desk.dispatcher.take_due("b") == Arrival(2, 1)
+        assert desk.dispatcher.take_due("b") is None
+        assert (desk.counts.issued, desk.counts.delay.max_us) == (2, 1_500_000)
+        desk.at(3)
+        assert desk.started == [("a", 2)]
+
+    def test_waits_for_one_that_is_not_due_yet(self) -> None:
+        assert Desk(1).dispatcher.take_due("a") is None
+        assert Desk().dispatcher.take_due("a") is None
+
+    def test_leaves_what_has_waited_too_long(self) -> None:
+        desk = Desk(1, 2, wait_s=1.5)
+        desk.now_s = 3.0
+        assert desk.dispatcher.take_due("a") is None
+        desk.offer("a")
+        desk.at(3.0)
+        assert desk.started == [("a", 1)]
+        assert desk.counts.missed == 1
+
+    def test_leaves_it_to_one_of_another_class_that_has_waited(self) -> None:
+        """Else users whose requests are answered soonest would have most of the arrivals."""
+        desk = Desk(1, 2)
+        desk.offer("a")
+        desk.now_s = 1.0
+        assert desk.dispatcher.take_due(b"another") is None  # type: ignore[arg-type]  # it is of another class
+        desk.at(1.0)
+        assert desk.started == [("a", 0)]
+
+    def test_does_not_go_on_for_ever(self) -> None:
+        """Its tasks may never wait for anything, and all else must have its turn."""
+        desk = Desk(*(n / 10_000 for n in range(100)))
+        desk.now_s = 1.0
+        taken = [desk.dispatcher.take_due("a") for _ in range(50)]
+        assert len([each for each in taken if each is not None]) == IN_A_ROW
+        desk.offer("a")
+        desk.at(1.0)
+        assert desk.dispatcher.take_due("a") is not None
+
+    def test_is_not_asked_where_a_trace_says_whose_it_is(self) -> None:
+        desk = Desk(1, named=lambda number: ("model", ""))
+        desk.now_s = 1.0
+        assert desk.dispatcher.take_due("a") is None
+
+    def test_leaves_the_others_of_its_time_together(self) -> None:
+        desk = Desk(*(n / 10_000 for n in range(100)))
+        desk.offer(*(f"user {n}" for n in range(64)))
+        desk.at(0.0)
+        desk.now_s = 0.00025
+        assert desk.dispatcher.take_due("b") == Arrival(0.0001, 1)
+        assert desk.dispatcher.take_due("b") == Arrival(0.0002, 2)
+        desk.offer("b")
+        assert desk.alarms[-1] == TOGETHER_S
 
 
 def test_what_has_waited_too_long_is_missed_and_never_issued() -> None:

@@ -116,16 +116,22 @@ class OpenLoop:
         rpc_events = getattr(user, "rpc_events", None)
         if rpc_events is not None:
             rpc_events.intended_s = None  # the run before sent no request of its own
+        arrival = self._dispatcher.take_due(user)
+        if arrival is None:
+            arrival = self._wait_for_one(user)
+        user.arrival = arrival
+        if rpc_events is not None:
+            rpc_events.open_loop, rpc_events.intended_s = True, arrival.due_s + self._zero_s
+        return self._tasks(user).get(arrival.model) if arrival.model else None
+
+    def _wait_for_one(self, user: Any) -> Arrival:
         self._dispatcher.offer(user, gevent.getcurrent().switch)
         try:
             arrival: Arrival = self._hub.switch()
         except BaseException:
             self._dispatcher.withdraw(user)
             raise
-        user.arrival = arrival
-        if rpc_events is not None:
-            rpc_events.open_loop, rpc_events.intended_s = True, arrival.due_s + self._zero_s
-        return self._tasks(user).get(arrival.model) if arrival.model else None
+        return arrival
 
     def _tasks(self, user: Any) -> dict[str, Callable[..., Any]]:
         """What a trace can name: a class's tasks, and the model that it puts under load."""
