@@ -166,15 +166,18 @@ class TestAUserThatIsFreeWhenAnArrivalIsDue:
         desk.now_s = 1.0
         assert desk.dispatcher.take_due("a") is None
 
-    def test_leaves_the_others_of_its_time_together(self) -> None:
+    def test_leaves_those_of_a_time_together_while_they_are_not_late(self) -> None:
         desk = Desk(*(n / 10_000 for n in range(100)))
         desk.offer(*(f"user {n}" for n in range(64)))
         desk.at(0.0)
         desk.now_s = 0.00025
+        assert desk.dispatcher.take_due("b") is None
+        desk.now_s = 0.00065
         assert desk.dispatcher.take_due("b") == Arrival(0.0001, 1)
         assert desk.dispatcher.take_due("b") == Arrival(0.0002, 2)
+        assert desk.dispatcher.take_due("b") is None
         desk.offer("b")
-        assert desk.alarms[-1] == TOGETHER_S
+        assert desk.alarms[-1] == TOGETHER_S, "it is set for that already"
 
 
 def test_what_has_waited_too_long_is_missed_and_never_issued() -> None:

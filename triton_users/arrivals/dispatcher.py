@@ -88,12 +88,14 @@ class Dispatcher(Generic[User]):
     def take_due(self, user: User) -> Arrival | None:
         """The arrival that this user, which is free now, may begin with at once; None: it has to be offered.
 
-        That saves the way through the hub and back, a sixth of what a request costs. Of users of several classes those
-        that are free the soonest would get most of the arrivals, so it must be like the one whose turn it is.
+        That saves the way through the hub and back, a sixth of what a request costs, of which a worker that is behind has
+        none to spare. Of users of several classes those that are free the soonest would get most of the arrivals, so it
+        must be like the one whose turn it is.
         """
         timetable, now_s = self.timetable, self._clock()
+        late_s = TOGETHER_S if self._goes_together() else 0.0
         if (
-            not now_s - self._wait_s <= timetable.next_s <= now_s
+            not now_s - self._wait_s <= timetable.next_s <= now_s - late_s
             or self._named is not None
             or self._in_a_row >= IN_A_ROW
             or (self._idle and type(next(iter(self._idle))) is not type(user))
@@ -127,7 +129,7 @@ class Dispatcher(Generic[User]):
         self._armed_s = None
         self._in_a_row = 0
         idle, timetable, clock = self._idle, self.timetable, self._clock
-        together_s = TOGETHER_S if timetable.spacing_s < TOGETHER_S / 2 else 0.0
+        together_s = TOGETHER_S if self._goes_together() else 0.0
         now_s = clock()
         if self._aside or timetable.next_s < now_s - self._wait_s:
             self.expire()
@@ -187,6 +189,9 @@ class Dispatcher(Generic[User]):
     def _take(self) -> Arrival:
         due_s, number = self.timetable.take()
         return Arrival(due_s, number) if self._named is None else Arrival(due_s, number, *self._named(number))
+
+    def _goes_together(self) -> bool:
+        return self.timetable.spacing_s < TOGETHER_S / 2
 
     def _first_for(self, model: str) -> User | None:
         return next((user for user in self._idle if self._can(user, model)), None)
