@@ -88,9 +88,9 @@ class Dispatcher(Generic[User]):
     def take_due(self, user: User) -> Arrival | None:
         """The arrival that this user, which is free now, may begin with at once; None: it has to be offered.
 
-        That saves the way through the hub and back, a sixth of what a request costs, of which a worker that is behind has
-        none to spare. Of users of several classes those that are free the soonest would get most of the arrivals, so it
-        must be like the one whose turn it is.
+        That saves the way through the hub and back, a sixth of what a request costs, and a worker that is late has none
+        of that to spare. Of users of several classes those that are free the soonest would get most of the arrivals,
+        so it must be like the one whose turn it is.
         """
         timetable, now_s = self.timetable, self._clock()
         late_s = TOGETHER_S if self._goes_together() else 0.0
