@@ -1,13 +1,8 @@
 """Workers meet no master but their own."""
 
-import os
 import socket
-import subprocess
-import sys
-import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from locust.argument_parser import LocustArgumentParser, get_parser
@@ -42,30 +37,15 @@ def test_where_the_default_port_is_taken_forked_workers_and_their_master_get_a_f
     assert f"port {taken} is taken" in capsys.readouterr().err
 
 
-OTHER_RUN = """
-import fcntl, sys
-claim = open(sys.argv[1], "ab")
-fcntl.flock(claim, fcntl.LOCK_EX)
-print(flush=True)
-input()
-"""
-
-
 def test_of_two_runs_that_begin_at_once_only_one_gets_the_default_port(capsys: pytest.CaptureFixture[str]) -> None:
     """The other one is not listening there yet."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    claim = Path(tempfile.gettempdir(), f"triton-users-master-{os.getuid()}-{port}")
-    with subprocess.Popen(
-        [sys.executable, "-c", OTHER_RUN, str(claim)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as run:
-        assert run.stdout is not None
-        run.stdout.readline()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other_run:
+        other_run.bind(f"\0triton-users-master-{port}")
         assert parse("--processes", "2", default=port).master_port != port
-        run.communicate(b"\n")
     assert f"port {port} is taken" in capsys.readouterr().err
     assert parse("--processes", "2", default=port).master_port == port, "it has ended, and so has its claim"
-    claim.unlink()
 
 
 def test_a_port_that_is_free_stays(taken: int) -> None:

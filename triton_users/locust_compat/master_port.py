@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import socket
 import sys
-import tempfile
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
+
+_claims: list[socket.socket] = []
+"""Kept to this process's end."""
 
 
 def keep_forked_workers_from_another_runs_master(options: Namespace, parser: LocustArgumentParser) -> None:
@@ -26,8 +25,9 @@ def keep_forked_workers_from_another_runs_master(options: Namespace, parser: Loc
     if options.worker or not (options.processes or options.master):
         return
     port = options.master_bind_port
-    if _taken(options.master_bind_host, port) or not _claimed(port):
-        if not options.processes or port != parser.get_default("master_bind_port"):
+    chosen = not options.processes or port != parser.get_default("master_bind_port")
+    if _taken(options.master_bind_host, port) or not (chosen or _claimed(port)):
+        if chosen:
             parser.error(
                 f"port {port} is taken, perhaps by the master of another run; give this one another with "
                 "--master-bind-port, and its workers the same with --master-port"
@@ -50,17 +50,17 @@ def _taken(host: str, port: int) -> bool:
 
 
 def _claimed(port: int) -> bool:
-    """Whether no other run of this user has said that it will listen there: it forks first, which takes a moment."""
-    path = Path(tempfile.gettempdir(), f"triton-users-master-{os.getuid()}-{port}")
+    """Whether no other run has said that it will listen there: it forks first, which takes a moment.
+
+    The claim is a name in Linux's abstract namespace of sockets, which ends with the process and leaves no file.
+    """
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        claim = os.open(path, os.O_RDWR | os.O_CREAT)  # open to this process's end, and so is the lock
-    except OSError:
-        return True  # then Locust tells, should the port be taken
-    try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(claim)
-        return False
+        claim.bind(f"\0triton-users-master-{port}")
+    except OSError as error:
+        claim.close()
+        return error.errno != errno.EADDRINUSE
+    _claims.append(claim)
     return True
 
 
