@@ -159,8 +159,16 @@ class Node:
         """
         if self._run is not None:
             self._run.hurry()
+        if stopping:
+            self.wait_for_users()
+
+    def wait_for_users(self) -> None:
+        """Until the users that stop have ended, for at most HURRY_LIMIT_S: what they still have under way is counted.
+
+        Locust says that all have stopped at once when the order comes again, as after a Ctrl+C to all processes.
+        """
         limit_s = time.monotonic() + HURRY_LIMIT_S
-        while stopping and self._command.users() and time.monotonic() < limit_s:
+        while self._command.users() and time.monotonic() < limit_s:
             gevent.sleep(POLL_S)
 
     def end(self) -> None:

@@ -88,6 +88,7 @@ class SnapshotSender:
 
     def stopped(self) -> None:
         """All users have ended: send the last snapshot, and Locust's own last statistics with it."""
+        self._node.wait_for_users()
         self._stopped = True
         self._worker.report()
 
@@ -226,6 +227,7 @@ class LocalNode:
 
     def last(self) -> Mapping[str, Any] | None:
         """The last counts; ends the node's run."""
+        self._node.wait_for_users()
         snapshot = self._node.snapshot(final=True)
         self._node.end()
         return snapshot
