@@ -85,12 +85,6 @@ class TritonGrpcUser(User):
         share = connections_of(self.environment).share(shared, url, tls, options, rpc_events)
         return TritonClient(url, rpc_events=rpc_events, channel=share)
 
-    def run(self) -> None:  # type: ignore[misc]  # final; but `on_stop` is for subclasses, and not always called
-        try:
-            super().run()  # type: ignore[no-untyped-call]  # Locust's
-        finally:  # before the user counts as stopped, so that what still comes is in the counts
-            self.client.drain_stream()
-
     def start(self, group: Group) -> gevent.Greenlet[..., Any]:
         greenlet: gevent.Greenlet[..., Any] = super().start(group)
         # Not in on_stop: subclasses override that, and Locust leaves it out when on_start raised. The link's callback
