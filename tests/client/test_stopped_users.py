@@ -174,6 +174,19 @@ def response(request_id: str) -> bytes:
     return b"\0" + len(encoded).to_bytes(4, "big") + encoded
 
 
+def end(connection: H2Connection, stream_id: int, *_: Any) -> None:
+    """As a server does when the client has said that no more requests follow."""
+    connection.h2.send_headers(stream_id, [("grpc-status", "0")], end_stream=True)
+
+
+def answer(connection: H2Connection, numbers: str) -> None:
+    """Answer the requests of these ids on the first stream."""
+    assert connection.finished == 0, "it was half-closed while requests waited"
+    connection.h2.send_headers(1, RESPONSE)
+    connection.h2.send_data(1, b"".join(map(response, numbers)))
+    connection.flush()
+
+
 def model_user(client: TritonClient, drain_s: float) -> None:
     """Sends three requests on a stream, and drains it when killed."""
     stream = EncodedStream(client.channel)
@@ -191,20 +204,10 @@ def model_user(client: TritonClient, drain_s: float) -> None:
 def test_the_responses_on_a_stream_are_awaited_and_counted_and_the_server_ends_it(
     server: H2Server, connect: Callable[[float], TritonClient], heard: Heard
 ) -> None:
-    def end(connection: H2Connection, stream_id: int, *_: Any) -> None:
-        connection.h2.send_headers(stream_id, [("grpc-status", "0")], end_stream=True)
-
-    server.on_request = end  # when the client has said that no more requests follow
+    server.on_request = end
     job = gevent.spawn(model_user, connect(5.0), 5.0)
     connection = at_the_server(server)
-
-    def answer() -> None:
-        assert connection.finished == 0, "it was half-closed while requests waited"
-        connection.h2.send_headers(1, RESPONSE)
-        connection.h2.send_data(1, b"".join(map(response, "abc")))
-        connection.flush()
-
-    kill_while(job, answer)
+    kill_while(job, lambda: answer(connection, "abc"))
     assert (heard.rows, heard.given_up, connection.resets) == ([None] * 3, 0, {})
     assert connection.finished == 1
 
@@ -243,19 +246,10 @@ def user_of_tritonclient(client: TritonClient) -> None:
 def test_a_stream_of_tritonclients_own_calls_is_drained_too(
     server: H2Server, connect: Callable[[float], TritonClient], heard: Heard
 ) -> None:
-    server.on_request = lambda connection, stream_id, *_: connection.h2.send_headers(
-        stream_id, [("grpc-status", "0")], end_stream=True
-    )
+    server.on_request = end
     job = gevent.spawn(user_of_tritonclient, connect(5.0))
     connection = at_the_server(server)
-
-    def answer() -> None:
-        assert connection.finished == 0, "it was half-closed while requests waited"
-        connection.h2.send_headers(1, RESPONSE)
-        connection.h2.send_data(1, b"".join(map(response, "ab")))
-        connection.flush()
-
-    kill_while(job, answer)
+    kill_while(job, lambda: answer(connection, "ab"))
     assert (heard.rows, heard.given_up, connection.resets) == ([None] * 2, 0, {})
     assert connection.finished == 1
 
