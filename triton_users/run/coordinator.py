@@ -1,9 +1,11 @@
-"""What the local runner or the master does: settles the run, collects all counts, gives the verdict. Has no users."""
+"""What the local runner or the master does: settles each run, has it begin and end, prints its verdict. Has no users.
+
+What there is of one run while it lasts is `under_way.RunUnderWay`.
+"""
 
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 import sys
 import time
@@ -22,10 +24,8 @@ from triton_users.exports.request_log import file_for
 from triton_users.exports.serving import PrometheusServer
 from triton_users.inputs import load
 from triton_users.inputs.options import ModelSettings
-from triton_users.judge.client_limited import hms
 from triton_users.options import judging_from, report_dir_from, settings_from
 from triton_users.report import RunInfo
-from triton_users.report.build import State
 from triton_users.run import reproduce, trace_names
 from triton_users.run.configuration import (
     RunConfiguration,
@@ -46,6 +46,7 @@ from triton_users.run.preflight import Preflight, look_at
 from triton_users.run.reporting import Reporting
 from triton_users.run.sampling import Sampler
 from triton_users.run.steering import Steering
+from triton_users.run.under_way import RunUnderWay
 from triton_users.run.watch import ServerWatch
 from triton_users.server.options import ServerSettings
 from triton_users.settings import ConnectionSettings, Settings, UsageError, WitnessSettings
@@ -53,9 +54,6 @@ from triton_users.stress import TritonLoadUser, runs_scenarios
 from triton_users.users import own_host
 
 logger = logging.getLogger(__name__)
-
-RUN_TIME_MARGIN_S = 1.0
-"""How much earlier than its run time a run may seem to end, in seconds: Locust's clock for it starts before ours."""
 
 
 class Nodes(Protocol):
@@ -81,27 +79,23 @@ class Coordinator:
         self._host = ""
         self._embedded = Embedded()
         self._prometheus: PrometheusServer | None = None
-        self._ending = RLock()
         self._quitting = RLock()
         self._interrupted = False
-        self._refusals: list[str] = []
-        """Of workers that cannot take part in the newest run."""
         self._configuration: RunConfiguration | None = None
         self._refused = False
         """Whether the newest run could not start, which has an exit code of its own."""
-        self._died = ""
-        """How the embedded server ended by itself during the newest run; "" while it runs."""
-        self._begun_s = 0.0
-        self._stopping_s = math.inf
-        self._watch: ServerWatch | None = None
-        self._steering: Steering | None = None
-        self._sampler: Sampler | None = None
-        self.reporting: Reporting | None = None
+        self._run: RunUnderWay | None = None
+        """The newest run that could."""
 
     @property
     def host(self) -> str:
         """The server under test."""
         return self._command.host or self._host
+
+    @property
+    def reporting(self) -> Reporting | None:
+        """The newest run's; None before the first."""
+        return self._run.reporting if self._run is not None else None
 
     def set_up(self) -> None:
         """Check the options and, where no host was given, install and start the embedded Triton.
@@ -158,11 +152,10 @@ class Coordinator:
 
     def start(self) -> None:
         """Settle a new run and have its nodes begin it; one that cannot run is refused."""
-        self._begun_s, self._stopping_s = time.monotonic(), math.inf
-        self._refusals.clear()
-        self._died, self._refused = "", False
+        self._refused = False
+        begun_s = time.monotonic()
         try:
-            configuration = self._configure()
+            configuration = self._configure(begun_s)
         except (UsageError, OSError, server.ServerError) as error:
             self._refused = True
             self._command.refuse_to_start(str(error))
@@ -174,7 +167,8 @@ class Coordinator:
     def refused(self, why: str) -> None:
         """A worker cannot take part: the run is not what was asked for, so it fails, and headless it ends."""
         logger.error("%s", why)
-        self._refusals.append(why)
+        if self._run is not None:
+            self._run.refused(why)
         if self._command.options.headless:
             self._command.quit()
 
@@ -184,24 +178,17 @@ class Coordinator:
 
     def reset(self) -> None:
         """Forget all counts of the run, as Locust does with its statistics, and begin another report."""
-        with self._ending:
-            if self.reporting is None or self._configuration is None or self.reporting.finished:
-                return
-            configuration = replace(self._configuration, epoch=secrets.token_hex(8))
-            try:
-                self.reporting.reset(configuration.epoch)
-                if self._sampler is not None:
-                    self._sampler.reset()
-            except OSError as error:
-                logger.error("The report's counts are not reset, since their report cannot be written: %s", error)
-                return
+        if self._run is None or self._configuration is None:
+            return
+        configuration = replace(self._configuration, epoch=secrets.token_hex(8))
+        if self._run.reset(configuration.epoch):
             self._settle(configuration)
-        self._nodes.reset(configuration.epoch)
+            self._nodes.reset(configuration.epoch)
 
     def spawned(self) -> None:
         """All users are there, at the start or after their number was changed."""
-        if self._steering is not None:
-            self._steering.spawned()
+        if self._run is not None:
+            self._run.steering.spawned()
 
     def set_rate(self, text: str) -> None:
         """Have arrivals come at another rate on the whole cluster, within a second: `--rate` as a person writes it.
@@ -209,17 +196,14 @@ class Coordinator:
         A new schedule begins with it, phases and all; what is due by then stays due. Raises UsageError when there is
         no run with a rate, or this is none.
         """
-        if self._steering is None:
+        if self._run is None:
             raise UsageError("rate: there is no run yet; start one with --rate")
-        self._steering.set_rate(text)
+        self._run.steering.set_rate(text)
 
     def stopping(self) -> None:
         """The run ends now: what comes until `stopped` is the time that its users take to stop."""
-        if self._steering is not None:
-            self._steering.stopping()
-        self._stopping_s = min(self._stopping_s, time.monotonic())
-        if self.reporting is not None:
-            self.reporting.stopping()
+        if self._run is not None:
+            self._run.stopping()
         self._nodes.stopping(self._command.stop_timeout_s or self._command.options.deferred_check_wait_s)
 
     def stopped(self) -> None:
@@ -260,11 +244,11 @@ class Coordinator:
         if self._command.options.headless:
             self._print_report()
 
-    def _configure(self) -> RunConfiguration:
+    def _configure(self, begun_s: float) -> RunConfiguration:
         command, options = self._command, self._command.options
         settings = self._settings(drawn_seed=new_seed())
         judging = judging_from(options)
-        steering = self._steering = Steering(command, self._nodes, settings.seed)
+        steering = Steering(command, self._nodes, settings.seed)
         self.use(read(ServerSettings, options))
         preflight = self._preflight(settings)
         connection = read(ConnectionSettings, options)
@@ -289,33 +273,37 @@ class Coordinator:
         info = _info(configuration, self.host, connection)
         info = replace(info, settings={**info.settings, **(asdict(sent) if settings.models else {})})
         info = replace(info, notes=preflight.notes, at_the_start=preflight.failed_to_load)
-        if self.host == self._embedded.host:
-            info = replace(info, pool=self._embedded.pool)
+        embedded = self._embedded if self.host == self._embedded.host else None
+        if embedded is not None:
+            info = replace(info, pool=embedded.pool)
         info = replace(info, arrivals=steering.described, fail_on_missed_rate=steering.fail_on_missed_rate)
         info = replace(info, **judging, reproduce=self._reproduce(settings.seed))
         if not runs_scenarios(command.user_classes):
             info = replace(info, weights={})
-        sampler = self._sampler = self._sampler_for(connection, preflight)
-        self.reporting = Reporting(info, report_dir_from(options), configuration.epoch, self._poll, sampler.seen)
-        steering.attach(self.reporting, self._hear)
-        self._watch = ServerWatch(self.host, connection, preflight.found)
-        self._watch.start()
-        sampler.start()
+        self._run = RunUnderWay(
+            command,
+            self._nodes,
+            info,
+            configuration.epoch,
+            steering=steering,
+            sampler=self._sampler_for(connection, preflight, embedded),
+            watch=ServerWatch(self.host, connection, preflight.found),
+            embedded=embedded,
+            begun_s=begun_s,
+        )
+        self._run.begin()
         for note in (*preflight.notes, *preflight.failed_to_load):
             logger.warning("%s%s", note[:1].upper(), note[1:])
         return configuration
 
-    def _sampler_for(self, connection: ConnectionSettings, preflight: Preflight) -> Sampler:
-        if self._sampler is not None:
-            self._sampler.stop()
-        urls, embedded = read(WitnessSettings, self._command.options).metrics_url, self._embedded
-        ours = self.host == embedded.host
+    def _sampler_for(self, connection: ConnectionSettings, preflight: Preflight, embedded: Embedded | None) -> Sampler:
+        urls = read(WitnessSettings, self._command.options).metrics_url
         return Sampler(
             self.host,
             connection,
             models=sorted(preflight.target.models),
-            metrics_urls=(embedded.metrics_url, *urls) if ours else urls,
-            pid=embedded.pid if ours else 0,
+            metrics_urls=(embedded.metrics_url, *urls) if embedded is not None else urls,
+            pid=embedded.pid if embedded is not None else 0,
         )
 
     def _settings(self, drawn_seed: int) -> Settings:
@@ -330,28 +318,6 @@ class Coordinator:
         else:
             no_models_for_nobody(settings)
         return settings
-
-    def _poll(self) -> None:
-        self._end_with_the_server()
-        steering = self._steering
-        if steering is not None:
-            steering.poll_begins()
-        self._hear()
-        if steering is not None:
-            steering.poll_ends()
-
-    def _end_with_the_server(self) -> None:
-        """End the run when its embedded server has ended: that one does not come back."""
-        if self._died or self.host != self._embedded.host:
-            return
-        self._died = self._embedded.how_it_ended()
-        if self._died:
-            logger.error("The run ends: %s", self._died)
-            self._command.end_run()
-
-    def _hear(self) -> None:
-        """Take in what a local node has counted."""
-        self.merge(self._nodes.poll())
 
     def _preflight(self, settings: Settings) -> Preflight:
         command, options = self._command, self._command.options
@@ -379,53 +345,8 @@ class Coordinator:
 
     def _end(self) -> None:
         self.merge(self._nodes.last())
-        self._finish()
-
-    def _finish(self) -> None:
-        with self._ending:
-            reporting = self.reporting
-            if reporting is None or reporting.finished:
-                return
-            state: State = "interrupted" if self._interrupted else "finished"
-            try:
-                ending = self._ending_of(reporting)
-                if self._sampler is not None and self._watch is not None:
-                    if self._watch.answered:
-                        self._sampler.settle(reporting.computed_all)
-                    else:
-                        self._sampler.unsettled()
-                self._command.exit_with(reporting.finish(state, **ending))
-            finally:
-                if self._sampler is not None:
-                    self._sampler.stop()
-                if self._steering is not None:
-                    self._steering.stopped()
-                if self._watch is not None:
-                    self._watch.stop()
-
-    def _ending_of(self, reporting: Reporting) -> dict[str, Any]:
-        watch, begun_s = self._watch, reporting.begun_s
-        lost = "it ended because all its workers were lost" if reporting.all_lost else ""
-        incomplete = [reason for reason in (*self._refusals, self._cut_short(), lost) if reason]
-        self._died = self._died or self._embedded.how_it_ended()
-        at_the_end = list(filter(None, [self._died]))
-        if watch is None:
-            return {"at_the_end": at_the_end, "incomplete": incomplete}
-        return {
-            "at_the_end": [*at_the_end, *watch.at_the_end(begun_s)],
-            "incomplete": incomplete,
-            "absences": watch.absences(begun_s),
-            "slow_questions": watch.slow_questions(begun_s),
-        }
-
-    def _cut_short(self) -> str:
-        """How far the run came, when it was given a run time and did not come so far."""
-        searches = self._steering is not None and self._steering.searches  # then it ends when that is done
-        wanted_s = None if searches else self._command.run_time_s
-        ran_s = min(self._stopping_s, time.monotonic()) - self._begun_s
-        if not wanted_s or ran_s >= wanted_s - RUN_TIME_MARGIN_S:
-            return ""
-        return f"it ended after {hms(ran_s)} of the {hms(wanted_s)} it was to run"
+        if self._run is not None:
+            self._run.finish("interrupted" if self._interrupted else "finished")
 
     def _print_report(self) -> None:
         if self.reporting is not None and self.reporting.finished:
