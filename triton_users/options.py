@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from triton_users.arrivals.settings import ArrivalSettings
 from triton_users.capacity.settings import CapacitySettings
 from triton_users.declaration import EXIT_USAGE, Option, Value, declared, digits, read, typed
-from triton_users.exports import otel
+from triton_users.exports import otel, otel_forks
 from triton_users.exports.options import ExportSettings
 from triton_users.inputs.options import ModelSettings
 from triton_users.judge.client_limited import Limits
@@ -85,6 +85,7 @@ def _before_locust_forks(options: Namespace, parser: LocustArgumentParser) -> No
     if getattr(options, "otel", False):
         try:
             otel.prepare(os.environ)
+            otel_forks.begin_anew_in_workers_only()
         except UsageError as error:
             sys.stderr.write(f"locust: error: {error}\n")
             sys.exit(EXIT_USAGE)

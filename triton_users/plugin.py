@@ -87,6 +87,7 @@ def _install_worker(environment: Environment, command: LocustCommand, runner: Wo
         signal.setitimer(signal.ITIMER_REAL, command.stop_timeout_s + QUIT_LIMIT_S)
         sender.hurry()
         runner.stop()  # so that the last counts are sent before Locust says good-bye to the master
+        sender.answered()
         node.end()
 
     events = environment.events

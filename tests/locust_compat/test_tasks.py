@@ -1,13 +1,15 @@
 """Tasks that are set after Locust has filtered them, and who picks them."""
 
 import gevent
+from gevent.event import Event
 from locust import User, constant, tag, task
 
 from tests.locust_compat.conftest import environment, until
 from triton_users.locust_compat.tasks import (
+    a_user_has_not_ended,
     pick_with_a_generator_of_ones_own,
     tags_in_force,
-    users_that_have_not_ended,
+    users_that_run,
 )
 
 
@@ -79,13 +81,41 @@ def test_tags_come_from_the_command_line_unless_the_environment_has_its_own() ->
 
 def test_the_users_that_run_are_listed_and_those_that_have_ended_are_not() -> None:
     runner = environment().create_local_runner()
-    assert users_that_have_not_ended(None) == []
+    assert users_that_run(None) == []
     runner.start(2, 2)
     until(lambda: runner.user_count == 2)
-    users = users_that_have_not_ended(runner)
+    users = users_that_run(runner)
     assert [type(user).__name__ for user in users] == ["Idle", "Idle"]
     ended = next(iter(runner.user_greenlets))
     ended.kill()
     runner.user_greenlets.add(ended)
-    assert len(users_that_have_not_ended(runner)) == 1
+    assert len(users_that_run(runner)) == 1
+    runner.quit()
+
+
+def test_a_user_that_was_killed_and_waits_for_an_answer_runs_no_more_but_has_not_ended() -> None:
+    answered = Event()
+
+    class Asking(User):
+        @task
+        def ask(self) -> None:
+            try:
+                gevent.sleep(60)
+            finally:
+                answered.wait(10)
+
+    assert not a_user_has_not_ended(None)
+    runner = environment(Asking).create_local_runner()
+    assert not a_user_has_not_ended(runner)
+    runner.start(1, 1)
+    until(lambda: bool(users_that_run(runner)))
+    (user,) = users_that_run(runner)
+    assert a_user_has_not_ended(runner)
+    gevent.sleep(0)  # its task has begun
+    user.group.killone(user.greenlet, block=False)
+    gevent.sleep(0.01)
+    assert users_that_run(runner) == []
+    assert a_user_has_not_ended(runner)
+    answered.set()
+    until(lambda: not a_user_has_not_ended(runner))
     runner.quit()

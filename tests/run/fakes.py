@@ -55,6 +55,8 @@ class FakeCommand:
         self.worker_count = 2 if distributed else 0
         self.worker_index = 0
         self.running: list[Any] = []
+        self.killed = 0
+        """Users that were told to stop and have not ended."""
         self.exit_code: int | None = None
         self.asked: list[str] = []
         """What it was asked to do, in this order."""
@@ -64,6 +66,10 @@ class FakeCommand:
 
     def users(self) -> list[Any]:
         return self.running
+
+    @property
+    def has_users(self) -> bool:
+        return bool(self.running or self.killed)
 
     def exit_with(self, code: int) -> None:
         self.exit_code = code

@@ -236,7 +236,8 @@ def test_a_worker_that_joins_late_counts_like_any_other(tmp_path: Path) -> None:
 def test_a_node_that_has_not_begun_yet_when_the_run_is_polled_misses_nothing(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.coordinator.start()
-    run.coordinator._poll()
+    assert run.coordinator._run is not None
+    run.coordinator._run.poll()
     run.end()
     (report,) = run.reports()
     assert not any("counts are missing" in reason for reason in report["verdict"]["reasons"])

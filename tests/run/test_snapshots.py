@@ -4,8 +4,10 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from tests.run.fakes import FakeCommand, FakeMaster, FakeWorker, configuration, options
+from triton_users.ledger.counts import Ledger
 from triton_users.run import snapshots
 from triton_users.run.node import Node
 from triton_users.run.snapshots import (
@@ -17,6 +19,23 @@ from triton_users.run.snapshots import (
     SnapshotCollector,
     SnapshotSender,
 )
+
+
+def stops_a_user(node: Node) -> None:
+    """Of the only user, killed now: its request is answered soon, and it ends then."""
+    command: Any = node._command
+    command.killed = 1
+
+    def answer() -> None:
+        node.recorder.row("", "m").record(1_000, 0, 1, 1)
+        command.killed = 0
+
+    gevent.spawn_later(0.03, answer)
+
+
+def counted(snapshot: dict[str, Any]) -> int:
+    """Requests in a snapshot."""
+    return sum(row.requests for row in Ledger.load(snapshot["ledger"]).rows.values())
 
 
 class TestTheWorker:
@@ -63,6 +82,28 @@ class TestTheWorker:
         node.end()
         assert worker.asked == [("stop", 7.0), "refuse users", "report", STOPPED_MESSAGE]
         assert worker.reports[-1][KEY]["final"]
+
+    def test_what_a_user_still_waits_for_when_all_are_told_to_stop_is_in_its_last_snapshot(
+        self, sender: SnapshotSender, worker: FakeWorker, node: Node
+    ) -> None:
+        sender.start(configuration())
+        stops_a_user(node)
+        sender.stopped()
+        node.end()
+        assert counted(worker.reports[-1][KEY]) == 1
+
+    def test_its_end_waits_until_the_master_has_its_answer(self, sender: SnapshotSender, worker: FakeWorker) -> None:
+        with gevent.Timeout(5):
+            sender.answered()  # nobody has told it to stop
+        told = Event()
+        worker.on_stop = lambda: told.wait(5) or None
+        stopping = gevent.spawn(worker.listeners[STOP_MESSAGE], {"at": 7.0})
+        gevent.sleep(0)
+        assert STOPPED_MESSAGE not in worker.asked
+        gevent.spawn_later(0.02, told.set)
+        sender.answered()
+        assert worker.asked[-1] == STOPPED_MESSAGE
+        stopping.get(timeout=5)
 
     def test_it_answers_also_when_stopping_goes_wrong(self, sender: SnapshotSender, worker: FakeWorker) -> None:
         def fail() -> None:
@@ -175,6 +216,15 @@ class TestTheMaster:
 
 
 class TestALocalRun:
+    def test_what_a_user_still_waits_for_is_in_its_last_counts(self) -> None:
+        node = Node(FakeCommand(options("reports")), "local")
+        local = LocalNode(node)
+        local.start(configuration())
+        stops_a_user(node)
+        last = local.last()
+        assert last is not None
+        assert counted(last) == 1
+
     def test_its_last_counts_are_final_and_its_folder_is_removed(self) -> None:
         node = Node(FakeCommand(options("reports")), "local")
         local = LocalNode(node)

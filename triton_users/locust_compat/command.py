@@ -11,7 +11,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from triton_users.locust_compat.start_gate import refuse_to_start_without_a_traceback
-from triton_users.locust_compat.tasks import tags_in_force, users_that_have_not_ended
+from triton_users.locust_compat.tasks import a_user_has_not_ended, tags_in_force, users_that_run
 
 SPAWN_RATE = 100.0
 """Users a second that are started when their number changes. Above this Locust warns."""
@@ -101,8 +101,13 @@ class LocustCommand:
         return getattr(self._environment.runner, "worker_index", 0)
 
     def users(self) -> list[Any]:
-        """The users that run here now."""
-        return users_that_have_not_ended(self._environment.runner)
+        """The users that run here now, none of which was told to stop at once."""
+        return users_that_run(self._environment.runner)
+
+    @property
+    def has_users(self) -> bool:
+        """Whether a user has not ended here; one that was told to stop may still wait for an answer."""
+        return a_user_has_not_ended(self._environment.runner)
 
     @property
     def target_users(self) -> int:

@@ -38,11 +38,21 @@ def tags_in_force(environment: Environment) -> tuple[Collection[str], Collection
     return tuple(tags or ()), tuple(excluded or ())
 
 
-def users_that_have_not_ended(runner: Runner | None) -> list[Any]:
-    """The users that run now.
+def users_that_run(runner: Runner | None) -> list[Any]:
+    """The users that run now, none of which was told to stop at once.
 
-    A runner counts its users but does not give them out. Its greenlets have them as their argument, which one that has
-    just ended has no more. Seen in 2.46 and 2.47. Can go when a runner lists its users.
+    A runner counts its users but does not give them out. Its greenlets have them as their argument, until they end or
+    are killed. Seen in 2.46 and 2.47. Can go when a runner lists its users.
     """
     greenlets: Any = runner.user_greenlets if runner is not None else ()
     return [greenlet.args[0] for greenlet in greenlets if greenlet.args]
+
+
+def a_user_has_not_ended(runner: Runner | None) -> bool:
+    """Whether there are users, those included that were killed and still wait for an answer.
+
+    A runner counts those as well, but gevent has taken their user from them, so `users_that_run` lacks them. Seen in
+    2.46 and 2.47. Can go with that.
+    """
+    greenlets: Any = runner.user_greenlets if runner is not None else ()
+    return not all(greenlet.ready() for greenlet in greenlets)

@@ -168,7 +168,7 @@ class Node:
         Locust says that all have stopped at once when the order comes again, as after a Ctrl+C to all processes.
         """
         limit_s = time.monotonic() + HURRY_LIMIT_S
-        while self._command.users() and time.monotonic() < limit_s:
+        while self._command.has_users and time.monotonic() < limit_s:
             gevent.sleep(POLL_S)
 
     def end(self) -> None:

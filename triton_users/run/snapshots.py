@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
+from gevent.lock import Semaphore
 
 from triton_users.run.configuration import RunConfiguration
 from triton_users.run.locust import Command, Master, Worker
@@ -38,6 +39,9 @@ UNHEARD_LIMIT_S = 10.0
 """How long ago, in seconds, a worker that is waited for was heard. Locust calls one missing after 4 s without a
 heartbeat, which a worker that lives reaches too when its machine has no CPU left for it."""
 
+ANSWER_LIMIT_S = 5.0
+"""How long a worker that ends waits until it has answered its master's order to stop, when all its users have ended."""
+
 LOG_AFTER_S = 2.0
 """How long the master waits before it says what for."""
 
@@ -53,6 +57,8 @@ class SnapshotSender:
         self._worker = worker
         self._stopped = False
         self._stopping = False
+        self._answering = Semaphore()
+        """Held from an order of the master's to stop until it is answered."""
         worker.listen(STOP_MESSAGE, self._stop, concurrent=True)  # while users stop, somebody may be in a hurry
         worker.listen(HURRY_MESSAGE, lambda _: self.hurry())
         worker.listen(RESET_MESSAGE, self._reset)
@@ -92,11 +98,17 @@ class SnapshotSender:
         self._stopped = True
         self._worker.report()
 
+    def answered(self) -> None:
+        """Return when the master has its answer, where it told this worker to stop; nothing can be sent later."""
+        if self._answering.acquire(timeout=ANSWER_LIMIT_S):
+            self._answering.release()
+
     def _stop(self, data: Mapping[str, Any]) -> None:
-        try:
-            self._worker.stop(data["at"])
-        finally:
-            self._worker.send(STOPPED_MESSAGE)
+        with self._answering:
+            try:
+                self._worker.stop(data["at"])
+            finally:
+                self._worker.send(STOPPED_MESSAGE)
 
     def _reset(self, data: Mapping[str, Any]) -> None:
         self._node.reset(data["epoch"])
