@@ -22,6 +22,7 @@ from triton_users.locust_compat.logs import escape_control_characters_that_locus
 from triton_users.locust_compat.master import LocustMaster
 from triton_users.locust_compat.own_files import write_own_files_when_all_is_counted
 from triton_users.locust_compat.start_gate import on_test_start
+from triton_users.locust_compat.stop_twice import stop_once_at_a_time
 from triton_users.locust_compat.timers import begin_timers_now
 from triton_users.locust_compat.worker import LocustWorker
 from triton_users.run.configuration import RunConfiguration
@@ -67,6 +68,7 @@ def install(environment: Environment) -> None:
 
 def _install_worker(environment: Environment, command: LocustCommand, runner: WorkerRunner) -> Callable[[], None]:
     """Returns what to call when somebody ends the run, as do the other two."""
+    stop_once_at_a_time(runner)
     node = Node(command, runner.client_id)
     node.listen(environment.events)
     worker = LocustWorker(runner)
@@ -113,6 +115,8 @@ def _install_master(environment: Environment, command: LocustCommand, runner: Ma
 
 
 def _install_local(environment: Environment, command: LocustCommand) -> Callable[[], None]:
+    if environment.runner is not None:
+        stop_once_at_a_time(environment.runner)
     node = Node(command, LOCAL)
     node.listen(environment.events)
     coordinator = Coordinator(command, LocalNode(node))

@@ -17,5 +17,6 @@ has moved.
     start_gate.py    a start that comes before `init`, or without it
     logs.py          what Locust's logs show
     stack_of_stop.py the time that a run's stop takes to find its caller
+    stop_twice.py    a runner that is told to stop while it stops
     web_ui.py        Locust's web page and its start form
 """
