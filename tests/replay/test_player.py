@@ -89,7 +89,18 @@ def staged(tmp_path: Path) -> Staged:
                 raise ScenarioFailure("wrong while 2 others were under way")
             return 1
 
-    kinds = (Fifth, Busy, Partner, Together)
+    class Waiting(Fake):
+        """Each play waits for a slot; the second one fails."""
+
+        name = "Waiting"
+
+        def outcome(self, plan: Any) -> int:
+            gevent.sleep(0.2)
+            if len(played) == 2:
+                raise ScenarioFailure("the sum is wrong")
+            return 1
+
+    kinds = (Fifth, Busy, Partner, Together, Waiting)
     for kind in kinds:
         kind.played = played
     target = Target("127.0.0.1:1", frozenset())
@@ -108,6 +119,14 @@ def test_it_is_played_until_it_fails(staged: Staged) -> None:
     seen = staged.stage.until_it_fails(Case(Play("Fifth", PLAN)), plays=50, limit_s=20)
     assert seen is not None
     assert (seen.plays, seen.reason, seen.evidence) == (5, "play 5 is wrong", {"model": "m"})
+
+
+@pytest.mark.parametrize(("limit_s", "wait_s", "plays"), [(0.05, 0.0, 1), (0.05, 5.0, 2), (5.0, 0.0, 2)])
+def test_a_wait_for_a_slot_is_the_first_play_s_alone(staged: Staged, limit_s: float, wait_s: float, plays: int) -> None:
+    case = Case(Play("Waiting", PLAN))
+    seen = staged.stage.until_it_fails(case, plays=9, limit_s=limit_s, wait_s=wait_s)
+    assert (seen is not None) == (plays == 2)
+    assert len(staged.played) == plays
 
 
 def test_another_failure_than_the_one_that_is_looked_for_does_not_count(staged: Staged) -> None:

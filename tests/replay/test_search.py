@@ -8,7 +8,7 @@ import pytest
 
 from triton_users.replay.case import Case, Play
 from triton_users.replay.player import Seen, ServerGone
-from triton_users.replay.search import PATIENCE, Search, ladder
+from triton_users.replay.search import PATIENCE, SLOT_WAIT_S, Search, ladder
 
 FIRST = Case(Play("SequenceValid", {"number": 0}))
 
@@ -57,6 +57,18 @@ def test_only_the_same_failure_counts_and_a_rare_one_gets_more_time() -> None:
     assert first["kind"] == second["kind"] == "answer # is #, not #"
     assert (first["plays"], second["plays"]) == (PATIENCE * 100, PATIENCE * 300)
     assert (first["limit_s"], second["limit_s"]) == (1.0 + PATIENCE * 10.0, 1.0 + PATIENCE * 30.0)
+
+
+def test_a_sequence_may_wait_for_the_slot_of_one_that_failed_but_not_beyond_the_time_there_is() -> None:
+    stage = FakeStage(None)
+    search(stage, seen(1, 0.1)).fails(case(1))
+    assert stage.asked[0]["wait_s"] == SLOT_WAIT_S
+    stage = FakeStage(None)
+    search(stage, seen(1, 0.1), limit_s=2.0).fails(case(1))
+    assert 0.0 < stage.asked[0]["wait_s"] < 2.0 - 1.0
+    stage = FakeStage(None)
+    search(stage, seen(1, 10.0), limit_s=2.0).fails(case(1))
+    assert stage.asked[0]["wait_s"] == 0.0
 
 
 def test_what_came_soon_by_luck_does_not_make_the_next_one_s_time_short() -> None:

@@ -61,18 +61,29 @@ class Stage:
     scratch: Path
     shared: dict[str, Any] = field(default_factory=dict)
 
-    def until_it_fails(self, case: Case, *, plays: int, limit_s: float, kind: str = "") -> Seen | None:
-        """Play the case so often, for so long; None when it does not fail. `kind`: no other failure counts."""
+    def until_it_fails(
+        self, case: Case, *, plays: int, limit_s: float, kind: str = "", wait_s: float = 0.0
+    ) -> Seen | None:
+        """Play the case so often, for so long; None when it does not fail. `kind`: no other failure counts.
+
+        `wait_s`: what the first play may take beside, since its sequence may wait for the slot of one that failed
+        before it had ended.
+        """
         host = self.host()
         began = time.monotonic()
         lanes = [_Lane(self, host, user) for user in range(1 + len(case.partners))]
         beside = [gevent.spawn(lane.over_and_over, each) for lane, each in zip(lanes[1:], case.partners, strict=True)]
         try:
-            with gevent.Timeout(limit_s, False):  # type: ignore[arg-type]  # False: no exception
+            until_s = began + limit_s
+            with gevent.Timeout(limit_s + wait_s, False):  # type: ignore[arg-type]  # False: no exception
                 for number in range(1, plays + 1):
                     reason, evidence = lanes[0].play(case.main)
                     if reason and (not kind or kind_of(reason) == kind):
                         return Seen(reason, evidence, number, time.monotonic() - began)
+                    if number == 1:
+                        until_s += min(wait_s, time.monotonic() - began)
+                    if time.monotonic() >= until_s:
+                        break
             return None
         finally:
             gevent.killall(beside, timeout=5.0)

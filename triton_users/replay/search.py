@@ -10,6 +10,9 @@ from triton_users.replay.player import Seen, ServerGone, Stage
 
 PATIENCE = 4
 """How many times as many plays, and as long, a smaller case gets as it took to see the failure before."""
+SLOT_WAIT_S = 8.0
+"""How long a sequence may wait for the slot of one that failed before it had ended, in seconds: a little more than the
+idle limit of most models, 5 s or 7 s."""
 
 
 def ladder(failed: Sequence[Case], most: int) -> list[Case]:
@@ -48,7 +51,10 @@ class Search:
         plays = max(least_plays, round(PATIENCE * self._plays))
         limit_s = min(self._end - time.monotonic(), least_s + PATIENCE * self._seconds)
         try:
-            seen = self._stage.until_it_fails(case, plays=plays, limit_s=limit_s, kind=self.seen.kind)
+            wait_s = min(SLOT_WAIT_S, self._end - time.monotonic() - limit_s)
+            seen = self._stage.until_it_fails(
+                case, plays=plays, limit_s=limit_s, kind=self.seen.kind, wait_s=max(0.0, wait_s)
+            )
         except ServerGone as gone:
             print(f"No smaller case is tried: {gone}", flush=True)
             self._end = time.monotonic()
