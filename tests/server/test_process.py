@@ -258,6 +258,21 @@ def test_a_server_whose_backend_lost_a_race_is_started_again(monkeypatch, lost: 
     assert again == ["Starting Triton again, since it ended with: boost::interprocess::lock_exception"] * 3
 
 
+@pytest.mark.parametrize("service", ["grpc", "http"])
+def test_a_port_that_another_process_took_meanwhile_is_replaced(monkeypatch, service: str):
+    choose, steps = ports.choose, []
+    with socket.create_server(("127.0.0.1", 0)) as another:
+        taken = [another.getsockname()[1]]
+        monkeypatch.setattr(
+            ports,
+            "choose",
+            lambda wanted: choose(wanted)._replace(**{service: taken.pop()}) if taken else choose(wanted),
+        )
+        with small(FAST, progress=lambda step, _: steps.append(step)) as triton:
+            assert get(triton.http_url, "/v2/health/ready")[0] == 200
+    assert [step for step in steps if "again" in step] == ["Starting Triton again, since it ended with: already in use"]
+
+
 def test_a_ready_server_that_is_not_ours_is_not_taken_for_ours(monkeypatch):
     with small(FAST) as other:
         monkeypatch.setattr(ports, "choose", lambda wanted: other._ports)

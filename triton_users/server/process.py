@@ -42,7 +42,7 @@ STOP_LIMIT_S = GRACE_S + 10.0
 
 #: Last words of a server that may start the next time, and how often it is tried again: another process took a port
 #: between our choosing it and the server binding it; its Python backend lost a race, seen on a busy machine only.
-RETRIES = {"Address already in use": 4, "boost::interprocess::lock_exception": 3}
+RETRIES = {"already in use": 4, "boost::interprocess::lock_exception": 3}
 
 #: How many states of ended requests the server keeps for reuse. Beyond its default of 8 it deletes them, and 2.51 can
 #: delete one that is still in use (issues 7368 and 8034 of its server): with 8 clients it crashed about once in 20,000
