@@ -10,7 +10,7 @@ import pytest
 BEGIN = """
 from gevent import monkey
 monkey.patch_all()
-import os, subprocess, sys
+import os, subprocess
 import gevent
 from triton_users.exports.otel_forks import begin_anew_in_workers_only
 begin_anew_in_workers_only()
@@ -48,8 +48,9 @@ parent = os.getpid()
 gevent.spawn(user)
 for _ in range(20):
     subprocess.run(["true"], check=True, timeout=20)
-print("parent", b"p" in (seen := os.read(seen_read, 65_536)), "child", b"c" in seen)
-os._exit(0) if sys.stdout.flush() is None else None
+seen = os.read(seen_read, 65_536)
+print("parent", b"p" in seen, "child", b"c" in seen, flush=True)
+os._exit(0)
 """,
     )
     assert ran_in == ["parent", "True", "child", "False"]

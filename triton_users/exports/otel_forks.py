@@ -2,8 +2,8 @@
 
 The SDK starts its exporting threads again from hooks of `os.register_at_fork`. With gevent each start of a thread waits
 for the event loop, which in the child of a fork is still its parent's: all greenlets of the parent go on there as well,
-the one that hears the workers, say, and takes their messages. A child that was to become another program did not (one
-run in twenty waited for ever for the first program that it started, on two cores with much other work). Seen in
+the one that hears the workers, say, and takes their messages. A child that was to become another program never did, and
+the run waited for ever for the first one that it started (5 of 220 runs, on two cores with much other work). Seen in
 opentelemetry-sdk 1.45 with gevent 26.9. Can go when the SDK starts no thread in such a hook.
 """
 

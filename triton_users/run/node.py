@@ -154,8 +154,7 @@ class Node:
     def hurry(self, stopping: bool) -> None:
         """Somebody ends the run: users that stop wait for nothing any more.
 
-        `stopping`: they have the order to stop already; then they have ended when this returns. Locust waits for them
-        the first time that it stops them, but not when the order comes again.
+        `stopping`: they have the order to stop already; then they have ended when this returns.
         """
         if self._run is not None:
             self._run.hurry()
@@ -165,7 +164,7 @@ class Node:
     def wait_for_users(self) -> None:
         """Until the users that stop have ended, for at most HURRY_LIMIT_S: what they still have under way is counted.
 
-        Locust says that all have stopped at once when the order comes again, as after a Ctrl+C to all processes.
+        Locust waits for none that it had told before, when their number went down, and says that all have stopped.
         """
         limit_s = time.monotonic() + HURRY_LIMIT_S
         while self._command.has_users and time.monotonic() < limit_s:
